@@ -1,0 +1,1 @@
+//! Switchbook: the room `admin` (see ARCHITECTURE.md).

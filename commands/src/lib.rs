@@ -1,0 +1,1 @@
+//! Switchbook: the room `commands` (see ARCHITECTURE.md).

@@ -1,0 +1,1 @@
+//! Switchbook: the room `core` (see ARCHITECTURE.md).

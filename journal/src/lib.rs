@@ -1,0 +1,1 @@
+//! Switchbook: the room `journal` (see ARCHITECTURE.md).

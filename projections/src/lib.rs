@@ -1,0 +1,1 @@
+//! Switchbook: the room `projections` (see ARCHITECTURE.md).

@@ -1,0 +1,1 @@
+//! Switchbook: the room `replay` (see ARCHITECTURE.md).

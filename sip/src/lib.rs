@@ -1,0 +1,1 @@
+//! Switchbook: the room `sip` (see ARCHITECTURE.md).

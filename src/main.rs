@@ -1,0 +1,2 @@
+//! The one binary: wiring and command line, no rules.
+fn main() {}
