@@ -1,1 +1,26 @@
-//! Switchbook: the room `core` (see ARCHITECTURE.md).
+//! Switchbook's vocabulary: nouns, events, the state they fold to, and the routing decision.
+//!
+//! Pure by construction: no clock, no randomness, no I/O, no async, no SIP or HTTP words. One file per noun holds
+//! its state, its events and what they do (`evolve`); [`exchange`] composes them; [`event`] is the register of all
+//! event types with their stable tags.
+
+pub mod call;
+pub mod device;
+pub mod envelope;
+pub mod event;
+pub mod exchange;
+pub mod fact;
+pub mod forwarding;
+pub mod group;
+pub mod id;
+pub mod number;
+pub mod permission;
+pub mod personal;
+pub mod position;
+pub mod refusal;
+pub mod registration;
+pub mod schedule;
+pub mod settings;
+pub mod slot;
+pub mod trunk;
+pub mod user;

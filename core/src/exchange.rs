@@ -1,0 +1,193 @@
+//! The exchange: the whole state, folded from the book. Cloning it costs a few reference counts, so every
+//! reader can hold a snapshot of its own while the writer goes on.
+
+use crate::call::OpenCall;
+use crate::device::Device;
+use crate::envelope::Recorded;
+use crate::forwarding::Profile;
+use crate::group::Group;
+use crate::id::{CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
+use crate::number::{Number, NumberState};
+use crate::permission::Grant;
+use crate::personal::{HasPersonal, Personal};
+use crate::position::{Moment, Position};
+use crate::registration::Registration;
+use crate::schedule::Schedule;
+use crate::settings::Settings;
+use crate::slot::Slot;
+use crate::user::User;
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A table of the exchange: ordered, so that equal books give equal bytes; persistent, so that clones are cheap.
+pub type Table<K, V> = OrdMap<K, Arc<V>>;
+
+/// The state of everything at one position of the book.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The last event folded in.
+    pub position: Position,
+    /// The last event that was configuration: not a registration, not a call, not a fired edge, not a refusal.
+    pub configuration: Position,
+    /// When the last event was recorded.
+    pub recorded_at: Moment,
+    /// Settings; none before the book was founded.
+    pub settings: Option<Arc<Settings>>,
+    /// Users.
+    pub users: Table<UserId, User>,
+    /// Log-in name → user.
+    #[serde(skip)]
+    pub usernames: OrdMap<Arc<str>, UserId>,
+    /// Numbers that belong to somebody.
+    pub numbers: Table<Number, NumberState>,
+    /// Slots.
+    pub slots: Table<SlotId, Slot>,
+    /// Devices.
+    pub devices: Table<DeviceId, Device>,
+    /// Address of record → device.
+    pub device_names: OrdMap<Arc<str>, DeviceId>,
+    /// Groups.
+    pub groups: Table<GroupId, Group>,
+    /// Internal name → group.
+    pub group_names: OrdMap<Arc<str>, GroupId>,
+    /// Permission triples, each with the event that granted it.
+    pub permissions: OrdMap<Grant, Position>,
+    /// Forwarding profiles.
+    pub profiles: Table<ProfileId, Profile>,
+    /// Schedule entries.
+    pub schedules: Table<ScheduleId, Schedule>,
+    /// Up to where edges of schedules have been recorded (architecture.md way 5).
+    pub edges_until: Moment,
+    /// Trunks.
+    pub trunks: Table<TrunkId, crate::trunk::Trunk>,
+    /// Where devices can be reached.
+    pub registrations: Table<DeviceId, Registration>,
+    /// Calls without an end.
+    pub open_calls: Table<CallId, OpenCall>,
+}
+
+/// Changes one entry of a table in place; an entry that is not there stays not there.
+pub(crate) fn edit<K: Ord + Clone, V: Clone>(
+    table: &mut Table<K, V>,
+    key: &K,
+    change: impl FnOnce(&mut V),
+) {
+    if let Some(entry) = table.get_mut(key) {
+        change(Arc::make_mut(entry));
+    }
+}
+
+impl Exchange {
+    /// Folds one recorded event in. It cannot fail: an event is a fact.
+    pub fn evolve(&mut self, recorded: &Recorded) {
+        recorded.event.apply(self, &recorded.envelope);
+        self.position = recorded.envelope.position;
+        self.recorded_at = recorded.envelope.recorded_at;
+        // Tags 0x0002, 0x0005 and 0x0006 tell of attempts and starts; from 0x0803 to 0x0804 fired edges;
+        // from 0x0a00 on registrations and calls.
+        let tag = recorded.event.tag();
+        let telling = matches!(tag, 0x0002 | 0x0005 | 0x0006 | 0x0803 | 0x0804) || tag >= 0x0a00;
+        if !telling {
+            self.configuration = recorded.envelope.position;
+        }
+    }
+
+    /// The user with this log-in name.
+    #[must_use]
+    pub fn user_named(&self, username: &str) -> Option<UserId> {
+        self.usernames.get(username).copied()
+    }
+
+    /// The device with this address of record.
+    #[must_use]
+    pub fn device_named(&self, name: &str) -> Option<DeviceId> {
+        self.device_names.get(name).copied()
+    }
+
+    /// The group with this internal name.
+    #[must_use]
+    pub fn group_named(&self, name: &str) -> Option<GroupId> {
+        self.group_names.get(name).copied()
+    }
+
+    /// Rebuilds what is not serialised, after a snapshot was read and its personal fields opened.
+    pub fn index(&mut self) {
+        self.usernames = self
+            .users
+            .iter()
+            .filter_map(|(id, user)| Some((Arc::from(user.username.value.known()?), *id)))
+            .collect();
+    }
+
+    pub(crate) fn edit_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        if let Some(settings) = &mut self.settings {
+            change(Arc::make_mut(settings));
+        }
+    }
+
+    pub(crate) fn insert_group(&mut self, id: GroupId, group: Group) {
+        self.group_names.insert(group.name.as_str().into(), id);
+        self.groups.insert(id, group.into());
+    }
+
+    /// A number goes: its ticks, its profile setting, its schedules, its inbound rules (N-9, U-4).
+    pub(crate) fn forget_number(&mut self, number: Number) {
+        let Some(gone) = self.numbers.remove(&number) else { return };
+        for tick in &gone.slots {
+            edit(&mut self.slots, &tick.value, |slot| {
+                slot.numbers.retain(|other| *other != number);
+                slot.selected = slot.selected.filter(|chosen| chosen.value != number);
+            });
+        }
+        for schedule in &gone.schedules {
+            self.schedules.remove(schedule);
+        }
+        edit(&mut self.users, &gone.owner.value, |user| user.numbers.retain(|n| *n != number));
+        let reached: Vec<TrunkId> = self
+            .trunks
+            .iter()
+            .filter(|(_, trunk)| trunk.inbound.iter().any(|rule| rule.value.number == number))
+            .map(|(id, _)| *id)
+            .collect();
+        for trunk in reached {
+            edit(&mut self.trunks, &trunk, |trunk| {
+                trunk.inbound.retain(|rule| rule.value.number != number);
+            });
+        }
+    }
+
+    /// A slot goes: its ticks and its log-in.
+    pub(crate) fn forget_slot(&mut self, slot: SlotId) {
+        let Some(gone) = self.slots.remove(&slot) else { return };
+        for number in &gone.numbers {
+            edit(&mut self.numbers, number, |n| n.slots.retain(|tick| tick.value != slot));
+        }
+        if let Some(device) = gone.device {
+            edit(&mut self.devices, &device.value, |device| device.login = None);
+        }
+        edit(&mut self.users, &gone.user, |user| user.slots.retain(|id| *id != slot));
+    }
+}
+
+impl HasPersonal for Exchange {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        each_in(&mut self.users, |user| user.each_personal(visit));
+        each_in(&mut self.profiles, |profile| profile.each_personal(visit));
+        each_in(&mut self.registrations, |registration| {
+            for (binding, _) in &mut registration.bindings {
+                binding.each_personal(visit);
+            }
+        });
+    }
+}
+
+fn each_in<K: Ord + Clone, V: Clone>(table: &mut Table<K, V>, mut change: impl FnMut(&mut V)) {
+    *table = std::mem::take(table)
+        .into_iter()
+        .map(|(key, mut entry)| {
+            change(Arc::make_mut(&mut entry));
+            (key, entry)
+        })
+        .collect();
+}

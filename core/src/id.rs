@@ -1,0 +1,71 @@
+//! Identities. Every id is a type of its own, so that a slot can never be taken for a device.
+//!
+//! Ids are UUIDs made outside (`Context` brings them in): `core` knows no randomness. In the book an id
+//! is 16 bytes, in JSON the usual hyphenated text.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// The sixteen bytes as they stand in the book.
+            #[must_use]
+            pub const fn bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// One natural person's account (behaviour.md 1.1).
+    UserId;
+    /// A place for one device of a user (Endgeräte-Slot, behaviour.md 1.3).
+    SlotId;
+    /// A phone: hardware, DECT handset or softphone, with credentials of its own.
+    DeviceId;
+    /// A group of users, phones, fax numbers … (behaviour.md 1.6).
+    GroupId;
+    /// A forwarding profile (Rufumleitungsprofil, behaviour.md 1.8).
+    ProfileId;
+    /// One schedule entry: number, profile, time pattern (behaviour.md 1.8).
+    ScheduleId;
+    /// A trunk (Amt) to the public network (behaviour.md 1.19).
+    TrunkId;
+    /// One call, from its first INVITE to its end.
+    CallId;
+    /// A command as its sender names it; a repeated id gets the first answer.
+    CommandId;
+    /// The thread that ties a command and everything it led to together.
+    CorrelationId;
+    /// The book itself: made once, with the folder.
+    BookId;
+    /// An entry in the vault (password, PIN or digest hashes); never its content.
+    SecretId;
+}

@@ -1,0 +1,206 @@
+//! Personal data: sealed on disk, clear in memory, erasable for ever (architecture.md, way 7).
+//!
+//! A [`Personal`] value carries its sealed bytes and, when the key still exists, the clear text. Only key id and
+//! sealed bytes are ever serialised: book, snapshots and tables on disk hold nothing readable, and equal books
+//! fold to equal bytes whatever has been erased since.
+
+use crate::id::UserId;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::fmt;
+use std::sync::Arc;
+
+/// Which key seals a value. Destroying the key erases everything sealed under it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum KeyId {
+    /// The key of one person, destroyed by the erasure of that person.
+    Person(UserId),
+    /// The key of one retention period, `year * 100 + month` in UTC: outside parties and phone addresses.
+    Period(u32),
+}
+
+/// A value that belongs to a person and can be erased.
+#[derive(Clone)]
+pub struct Personal {
+    key: KeyId,
+    sealed: Arc<[u8]>,
+    clear: Option<Arc<str>>,
+}
+
+/// What reading a personal value gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading<'a> {
+    /// The clear text.
+    Known(&'a str),
+    /// The key is gone (or was never opened here): nobody can read this any more.
+    Erased,
+}
+
+impl Personal {
+    /// A fresh value that has not been sealed yet (as `decide` makes it).
+    #[must_use]
+    pub fn new(key: KeyId, clear: &str) -> Self {
+        Self { key, sealed: Arc::from([]), clear: Some(Arc::from(clear)) }
+    }
+
+    /// The key that seals this value.
+    #[must_use]
+    pub const fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// The sealed bytes; empty as long as nothing sealed it.
+    #[must_use]
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+
+    /// The clear text, or `Erased`.
+    #[must_use]
+    pub fn read(&self) -> Reading<'_> {
+        match &self.clear {
+            Some(text) => Reading::Known(text),
+            None => Reading::Erased,
+        }
+    }
+
+    /// The clear text if it is known.
+    #[must_use]
+    pub fn known(&self) -> Option<&str> {
+        self.clear.as_deref()
+    }
+
+    /// Puts the sealed form beside the clear one (the journal's codec does this before a write).
+    pub fn seal_with(&mut self, seal: impl FnOnce(KeyId, &str) -> Vec<u8>) {
+        if let (true, Some(clear)) = (self.sealed.is_empty(), &self.clear) {
+            self.sealed = Arc::from(seal(self.key, clear));
+        }
+    }
+
+    /// Opens the sealed form (the journal's codec does this after a read); without a key the value is erased.
+    pub fn open_with(&mut self, open: impl FnOnce(KeyId, &[u8]) -> Option<String>) {
+        self.clear = open(self.key, &self.sealed).map(Arc::from);
+    }
+}
+
+/// Two personal values are equal when the book holds the same bytes for them; unsealed ones when the text is.
+impl PartialEq for Personal {
+    fn eq(&self, other: &Self) -> bool {
+        if self.key != other.key {
+            return false;
+        }
+        if self.sealed.is_empty() || other.sealed.is_empty() {
+            return self.clear == other.clear;
+        }
+        self.sealed == other.sealed
+    }
+}
+
+impl Eq for Personal {}
+
+/// Clear text never reaches a log by accident.
+impl fmt::Debug for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.clear.is_some() { "Personal(…)" } else { "Personal(erased)" })
+    }
+}
+
+impl fmt::Display for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.known().unwrap_or("[erased]"))
+    }
+}
+
+impl Serialize for Personal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let hex: String = self.sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+            (self.key, hex).serialize(serializer)
+        } else {
+            (self.key, Bytes(&self.sealed)).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Personal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (key, sealed) = if deserializer.is_human_readable() {
+            let (key, hex) = <(KeyId, String)>::deserialize(deserializer)?;
+            (key, unhex(&hex).ok_or_else(|| D::Error::custom("sealed bytes are not hexadecimal"))?)
+        } else {
+            <(KeyId, Vec<u8>)>::deserialize(deserializer)?
+        };
+        Ok(Self { key, sealed: Arc::from(sealed), clear: None })
+    }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+/// Something that holds personal values and can show each of them, in a fixed order.
+pub trait HasPersonal {
+    /// Calls `visit` for every personal value inside.
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal));
+}
+
+impl HasPersonal for Personal {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        visit(self);
+    }
+}
+
+impl<T: HasPersonal> HasPersonal for Option<T> {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        if let Some(inner) = self {
+            inner.each_personal(visit);
+        }
+    }
+}
+
+impl<T: HasPersonal> HasPersonal for Vec<T> {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        for inner in self {
+            inner.each_personal(visit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clear_text_never_shows_in_debug_or_serialised_form() {
+        let mut name = Personal::new(KeyId::Period(202_611), "Ada Lovelace");
+        name.seal_with(|_, _| vec![1, 2, 255]);
+        assert_eq!(format!("{name:?}"), "Personal(…)");
+        let text = serde_json::to_string(&name).unwrap();
+        assert_eq!(text, r#"[{"Period":202611},"0102ff"]"#);
+        let mut back: Personal = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.read(), Reading::Erased);
+        assert_eq!(back, name);
+        back.open_with(|_, sealed| (sealed == [1, 2, 255]).then(|| "Ada Lovelace".into()));
+        assert_eq!(back.read(), Reading::Known("Ada Lovelace"));
+    }
+
+    #[test]
+    fn sealing_twice_keeps_the_first_sealed_form() {
+        let mut name = Personal::new(KeyId::Period(1), "x");
+        name.seal_with(|_, _| vec![7]);
+        name.seal_with(|_, _| vec![8]);
+        assert_eq!(name.sealed(), [7]);
+    }
+}

@@ -1,0 +1,154 @@
+//! Registrations: where a device can be reached (RFC 3261 §10, X-15, architecture.md way 3).
+//!
+//! A binding added, changed, removed or expired is an event and carries the granted expiry. A refresh that
+//! changes nothing else is a lease, kept in a file of its own.
+
+use crate::envelope::{Envelope, Subject};
+use crate::event::{Evolve, nothing_personal, personal_fields};
+use crate::exchange::{Exchange, edit};
+use crate::id::DeviceId;
+use crate::personal::Personal;
+use crate::position::{Moment, Position, Seconds};
+use serde::{Deserialize, Serialize};
+
+/// Names a binding of a device: counted up from 1, never reused within the device.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct BindingId(pub u32);
+
+/// What a phone asked to be bound, and what it was granted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Binding {
+    /// Its name within the device.
+    pub binding: BindingId,
+    /// The contact URI as the phone wrote it.
+    pub contact: Personal,
+    /// The address the packet came from, `ip:port`, if it differs from the contact's (NAT, checklist 13).
+    pub source: Option<Personal>,
+    /// The granted expiry.
+    pub granted: Seconds,
+    /// When it ends unless refreshed: the moment of the decision plus `granted`.
+    pub expires_at: Moment,
+    /// Hash of the Call-ID the phone registers with (RFC 3261 §10.3 step 7 compares it).
+    pub call_id: u64,
+    /// The CSeq of the REGISTER that made or changed it.
+    pub cseq: u32,
+    /// The phone's User-Agent, if it told.
+    pub user_agent: Option<String>,
+}
+
+/// The bindings of one device.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Registration {
+    /// Present bindings, in the order they were made, each with the event that made or last changed it.
+    pub bindings: Vec<(Binding, Position)>,
+    /// The last name given.
+    pub last: BindingId,
+}
+
+/// A phone registered: a new binding.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PhoneRegistered {
+    /// Which device.
+    pub device: DeviceId,
+    /// The binding.
+    pub binding: Binding,
+}
+
+/// A binding was changed: another address, another Call-ID, another expiry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RegistrationChanged {
+    /// Which device.
+    pub device: DeviceId,
+    /// The binding from now on.
+    pub binding: Binding,
+}
+
+/// A phone took a binding back (`Expires: 0`), or it was taken from it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RegistrationRemoved {
+    /// Which device.
+    pub device: DeviceId,
+    /// Which binding.
+    pub binding: BindingId,
+}
+
+/// A binding ended because nobody refreshed it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RegistrationExpired {
+    /// Which device.
+    pub device: DeviceId,
+    /// Which binding.
+    pub binding: BindingId,
+    /// When its last lease ended.
+    pub expired_at: Moment,
+}
+
+nothing_personal!(RegistrationRemoved, RegistrationExpired);
+personal_fields!(Binding: contact, source);
+personal_fields!(PhoneRegistered: binding);
+personal_fields!(RegistrationChanged: binding);
+
+impl Evolve for PhoneRegistered {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Device(self.device));
+    }
+
+    fn evolve(&self, exchange: &mut Exchange, envelope: &Envelope) {
+        let bound = (self.binding.clone(), envelope.position);
+        if exchange.registrations.contains_key(&self.device) {
+            edit(&mut exchange.registrations, &self.device, |registration| {
+                registration.last = registration.last.max(self.binding.binding);
+                registration.bindings.push(bound);
+            });
+        } else {
+            let first = Registration { last: self.binding.binding, bindings: vec![bound] };
+            exchange.registrations.insert(self.device, first.into());
+        }
+    }
+}
+
+impl Evolve for RegistrationChanged {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Device(self.device));
+    }
+
+    fn evolve(&self, exchange: &mut Exchange, envelope: &Envelope) {
+        edit(&mut exchange.registrations, &self.device, |registration| {
+            for (binding, at) in &mut registration.bindings {
+                if binding.binding == self.binding.binding {
+                    *binding = self.binding.clone();
+                    *at = envelope.position;
+                }
+            }
+        });
+    }
+}
+
+fn unbind(exchange: &mut Exchange, device: DeviceId, gone: BindingId) {
+    edit(&mut exchange.registrations, &device, |registration| {
+        registration.bindings.retain(|(binding, _)| binding.binding != gone);
+    });
+}
+
+impl Evolve for RegistrationRemoved {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Device(self.device));
+    }
+
+    fn evolve(&self, exchange: &mut Exchange, _: &Envelope) {
+        unbind(exchange, self.device, self.binding);
+    }
+}
+
+impl Evolve for RegistrationExpired {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Device(self.device));
+    }
+
+    fn evolve(&self, exchange: &mut Exchange, _: &Envelope) {
+        unbind(exchange, self.device, self.binding);
+    }
+}
