@@ -1,5 +1,5 @@
 //! The test vectors of behaviour.md 3.7 on the routing function, and what they leave open.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 
