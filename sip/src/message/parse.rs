@@ -59,12 +59,12 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
             salvage: None,
         });
     };
+    let before = first_fault;
     let mut scanned = scan_lines(&buf, at, limits, &mut first_fault);
     if scanned.folded {
         buf = unfold(&buf, scanned.end);
-        let mut again = None;
-        scanned = scan_lines(&buf, at, limits, &mut again);
-        first_fault = first_fault.or(again);
+        first_fault = before;
+        scanned = scan_lines(&buf, at, limits, &mut first_fault);
     }
     let Scanned {
         start,
