@@ -1,1 +1,1 @@
-//! Switchbook: the room `sip-adapter` (see ARCHITECTURE.md).
+//! x
