@@ -13,9 +13,13 @@ mod call;
 pub mod config;
 pub mod endpoint;
 pub mod metrics;
+pub mod orders;
 pub mod port;
+pub mod server;
+mod socket;
 mod wire;
 
 pub use config::Config;
 pub use metrics::Metrics;
+pub use server::Server;
 pub use wire::{LocalAddress, Now};

@@ -148,10 +148,6 @@ impl Call {
         }
     }
 
-    /// The number that is being rung.
-    pub(super) fn ringing_number(&self) -> Option<Number> {
-        self.ring.as_ref().map(|ring| ring.number)
-    }
 
     /// Rings every device whose wait is over.
     fn start_bells(&mut self, cx: &mut Cx<'_>) {

@@ -34,6 +34,12 @@ impl LiveCalls {
     }
 }
 
+impl switchbook_commands::Calls for LiveCalls {
+    fn in_call(&self, device: DeviceId) -> bool {
+        self.in_call(device)
+    }
+}
+
 /// Who is in a call over which number.
 #[derive(Default)]
 pub(super) struct Usage {

@@ -119,7 +119,7 @@ impl Endpoint {
             Err(Trouble::Refused { code, text }) => {
                 // A REGISTER older than the binding it is about (RFC 3261 §10.3 step 7).
                 let (status, phrase) = match code {
-                    "REGISTER_OUT_OF_ORDER" => (500, "Out Of Order".to_owned()),
+                    "REGISTRATION_OUT_OF_ORDER" => (500, "Out Of Order".to_owned()),
                     _ => (403, crate::call::code::phrase(&text)),
                 };
                 self.wire.metrics.refused.add(1);
