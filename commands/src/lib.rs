@@ -9,6 +9,7 @@ mod authorise;
 pub mod call;
 pub mod command;
 mod decide;
+pub mod desk;
 pub mod device;
 mod draft;
 pub mod forwarding;
