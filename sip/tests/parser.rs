@@ -1,4 +1,5 @@
 //! The parser against hostile and random input.
+#![allow(clippy::unwrap_used)] // A test stops at the first surprise.
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;

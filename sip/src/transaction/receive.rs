@@ -7,7 +7,7 @@ use super::server::{Server, State};
 use super::slab::Transaction;
 use super::table::Transactions;
 use crate::message::{
-    Builder, Framing, Head, HeaderName, Message, Method, Request, Response, parse_with,
+    Builder, Framing, Head, HeaderName, Message, Method, Request, Response, ValueError, parse_with,
     reject_unparsed, reply_address,
 };
 use bytes::Bytes;
@@ -42,8 +42,12 @@ impl Transactions {
     pub fn receive_request(&mut self, now: Instant, flow: Flow, request: Request) {
         let reply_to = match request.top_via() {
             Ok(via) => self.reply_flow(flow, reply_address(&via, flow.remote)),
-            // Nobody could be answered (§18.2.1).
-            Err(_) => return,
+            Err(_) => {
+                if request.method() != Method::Ack {
+                    self.answer_stateless(&request, flow, 400, "Bad Via");
+                }
+                return;
+            }
         };
         let hash = request
             .top_via()
@@ -209,8 +213,12 @@ impl Transactions {
 
     /// Answers a request for which no state is kept.
     pub fn answer_stateless(&mut self, request: &Head, flow: Flow, status: u16, reason: &str) {
-        let Ok(via) = request.top_via() else { return };
-        let to = reply_address(&via, flow.remote);
+        let to = match request.top_via() {
+            Ok(via) => reply_address(&via, flow.remote),
+            // Unreadable, but it can be sent back; nobody else reads it first.
+            Err(ValueError::Malformed(_)) => flow.remote,
+            Err(ValueError::Missing(_)) => return,
+        };
         let tag = self.matcher.stateless_tag(request);
         let mut b = Builder::reply(
             &mut self.scratch,
