@@ -97,7 +97,7 @@ impl Transactions {
         } else {
             None
         };
-        if merged.is_some_and(|m| self.merged.contains_key(&m)) {
+        if merged.is_some_and(|m| self.is_under_way(m)) {
             return self.answer_stateless(&request, flow, 482, "Loop Detected");
         }
         let trying = if method == Method::Invite {
@@ -121,6 +121,17 @@ impl Transactions {
         let key = self.begin_server(server);
         self.outputs
             .push_back(Output::Request { key, flow, request });
+    }
+
+    /// A phone that was restarted may repeat its first REGISTER: only what is unanswered, or an INVITE, loops.
+    fn is_under_way(&self, merged: u64) -> bool {
+        let Some(key) = self.merged.get(&merged) else {
+            return false;
+        };
+        match self.slab.get(*key) {
+            Some(Transaction::Server(s)) => s.invite || s.state == State::Proceeding,
+            _ => false,
+        }
     }
 
     fn receive_ack(&mut self, now: Instant, flow: Flow, known: Option<Key>, request: Request) {
