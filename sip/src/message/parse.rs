@@ -49,12 +49,12 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
     let Some(at) = buf.iter().position(|b| !matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0)) else {
         return Err(ParseError { kind: ParseErrorKind::Empty, salvage: None });
     };
+    let before = first_fault;
     let mut scanned = scan_lines(&buf, at, limits, &mut first_fault);
     if scanned.folded {
         buf = unfold(&buf, scanned.end);
-        let mut again = None;
-        scanned = scan_lines(&buf, at, limits, &mut again);
-        first_fault = first_fault.or(again);
+        first_fault = before;
+        scanned = scan_lines(&buf, at, limits, &mut first_fault);
     }
     let Scanned { start, lines, seen, repeated, mut end, .. } = scanned;
     let start_line = &buf[at..start];
