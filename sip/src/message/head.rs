@@ -128,7 +128,8 @@ impl Head {
 
     /// The body, sharing the datagram.
     pub fn body_bytes(&self) -> Bytes {
-        self.buf.slice(usize::from(self.body.0)..usize::from(self.body.1))
+        self.buf
+            .slice(usize::from(self.body.0)..usize::from(self.body.1))
     }
 
     /// Whether a header of that name is present.
@@ -149,7 +150,10 @@ impl Head {
     /// The values of all lines of that name.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         let lines = if self.has(name) { &self.lines[..] } else { &[] };
-        lines.iter().filter(move |l| l.name == name).map(|l| self.bytes((l.value, l.end)))
+        lines
+            .iter()
+            .filter(move |l| l.name == name)
+            .map(|l| self.bytes((l.value, l.end)))
     }
 
     /// The comma-separated values of all lines of that name.
@@ -159,7 +163,9 @@ impl Head {
 
     /// Every line as (known name, name as spelled, value).
     pub fn lines(&self) -> impl Iterator<Item = (HeaderName, &[u8], &[u8])> {
-        self.lines.iter().map(|l| (l.name, self.line_name(l), self.bytes((l.value, l.end))))
+        self.lines
+            .iter()
+            .map(|l| (l.name, self.line_name(l), self.bytes((l.value, l.end))))
     }
 
     /// The values of a header by its spelling, for names that [`HeaderName`] does not know.
@@ -182,7 +188,8 @@ impl Head {
 
     /// Whether a comma list (Supported, Require, Allow …) has a token, whatever its case.
     pub fn lists_token(&self, name: HeaderName, token: &str) -> bool {
-        self.list(name).any(|t| t.eq_ignore_ascii_case(token.as_bytes()))
+        self.list(name)
+            .any(|t| t.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// All Via values, topmost first (RFC 3261 §20.42).
@@ -192,7 +199,9 @@ impl Head {
 
     /// The topmost Via.
     pub fn top_via(&self) -> Result<Via<'_>, ValueError> {
-        self.vias().next().unwrap_or(Err(ValueError::Missing(HeaderName::Via)))
+        self.vias()
+            .next()
+            .unwrap_or(Err(ValueError::Missing(HeaderName::Via)))
     }
 
     /// From (RFC 3261 §20.20).
@@ -213,7 +222,9 @@ impl Head {
 
     /// Call-ID (RFC 3261 §20.8).
     pub fn call_id(&self) -> Result<&str, ValueError> {
-        let raw = self.value(HeaderName::CallId).ok_or(ValueError::Missing(HeaderName::CallId))?;
+        let raw = self
+            .value(HeaderName::CallId)
+            .ok_or(ValueError::Missing(HeaderName::CallId))?;
         let sound = !raw.is_empty() && raw.iter().all(|b| b.is_ascii_graphic());
         let text = std::str::from_utf8(raw).ok().filter(|_| sound);
         text.ok_or(ValueError::Malformed(HeaderName::CallId))
@@ -221,7 +232,9 @@ impl Head {
 
     /// CSeq (RFC 3261 §20.16).
     pub fn cseq(&self) -> Result<CSeq<'_>, ValueError> {
-        let raw = self.value(HeaderName::CSeq).ok_or(ValueError::Missing(HeaderName::CSeq))?;
+        let raw = self
+            .value(HeaderName::CSeq)
+            .ok_or(ValueError::Missing(HeaderName::CSeq))?;
         CSeq::parse(raw).ok_or(ValueError::Malformed(HeaderName::CSeq))
     }
 
@@ -233,7 +246,9 @@ impl Head {
 
     /// Expires in seconds; larger than `u32` saturates (RFC 3261 §20.19).
     pub fn expires(&self) -> Result<Option<u32>, ValueError> {
-        Ok(self.number(HeaderName::Expires)?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
+        Ok(self
+            .number(HeaderName::Expires)?
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
     }
 
     /// Max-Forwards, 0 to 255 (RFC 3261 §20.22).
@@ -258,12 +273,14 @@ impl Head {
 
     /// Authorization credentials; other schemes than Digest are passed over.
     pub fn authorizations(&self) -> impl Iterator<Item = Credentials<'_>> {
-        self.values(HeaderName::Authorization).filter_map(Credentials::parse)
+        self.values(HeaderName::Authorization)
+            .filter_map(Credentials::parse)
     }
 
     /// Proxy-Authorization credentials; other schemes than Digest are passed over.
     pub fn proxy_authorizations(&self) -> impl Iterator<Item = Credentials<'_>> {
-        self.values(HeaderName::ProxyAuthorization).filter_map(Credentials::parse)
+        self.values(HeaderName::ProxyAuthorization)
+            .filter_map(Credentials::parse)
     }
 
     /// The media type without parameters, as spelled (RFC 3261 §20.15).
@@ -281,9 +298,9 @@ impl Head {
     pub fn replaces(&self) -> Result<Option<Replaces<'_>>, ValueError> {
         match self.value(HeaderName::Replaces) {
             None => Ok(None),
-            Some(raw) => {
-                Replaces::parse(raw).map(Some).ok_or(ValueError::Malformed(HeaderName::Replaces))
-            }
+            Some(raw) => Replaces::parse(raw)
+                .map(Some)
+                .ok_or(ValueError::Malformed(HeaderName::Replaces)),
         }
     }
 
@@ -300,7 +317,10 @@ impl Head {
     /// Session-Expires or Min-SE: seconds and parameters (RFC 4028).
     pub fn number_with_params(&self, name: HeaderName) -> Option<(u32, scan::Params<'_>)> {
         let raw = self.value(name)?;
-        let n = raw.iter().position(|b| !b.is_ascii_digit()).unwrap_or(raw.len());
+        let n = raw
+            .iter()
+            .position(|b| !b.is_ascii_digit())
+            .unwrap_or(raw.len());
         let number = u32::try_from(scan::digits(&raw[..n])?).unwrap_or(u32::MAX);
         Some((number, scan::Params::parse(&raw[n..])?))
     }
@@ -309,13 +329,16 @@ impl Head {
         &self,
         name: HeaderName,
     ) -> impl Iterator<Item = Result<NameAddr<'_>, ValueError>> {
-        self.list(name).map(move |raw| NameAddr::parse(raw).ok_or(ValueError::Malformed(name)))
+        self.list(name)
+            .map(move |raw| NameAddr::parse(raw).ok_or(ValueError::Malformed(name)))
     }
 
     fn number(&self, name: HeaderName) -> Result<Option<u64>, ValueError> {
         match self.value(name) {
             None => Ok(None),
-            Some(raw) => scan::digits(raw).map(Some).ok_or(ValueError::Malformed(name)),
+            Some(raw) => scan::digits(raw)
+                .map(Some)
+                .ok_or(ValueError::Malformed(name)),
         }
     }
 
