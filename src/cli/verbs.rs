@@ -20,8 +20,8 @@ pub enum Kind {
     Whole,
     /// `--name on|off`.
     OnOff,
-    /// `--name`, which becomes this text.
-    Flag(&'static str),
+    /// `--name`, which becomes `true`.
+    Flag,
     /// `--name a --name b` or `--name a,b`.
     List,
     /// `--name -` (from standard input), or asked for on a terminal. Never on the command line itself, which every
@@ -113,7 +113,7 @@ impl Argument {
             Kind::Text | Kind::Whole => named(arg),
             Kind::NeededText => named(arg).required(true),
             Kind::OnOff => named(arg).value_parser(["on", "off"]),
-            Kind::Flag(_) => arg.long(self.word).action(ArgAction::SetTrue),
+            Kind::Flag => arg.long(self.word).action(ArgAction::SetTrue),
             Kind::List => named(arg).action(ArgAction::Append).value_delimiter(','),
             Kind::Each(_) => named(arg).action(ArgAction::Append),
             Kind::Secret => named(arg)
@@ -141,7 +141,7 @@ impl Argument {
                 Some(Ok(number)) => Some(Value::from(number)),
                 Some(Err(_)) => return Err(wrong("a whole number is needed".into())),
             },
-            Kind::Flag(text) => matches.get_flag(self.field).then(|| Value::from(text)),
+            Kind::Flag => matches.get_flag(self.field).then(|| Value::from(true)),
             Kind::List => matches
                 .get_many::<String>(self.field)
                 .map(|all| all.cloned().map(Value::from).collect()),
