@@ -81,7 +81,10 @@ impl<'b> Builder<'b> {
 
     fn begin(out: &'b mut BytesMut) -> Builder<'b> {
         out.clear();
-        out.reserve(1024);
+        // Messages split off one chunk; a new chunk is taken when the rest may not do.
+        if out.capacity() < 1024 {
+            out.reserve(8192);
+        }
         Builder { out, fault: None }
     }
 
