@@ -723,3 +723,25 @@ fn chaos_leaves_nothing_behind() {
         );
     }
 }
+
+#[test]
+fn a_late_wake_up_sends_once_not_in_a_burst() {
+    let mut sim = Sim::new(Transport::Udp);
+    sim.send(Method::Invite);
+    sim.now += S(10);
+    sim.table.handle_timeout(sim.now);
+    assert_eq!(sim.told(), [">INVITE"]);
+    assert!(sim.table.poll_timeout().is_some_and(|at| at > sim.now));
+}
+
+#[test]
+fn addresses_mapped_into_ipv6_are_the_same_source() {
+    let mut sim = Sim::new(Transport::Udp);
+    sim.flow.remote = "[::ffff:192.0.2.9]:5070".parse().unwrap();
+    let (_, options) = sim.incoming(&text("OPTIONS", B).replace(";rport", ""));
+    let remote = sim.flow.remote;
+    let bytes = Builder::reply(&mut sim.buf, &options, 200, "OK", None, remote)
+        .finish()
+        .unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("received"));
+}

@@ -59,7 +59,8 @@ impl Backoff {
     /// The next one after `now`; if the caller was late, missed ones are not made up for.
     pub(crate) fn again(&mut self, now: Instant) {
         self.interval = (self.interval * 2).min(self.most);
-        self.at = (self.at + self.interval).max(now);
+        let due = self.at + self.interval;
+        self.at = if due > now { due } else { now + self.interval };
     }
 }
 
