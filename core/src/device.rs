@@ -194,6 +194,9 @@ impl Evolve for DeviceAdded {
             groups: Vec::new(),
         };
         exchange.device_names.insert(self.name.as_str().into(), self.device);
+        if let Some(number) = self.service_number {
+            exchange.service_numbers.insert(number, self.device);
+        }
         exchange.devices.insert(self.device, device.into());
     }
 }
@@ -207,6 +210,9 @@ impl Evolve for DeviceRemoved {
         exchange.registrations.remove(&self.device);
         let Some(device) = exchange.devices.remove(&self.device) else { return };
         exchange.device_names.remove(device.name.as_str());
+        if let Some(number) = device.service_number {
+            exchange.service_numbers.remove(&number);
+        }
         for group in &device.groups {
             edit(&mut exchange.groups, group, |group| {
                 group.devices.retain(|member| member.value != self.device);

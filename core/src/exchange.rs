@@ -47,6 +47,8 @@ pub struct Exchange {
     pub devices: Table<DeviceId, Device>,
     /// Address of record → device.
     pub device_names: OrdMap<Arc<str>, DeviceId>,
+    /// Service number → device.
+    pub service_numbers: OrdMap<Number, DeviceId>,
     /// Groups.
     pub groups: Table<GroupId, Group>,
     /// Internal name → group.
