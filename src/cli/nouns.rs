@@ -1,6 +1,6 @@
 //! Every command of the exchange on the command line: nouns, verbs, arguments.
 
-use super::verbs::{Kind, Verb, arg};
+use super::verbs::{Argument, Kind, Verb, arg};
 use serde_json::{Map, Value};
 
 /// What a noun is about.
@@ -214,6 +214,7 @@ pub const COMMANDS: &[Verb] = &[
             GROUP,
             arg("kind", "kind", Kind::Place, "user, host, fax, queue or module_gui"),
             arg("title", "title", Kind::Text, "For people"),
+            arg("time_zone", "time-zone", Kind::Text, "Of its members, like Europe/Berlin"),
         ],
     },
     Verb { name: "group.remove", about: "Removes a group", arguments: &[GROUP] },
@@ -343,8 +344,6 @@ pub const COMMANDS: &[Verb] = &[
     },
 ];
 
-use super::verbs::Argument;
-
 const USER: Argument = arg("user", "user", Kind::Place, "Log-in name");
 const NUMBER: Argument = arg("number", "number", Kind::Place, "Digits");
 const SLOT: Argument = arg("slot", "slot", Kind::Place, "Like ada/desk");
@@ -366,7 +365,7 @@ const RIGHT: Argument = arg(
     Kind::Place,
     "roaming, admin, audit, audit.personal, outbound or fax",
 );
-const ON_GROUP: Argument = arg("target", "on", Kind::Text, "The target group, for roaming and fax");
+const ON_GROUP: Argument = arg("on", "on", Kind::Text, "The target group, for roaming and fax");
 const MEMBER_USER: Argument = arg("user", "user", Kind::Text, "A user");
 const MEMBER_DEVICE: Argument = arg("device", "device", Kind::Text, "A phone");
 const UNTIL: Argument = arg(
@@ -418,14 +417,79 @@ fn rule(text: &str) -> Result<Value, String> {
     let (when, origin) = when.split_once('@').map_or((when, None), |(w, o)| (w, Some(o)));
     let (condition, after) = when.split_once(':').map_or((when, None), |(c, a)| (c, Some(a)));
     let mut rule = Map::new();
-    rule.insert("condition".into(), condition.into());
+    rule.insert("when".into(), condition.into());
     if let Some(after) = after {
         let seconds: u32 = after.parse().map_err(|_| format!("`{after}` are no seconds"))?;
         rule.insert("after".into(), seconds.into());
     }
     if let Some(origin) = origin {
-        rule.insert("origin".into(), origin.into());
+        rule.insert("from".into(), origin.into());
     }
-    rule.insert("target".into(), target.into());
+    rule.insert("to".into(), target.into());
     Ok(rule.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchbook_commands::Command;
+
+    /// Codes that only a phone can dial have no place on the command line.
+    #[test]
+    fn every_command_has_its_place_on_the_command_line() {
+        for name in Command::NAMES.iter().filter(|name| !name.starts_with("phone.")) {
+            assert!(COMMANDS.iter().any(|verb| verb.name == *name), "{name} has no verb");
+        }
+        for verb in COMMANDS {
+            assert!(Command::NAMES.contains(&verb.name), "{} is no command", verb.name);
+        }
+    }
+
+    /// Every verb with all its arguments gives JSON that the exchange can read.
+    #[test]
+    fn every_verb_gives_a_command_the_exchange_can_read() {
+        for verb in COMMANDS {
+            let mut words = vec![verb.verb()];
+            for argument in verb.arguments {
+                let value = sample(verb.name, argument.field);
+                match argument.kind {
+                    Kind::Place | Kind::OnOffPlace | Kind::Shaped(_) => words.push(value.into()),
+                    Kind::Flag => words.push(format!("--{}", argument.word)),
+                    _ => words.push(format!("--{}={value}", argument.word)),
+                }
+            }
+            let matches = verb.clap().get_matches_from(words);
+            let mut fields = verb.fields(&matches, &mut |_| Ok("47114711".into())).unwrap();
+            fields.insert("command".into(), verb.name.into());
+            let read = serde_json::from_value::<Command>(fields.into());
+            assert!(read.is_ok(), "{}: {}", verb.name, read.unwrap_err());
+        }
+    }
+
+    fn sample(verb: &str, field: &str) -> &'static str {
+        match field {
+            "numbers" | "number" | "off" | "service_number" | "prefix" => "100",
+            "on" if verb == "number.swap" => "200",
+            "on" if verb.starts_with("permission") => "hosts",
+            "on" | "enabled" => "on",
+            "slots" if verb == "number.add" => "ada/desk",
+            "slots" => "desk=office",
+            "devices" => "p1=desk",
+            "type" => "desk",
+            "kind" => "user",
+            "language" => "de",
+            "time_zone" => "Europe/Berlin",
+            "scope" => "calls",
+            "origin" => "external",
+            "wait" | "ring" | "priority" => "5",
+            "permission" => "roaming",
+            "rules" => "no-answer:25@external=voicemail",
+            "until" => "window-end",
+            "pattern" => "mon-fri 12:00-13:00",
+            "peer" => "192.0.2.1:5060",
+            "policy" => "sha256-only",
+            "password" | "pin" => "-",
+            _ => "ada",
+        }
+    }
 }
