@@ -38,7 +38,9 @@ impl Client {
         };
         let head = serde_json::to_string(request)
             .map_err(|error| Failure::new(format!("the request cannot be written: {error}")))?;
-        for line in std::iter::once(head.as_str()).chain(lines) {
+        self.writer.write_all(head.as_bytes()).map_err(broken)?;
+        self.writer.write_all(b"\n").map_err(broken)?;
+        for line in lines {
             self.writer.write_all(line.as_bytes()).map_err(broken)?;
             self.writer.write_all(b"\n").map_err(broken)?;
         }
