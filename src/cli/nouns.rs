@@ -211,7 +211,7 @@ pub const COMMANDS: &[Verb] = &[
         name: "group.add",
         about: "Adds a group",
         arguments: &[
-            GROUP,
+            arg("name", "name", Kind::Place, "Internal name, never changed"),
             arg("kind", "kind", Kind::Place, "user, host, fax, queue or module_gui"),
             arg("title", "title", Kind::Text, "For people"),
             arg("time_zone", "time-zone", Kind::Text, "Of its members, like Europe/Berlin"),
