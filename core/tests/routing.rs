@@ -1,5 +1,5 @@
 //! The test vectors of behaviour.md 3.7 on the routing function, and what they leave open.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 
@@ -296,7 +296,8 @@ fn the_plan_of_a_scheduled_forwarding_reads_like_an_explanation() {
             },
             "at": 32
           }
-        ]"#]].assert_eq(&text);
+        ]"#]]
+    .assert_eq(&text);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A small exchange told in events, for stories about routing.
-#![allow(missing_docs, clippy::missing_docs_in_private_items, dead_code)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::wrong_self_convention)]
 
 use switchbook_core::call::{DeviceFact, Facts};
 use switchbook_core::device::*;

@@ -1,0 +1,133 @@
+//! Which nonce counts were already used (RFC 7616 §3.3, §5.12): per nonce the highest and a window below it.
+
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    highest: u32,
+    /// Bit n: `highest - n` was used.
+    window: u64,
+}
+
+/// A bounded table of nonces in use. A nonce that was pushed out is answered like an expired one.
+#[derive(Debug)]
+pub struct Replay {
+    entries: FxHashMap<[u8; 32], Entry>,
+    order: VecDeque<(Duration, [u8; 32])>,
+    capacity: usize,
+    /// Nonces that expire before this may have been pushed out.
+    forgotten: Duration,
+}
+
+impl Replay {
+    /// A table of at most `capacity` nonces.
+    pub fn new(capacity: usize) -> Replay {
+        Replay {
+            entries: FxHashMap::default(),
+            order: VecDeque::new(),
+            capacity: capacity.max(1),
+            forgotten: Duration::ZERO,
+        }
+    }
+
+    /// Takes a count for a nonce of ours. `false`: used before, too old for the window, or the nonce was forgotten.
+    pub fn accept(&mut self, now: Duration, nonce: &[u8], expires: Duration, count: u32) -> bool {
+        let Ok(key) = <[u8; 32]>::try_from(nonce) else {
+            return false;
+        };
+        if count == 0 {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(&key) {
+            return entry.accept(count);
+        }
+        self.expire(now);
+        if expires <= self.forgotten {
+            return false;
+        }
+        if self.entries.len() >= self.capacity
+            && let Some((expires, oldest)) = self.order.pop_front()
+        {
+            self.entries.remove(&oldest);
+            self.forgotten = self.forgotten.max(expires);
+        }
+        self.entries.insert(
+            key,
+            Entry {
+                highest: count,
+                window: 1,
+            },
+        );
+        // Nonces come nearly in the order they were issued; the few that do not wait a little longer.
+        self.order.push_back((expires, key));
+        true
+    }
+
+    /// Nonces remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while let Some((expires, key)) = self.order.front() {
+            if *expires > now {
+                break;
+            }
+            self.entries.remove(key);
+            self.order.pop_front();
+        }
+    }
+}
+
+impl Entry {
+    fn accept(&mut self, count: u32) -> bool {
+        if count > self.highest {
+            let shift = count - self.highest;
+            self.window = if shift >= 64 { 0 } else { self.window << shift };
+            self.window |= 1;
+            self.highest = count;
+            return true;
+        }
+        let back = self.highest - count;
+        if back >= 64 || self.window & (1 << back) != 0 {
+            return false;
+        }
+        self.window |= 1 << back;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn each_count_is_taken_once_and_late_ones_within_the_window() {
+        let mut replay = Replay::new(10);
+        let mut take = |n| replay.accept(Duration::ZERO, &[b'n'; 32], T, n);
+        assert!(take(1) && !take(1) && take(3) && take(2) && !take(2) && !take(3) && !take(0));
+        assert!(take(200) && !take(136) && take(137));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_expires() {
+        let mut replay = Replay::new(2);
+        assert!(replay.accept(Duration::ZERO, &[1; 32], T, 1));
+        assert!(replay.accept(Duration::ZERO, &[2; 32], T + T, 1));
+        assert!(replay.accept(Duration::ZERO, &[3; 32], T + T, 1));
+        assert_eq!(replay.len(), 2);
+        // The first was pushed out: it must not count as new.
+        assert!(!replay.accept(Duration::ZERO, &[1; 32], T, 1));
+        assert!(replay.accept(T + T, &[4; 32], T * 3, 1));
+        assert_eq!(replay.len(), 1);
+    }
+}

@@ -1,0 +1,270 @@
+//! Judging an Authorization header (RFC 7616 §3.4, RFC 3261 §22).
+
+use super::hash::{Algorithm, Ha1, response_hex};
+use super::nonce::Nonces;
+use super::replay::Replay;
+use crate::message::{Credentials, Host, Uri};
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+/// An Authorization header that breaks its grammar or the rules of RFC 7616 §3.4: 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed Authorization: {0}")]
+pub struct Malformed(pub &'static str);
+
+/// The fields of an Authorization header, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub struct Authorization<'a> {
+    /// username, as sent (quoted pairs not resolved)
+    pub username: &'a str,
+    /// realm
+    pub realm: &'a str,
+    /// nonce
+    pub nonce: &'a [u8],
+    /// uri
+    pub uri: &'a str,
+    /// response
+    pub response: &'a [u8],
+    /// `None`: an algorithm not served, such as MD5-sess
+    pub algorithm: Option<Algorithm>,
+    /// cnonce
+    pub cnonce: &'a [u8],
+    /// Whether qop is `auth`
+    pub has_qop: bool,
+    /// nc, eight hex digits
+    pub nc: &'a [u8],
+}
+
+impl<'a> Authorization<'a> {
+    /// Reads the fields; names in any case, values quoted or not, no field twice.
+    pub fn parse(credentials: &Credentials<'a>) -> Result<Authorization<'a>, Malformed> {
+        const NAMES: [&str; 9] = [
+            "username",
+            "realm",
+            "nonce",
+            "uri",
+            "response",
+            "algorithm",
+            "cnonce",
+            "qop",
+            "nc",
+        ];
+        let mut fields: [Option<&'a [u8]>; 9] = [None; 9];
+        for pair in credentials.pairs() {
+            let (name, value) = pair.map_err(|()| Malformed("syntax"))?;
+            if let Some(i) = NAMES.iter().position(|n| n.eq_ignore_ascii_case(name))
+                && fields[i].replace(value).is_some()
+            {
+                return Err(Malformed("field twice"));
+            }
+        }
+        let [
+            username,
+            realm,
+            nonce,
+            uri,
+            response,
+            algorithm,
+            cnonce,
+            qop,
+            nc,
+        ] = fields;
+        let text = |field: Option<&'a [u8]>, fault| {
+            field
+                .and_then(|f| std::str::from_utf8(f).ok())
+                .ok_or(Malformed(fault))
+        };
+        Ok(Authorization {
+            username: text(username, "username")?,
+            realm: text(realm, "realm")?,
+            nonce: nonce.ok_or(Malformed("nonce"))?,
+            uri: text(uri, "uri")?,
+            response: response.ok_or(Malformed("response"))?,
+            algorithm: algorithm.map_or(Some(Algorithm::Md5), Algorithm::parse),
+            cnonce: cnonce.unwrap_or_default(),
+            has_qop: qop.is_some_and(|q| q.eq_ignore_ascii_case(b"auth")),
+            nc: nc.unwrap_or_default(),
+        })
+    }
+
+    fn count(&self) -> Option<u32> {
+        let text = std::str::from_utf8(self.nc).ok().filter(|t| t.len() == 8)?;
+        u32::from_str_radix(text, 16).ok()
+    }
+}
+
+/// What a credential is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectation<'a> {
+    /// The protection space
+    pub realm: &'a str,
+    /// The method as spelled
+    pub method: &'a str,
+    /// Algorithms served, in the order they are offered
+    pub algorithms: &'a [Algorithm],
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The user knows the password.
+    Ok {
+        /// Who it is
+        username: &'a str,
+    },
+    /// The password is right, but the nonce is old or was used with this count: challenge again with `stale=true`.
+    Stale,
+    /// Wrong password, unknown user, foreign URI, refused algorithm or missing qop: challenge again, count as failure.
+    Wrong {
+        /// Who it claims to be
+        username: &'a str,
+    },
+    /// No Digest credentials for this realm: challenge.
+    NoCredentials,
+    /// 400
+    Malformed(Malformed),
+}
+
+/// Issues challenges and judges answers; holds the nonce key and the replay table.
+#[derive(Debug)]
+pub struct Verifier {
+    nonces: Nonces,
+    replay: Replay,
+    /// For unknown users, so that they cost the same.
+    dummy: [Ha1; 2],
+}
+
+impl Verifier {
+    /// `key` must be secret and random.
+    pub fn new(key: [u8; 32], lifetime: Duration, remembered: usize) -> Verifier {
+        let secret: String = key.iter().map(|b| char::from(b'a' + (b & 15))).collect();
+        let dummy = [Algorithm::Md5, Algorithm::Sha256]
+            .map(|a| Ha1::compute(a, "nobody", "nowhere", &secret));
+        Verifier {
+            nonces: Nonces::new(key, lifetime),
+            replay: Replay::new(remembered),
+            dummy,
+        }
+    }
+
+    /// The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, in order (RFC 8760 §2.4).
+    pub fn challenge(
+        &self,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        salt: u64,
+        stale: Option<Stale>,
+    ) -> impl Iterator<Item = String> {
+        let nonce = self.nonces.issue(now, expectation.realm, salt);
+        let realm = quoted(expectation.realm);
+        let stale = if stale.is_some() { ", stale=true" } else { "" };
+        expectation.algorithms.iter().map(move |a| {
+            format!(
+                "Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}",
+                a.as_str()
+            )
+        })
+    }
+
+    /// Judges the credentials of a request.
+    ///
+    /// `ha1` looks the user up; `ours` says whether a host in the digest URI is this server (only the host is compared).
+    /// An unknown user is hashed with a dummy, so that time does not tell who exists.
+    pub fn verify<'c>(
+        &mut self,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        credentials: impl Iterator<Item = Credentials<'c>>,
+        ours: impl Fn(&Host<'_>) -> bool,
+        ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
+    ) -> Verdict<'c> {
+        let mut found = None;
+        for c in credentials {
+            match Authorization::parse(&c) {
+                Err(e) => return Verdict::Malformed(e),
+                Ok(a) if a.realm == expectation.realm && found.is_none() => found = Some(a),
+                Ok(_) => {}
+            }
+        }
+        match found {
+            None => Verdict::NoCredentials,
+            Some(a) => self.judge(now, expectation, &a, ours, ha1),
+        }
+    }
+
+    fn judge<'c>(
+        &mut self,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        a: &Authorization<'c>,
+        ours: impl Fn(&Host<'_>) -> bool,
+        ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
+    ) -> Verdict<'c> {
+        let wrong = Verdict::Wrong {
+            username: a.username,
+        };
+        let Some(algorithm) = a.algorithm.filter(|x| expectation.algorithms.contains(x)) else {
+            return wrong;
+        };
+        if !a.has_qop || a.cnonce.is_empty() {
+            return wrong;
+        }
+        let Some(count) = a.count() else {
+            return Verdict::Malformed(Malformed("nc"));
+        };
+        let uri_is_ours = match Uri::parse(a.uri) {
+            Ok(Uri::Sip(uri)) => ours(&uri.host),
+            // A call to a tel URI has no host to compare.
+            Ok(Uri::Tel(_)) => true,
+            _ => false,
+        };
+        let known = ha1(a.username, algorithm).filter(|h| h.algorithm() == algorithm);
+        let dummy = &self.dummy[usize::from(algorithm == Algorithm::Sha256)];
+        let secret = known.as_ref().unwrap_or(dummy);
+        let expected = response_hex(
+            secret,
+            a.nonce,
+            a.nc,
+            a.cnonce,
+            expectation.method,
+            a.uri.as_bytes(),
+        );
+        let mut given = [0; 64];
+        let length = a.response.len();
+        if length != expected.as_bytes().len() {
+            return wrong;
+        }
+        given[..length].copy_from_slice(a.response);
+        given.make_ascii_lowercase();
+        let same = bool::from(expected.as_bytes().ct_eq(&given[..length]));
+        if !same || known.is_none() || !uri_is_ours {
+            return wrong;
+        }
+        match self.nonces.check(now, expectation.realm, a.nonce) {
+            Ok(expires) if self.replay.accept(now, a.nonce, expires, count) => Verdict::Ok {
+                username: a.username,
+            },
+            _ => Verdict::Stale,
+        }
+    }
+
+    /// Nonces in the replay table.
+    pub fn remembered(&self) -> usize {
+        self.replay.len()
+    }
+}
+
+/// Asks [`Verifier::challenge`] for `stale=true` (RFC 7616 §3.3).
+#[derive(Debug, Clone, Copy)]
+pub struct Stale;
+
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,140 @@
+//! Places for transactions, and one queue of deadlines.
+
+use super::client::Client;
+use super::key::Key;
+use super::server::Server;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(crate) enum Transaction {
+    Server(Server),
+    Client(Client),
+}
+
+impl Transaction {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Transaction::Server(s) => s.deadline(),
+            Transaction::Client(c) => c.deadline(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    generation: u32,
+    /// The earliest entry in the queue for this place.
+    queued: Option<Instant>,
+    transaction: Option<Transaction>,
+}
+
+/// A transaction has at most one live entry in the queue, for its earliest deadline. An entry that no longer fits is
+/// dropped or replaced when its time comes, so the queue is bounded by transactions begun within the longest timer.
+#[derive(Debug, Default)]
+pub(crate) struct Slab {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    queue: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+}
+
+impl Slab {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    pub(crate) fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn insert(&mut self, transaction: Transaction) -> Key {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.places.push(Place::default());
+                (self.places.len() - 1) as u32
+            }
+        };
+        let place = &mut self.places[index as usize];
+        place.transaction = Some(transaction);
+        let key = Key {
+            index,
+            generation: place.generation,
+        };
+        self.schedule(key);
+        key
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Transaction> {
+        let place = self.places.get(key.index as usize)?;
+        if place.generation == key.generation {
+            place.transaction.as_ref()
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Transaction> {
+        let place = self.places.get_mut(key.index as usize)?;
+        if place.generation == key.generation {
+            place.transaction.as_mut()
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Transaction> {
+        let place = self
+            .places
+            .get_mut(key.index as usize)
+            .filter(|p| p.generation == key.generation)?;
+        let transaction = place.transaction.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        place.queued = None;
+        self.free.push(key.index);
+        Some(transaction)
+    }
+
+    /// To be called after the deadlines of a transaction changed.
+    pub(crate) fn schedule(&mut self, key: Key) {
+        let Some(place) = self.places.get_mut(key.index as usize) else {
+            return;
+        };
+        let Some(at) = place.transaction.as_ref().and_then(Transaction::deadline) else {
+            return;
+        };
+        if place.queued.is_none_or(|queued| at < queued) {
+            place.queued = Some(at);
+            self.queue.push(Reverse((at, key.index, key.generation)));
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.queue.peek().map(|Reverse((at, _, _))| *at)
+    }
+
+    /// Takes a transaction whose deadline has come. Call `schedule` when it was served.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Key> {
+        while let Some(Reverse((at, index, generation))) = self.queue.peek().copied() {
+            if at > now {
+                return None;
+            }
+            self.queue.pop();
+            let key = Key { index, generation };
+            let Some(place) = self.places.get_mut(index as usize) else {
+                continue;
+            };
+            if place.generation != generation || place.queued != Some(at) {
+                continue;
+            }
+            place.queued = None;
+            match place.transaction.as_ref().and_then(Transaction::deadline) {
+                Some(due) if due <= now => return Some(key),
+                Some(_) => self.schedule(key),
+                None => {}
+            }
+        }
+        None
+    }
+}
