@@ -1,5 +1,5 @@
 //! behaviour.md 2.5: profiles, choices by hand, schedules, loops. T17 and the F rules.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 
