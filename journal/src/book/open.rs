@@ -331,7 +331,9 @@ impl End {
         let clean = !torn
             && length == whole.offset
             && mark.is_some_and(|mark| mark.clean && mark.position == whole.position);
-        let cut_bytes = if torn { length.saturating_sub(whole.offset) } else { 0 };
+        // Zeros are space that was never written; anything else behind the last whole commit is cut.
+        let written = if torn { length } else { cursor.offset() };
+        let cut_bytes = written.saturating_sub(whole.offset);
         segment.set_valid(whole.position, whole.offset);
         let segment = Some(segment);
         Ok(Self { segment, durable, whole, durable_tree, whole_tree, carry, cut_bytes, clean })
