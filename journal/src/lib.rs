@@ -1,1 +1,30 @@
-//! Switchbook: the room `journal` (see ARCHITECTURE.md).
+//! The book: an append-only file of events that survives power cuts, tells a torn end from damage, keeps personal
+//! data sealed, and can be read while it is written.
+//!
+//! [`store`] has the two traits, [`book`] the real store, [`memory`] the one for tests. docs/journal-format.md tells
+//! every byte.
+
+pub mod book;
+mod bytes;
+pub mod codec;
+pub mod error;
+pub mod files;
+mod frame;
+mod index;
+pub mod leases;
+pub mod memory;
+pub mod merkle;
+pub mod record;
+mod segment;
+pub mod store;
+pub mod vault;
+mod view;
+
+pub use book::{Book, OpenReport, Opened, Options};
+pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultError};
+pub use leases::{Lease, Leases};
+pub use memory::MemoryStore;
+pub use record::decode_record;
+pub use segment::reader::SegmentReader;
+pub use store::{Commit, EventReader, EventStore, Health};
+pub use vault::Vault;
