@@ -122,7 +122,9 @@ impl By {
 
 /// A name that no kind of event has.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("there is no kind of event named `{0}`: `switchbook audit kinds` lists them, such as ScheduleAdded")]
+#[error(
+    "there is no kind of event named `{0}`: `switchbook audit kinds` lists them, such as ScheduleAdded"
+)]
 pub struct NotAKind(pub String);
 
 /// The exact name of a kind of event, however it was typed (`schedule-added`, `scheduleadded`).
@@ -300,9 +302,9 @@ async fn backward(
             let records = batch(reader, query, next, fold::BATCH).await?;
             let Some(last) = records.last() else { break };
             next = last.envelope.position.next();
-            let wanted = records.into_iter().filter(|recorded| {
-                recorded.envelope.position <= end && takes(query, recorded)
-            });
+            let wanted = records
+                .into_iter()
+                .filter(|recorded| recorded.envelope.position <= end && takes(query, recorded));
             found.extend(wanted);
             found.drain(..found.len().saturating_sub(query.limit));
             if next > end {
@@ -317,9 +319,10 @@ async fn backward(
         let width = usize::try_from(beyond.0 - from.0).unwrap_or(fold::BATCH);
         let records = reader.read(from, width).await?;
         read += width;
-        let wanted = records.into_iter().rev().filter(|recorded| {
-            recorded.envelope.position < beyond && takes(query, recorded)
-        });
+        let wanted = records
+            .into_iter()
+            .rev()
+            .filter(|recorded| recorded.envelope.position < beyond && takes(query, recorded));
         newest_first.extend(wanted);
         beyond = from;
         tokio::task::yield_now().await;

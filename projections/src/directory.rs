@@ -11,7 +11,7 @@ mod users;
 
 pub use devices::{DeviceRow, DevicesView, devices};
 pub use forwardings::{
-    ForwardingRow, ForwardingsView, FollowMeRow, FollowMeView, ProfileRow, ProfilesView, follow_me,
+    FollowMeRow, FollowMeView, ForwardingRow, ForwardingsView, ProfileRow, ProfilesView, follow_me,
     forwardings, profiles,
 };
 pub use groups::{

@@ -165,10 +165,7 @@ pub async fn tables_at(
 ///
 /// # Errors
 /// The reader's.
-pub async fn position_at(
-    reader: &dyn EventReader,
-    moment: Moment,
-) -> Result<Position, ReadError> {
+pub async fn position_at(reader: &dyn EventReader, moment: Moment) -> Result<Position, ReadError> {
     let (mut known, mut beyond) = (0, reader.tail().0.saturating_add(1));
     while beyond - known > 1 {
         let middle = known + (beyond - known) / 2;

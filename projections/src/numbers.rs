@@ -2,7 +2,7 @@
 //! profile is in force (F-5), call waiting, busy-if-any, direct inward dialling.
 
 use crate::names::Naming;
-use crate::registrar::{self, Leases};
+use crate::registrar::{self, Refreshes};
 use crate::sentence::reason;
 use crate::table::{Table, fact, maybe};
 use crate::text::{Text, When};
@@ -85,9 +85,9 @@ pub struct InboundCell {
 type Inbound = BTreeMap<Number, Vec<InboundCell>>;
 
 /// The numbers at T: all, or those of one user.
-pub fn view<L: Leases>(
+pub fn view<L: Refreshes>(
     exchange: &Exchange,
-    leases: &L,
+    refreshes: &L,
     at: Moment,
     owner: Option<UserId>,
 ) -> NumbersView {
@@ -98,22 +98,22 @@ pub fn view<L: Leases>(
         .filter(|(_, state)| owner.is_none_or(|owner| state.owner.value == owner))
         .map(|(number, state)| {
             let inbound = inbound.remove(number).unwrap_or_default();
-            row(exchange, leases, at, *number, state, inbound)
+            row(exchange, refreshes, at, *number, state, inbound)
         })
         .collect();
     NumbersView { position: exchange.position, at: When(at), numbers }
 }
 
 /// One number at T; none when it is free.
-pub fn one<L: Leases>(
+pub fn one<L: Refreshes>(
     exchange: &Exchange,
-    leases: &L,
+    refreshes: &L,
     at: Moment,
     number: Number,
 ) -> Option<NumberRow> {
     let state = exchange.numbers.get(&number)?;
     let inbound = inbound(exchange).remove(&number).unwrap_or_default();
-    Some(row(exchange, leases, at, number, state, inbound))
+    Some(row(exchange, refreshes, at, number, state, inbound))
 }
 
 fn inbound(exchange: &Exchange) -> Inbound {
@@ -128,9 +128,9 @@ fn inbound(exchange: &Exchange) -> Inbound {
     found
 }
 
-fn row<L: Leases>(
+fn row<L: Refreshes>(
     exchange: &Exchange,
-    leases: &L,
+    refreshes: &L,
     at: Moment,
     number: Number,
     state: &NumberState,
@@ -147,7 +147,7 @@ fn row<L: Leases>(
                 device: device.map(|device| Fact::new(exchange.device(device.value), device.at)),
                 device_id: device.map(|device| device.value),
                 registered: device.is_some_and(|device| {
-                    registrar::bindings(exchange, device.value, leases, at).next().is_some()
+                    registrar::bindings(exchange, device.value, refreshes, at).next().is_some()
                 }),
             }
         })

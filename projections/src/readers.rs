@@ -210,7 +210,6 @@ impl Drop for Readers {
 }
 
 /// An opener as the folding functions take it.
-#[must_use]
 pub fn borrow(open: &Opener) -> Open<'_> {
     open.as_ref()
 }

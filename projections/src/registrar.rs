@@ -11,26 +11,44 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::registration::{Binding, BindingId};
+use switchbook_journal::Leases;
 
-/// Refreshes since a binding was last in the book.
-pub trait Leases {
+/// Refreshes since a binding was last in the book: the leases of a running server.
+pub trait Refreshes {
     /// Until when a refresh has extended the binding, if one has.
-    fn until(&self, device: DeviceId, binding: BindingId) -> Option<Moment>;
+    fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment>;
+
+    /// Are refreshes known at all? Where not, a binding counts for as long as the book has it: its end would be in
+    /// the book as an event.
+    fn known(&self) -> bool {
+        true
+    }
 }
 
 /// Only the book: for views as of another time, which leases say nothing about.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoLeases;
+pub struct BookOnly;
 
-impl Leases for NoLeases {
-    fn until(&self, _: DeviceId, _: BindingId) -> Option<Moment> {
+impl Refreshes for BookOnly {
+    fn until(&self, _: DeviceId, _: &Binding) -> Option<Moment> {
         None
+    }
+
+    fn known(&self) -> bool {
+        false
     }
 }
 
-impl<F: Fn(DeviceId, BindingId) -> Option<Moment>> Leases for F {
-    fn until(&self, device: DeviceId, binding: BindingId) -> Option<Moment> {
-        self(device, binding)
+impl Refreshes for Leases {
+    fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment> {
+        let lease = self.get(device, binding.binding)?;
+        (lease.cseq >= binding.cseq).then_some(lease.expires_at)
+    }
+}
+
+impl<F: Fn(DeviceId, BindingId) -> Option<Moment>> Refreshes for F {
+    fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment> {
+        self(device, binding.binding)
     }
 }
 
@@ -46,30 +64,30 @@ pub struct Bound<'a> {
 }
 
 /// The bindings of a device that have not ended at `now`, in the order they were made.
-pub fn bindings<'a, L: Leases>(
+pub fn bindings<'a, L: Refreshes>(
     exchange: &'a Exchange,
     device: DeviceId,
-    leases: &'a L,
+    refreshes: &'a L,
     now: Moment,
 ) -> impl Iterator<Item = Bound<'a>> + 'a {
     let entries = exchange.registrations.get(&device).map(|entry| entry.bindings.as_slice());
     entries.unwrap_or_default().iter().filter_map(move |(binding, at)| {
-        let leased = leases.until(device, binding.binding).unwrap_or(binding.expires_at);
+        let leased = refreshes.until(device, binding).unwrap_or(binding.expires_at);
         let expires_at = binding.expires_at.max(leased);
-        (expires_at > now).then_some(Bound { binding, expires_at, at: *at })
+        (expires_at > now || !refreshes.known()).then_some(Bound { binding, expires_at, at: *at })
     })
 }
 
 /// The device of an address of record, with its bindings at `now`.
 #[must_use]
-pub fn look_up<'a, L: Leases>(
+pub fn look_up<'a, L: Refreshes>(
     exchange: &'a Exchange,
     name: &str,
-    leases: &'a L,
+    refreshes: &'a L,
     now: Moment,
 ) -> Option<(DeviceId, Vec<Bound<'a>>)> {
     let device = exchange.device_named(name)?;
-    Some((device, bindings(exchange, device, leases, now).collect()))
+    Some((device, bindings(exchange, device, refreshes, now).collect()))
 }
 
 /// The table.
@@ -83,6 +101,8 @@ pub struct RegistrarView {
     pub devices: Vec<DeviceRow>,
     /// How many.
     pub counts: Counts,
+    /// Refreshes are known; where not, `expires_at` is as granted in the book.
+    pub refreshes_known: bool,
     #[serde(skip)]
     zone: Tz,
 }
@@ -131,10 +151,10 @@ pub struct BindingRow {
 }
 
 /// How many devices and bindings there are at `now`.
-pub fn counts<L: Leases>(exchange: &Exchange, leases: &L, now: Moment) -> Counts {
+pub fn counts<L: Refreshes>(exchange: &Exchange, refreshes: &L, now: Moment) -> Counts {
     let mut counts = Counts { devices: exchange.devices.len(), ..Counts::default() };
     for device in exchange.registrations.keys() {
-        let found = bindings(exchange, *device, leases, now).count();
+        let found = bindings(exchange, *device, refreshes, now).count();
         counts.registered += usize::from(found > 0);
         counts.bindings += found;
     }
@@ -154,7 +174,12 @@ pub enum Which {
 }
 
 /// The table at `now`.
-pub fn view<L: Leases>(exchange: &Exchange, leases: &L, now: Moment, which: Which) -> RegistrarView {
+pub fn view<L: Refreshes>(
+    exchange: &Exchange,
+    refreshes: &L,
+    now: Moment,
+    which: Which,
+) -> RegistrarView {
     let wanted = |id: &DeviceId| !matches!(which, Which::Only(only) if only != *id);
     let mut devices: Vec<DeviceRow> = exchange
         .devices
@@ -164,7 +189,7 @@ pub fn view<L: Leases>(exchange: &Exchange, leases: &L, now: Moment, which: Whic
             id: *id,
             device: device.name.clone(),
             slot: device.login.map(|login| exchange.slot(login.value)),
-            bindings: bindings(exchange, *id, leases, now).map(row).collect(),
+            bindings: bindings(exchange, *id, refreshes, now).map(row).collect(),
         })
         .filter(|row| which != Which::Registered || !row.bindings.is_empty())
         .collect();
@@ -173,7 +198,8 @@ pub fn view<L: Leases>(exchange: &Exchange, leases: &L, now: Moment, which: Whic
         position: exchange.position,
         at: When(now),
         devices,
-        counts: counts(exchange, leases, now),
+        counts: counts(exchange, refreshes, now),
+        refreshes_known: refreshes.known(),
         zone: zone(exchange),
     }
 }
@@ -222,6 +248,11 @@ impl RegistrarView {
             self.position,
             self.at.local(self.zone)
         ));
+        if !self.refreshes_known {
+            table.note(
+                "refreshes that changed nothing else are not in the book: ends are as granted",
+            );
+        }
         table
     }
 }

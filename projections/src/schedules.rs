@@ -169,7 +169,15 @@ impl SchedulesView {
     #[must_use]
     pub fn table(&self) -> Table {
         let columns = [
-            "number", "owner", "profile", "when", "zone", "priority", "now", "next edge", "set",
+            "number",
+            "owner",
+            "profile",
+            "when",
+            "zone",
+            "priority",
+            "now",
+            "next edge",
+            "set",
             "schedule",
         ];
         let mut table = Table::new("Schedules", &columns);
@@ -179,9 +187,9 @@ impl SchedulesView {
                 (true, false) => "overridden",
                 (false, _) => "",
             };
-            let next = row.next.map(|next| {
-                format!("{} {}", edge_word(next.edge), next.due.local(row.zone))
-            });
+            let next = row
+                .next
+                .map(|next| format!("{} {}", edge_word(next.edge), next.due.local(row.zone)));
             table.row([
                 row.number.to_string(),
                 row.owner.clone().unwrap_or_default(),

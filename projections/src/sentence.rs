@@ -9,7 +9,7 @@ mod reasons;
 pub use calls::{caller, dialled, outcome, status};
 pub use forwarding::{condition, rule, target};
 pub use phones::logout_reason;
-pub use reasons::{refusal, reason};
+pub use reasons::{reason, refusal};
 
 use crate::names::Naming;
 use crate::text::Text;

@@ -75,9 +75,8 @@ impl DevicesView {
     /// For people.
     #[must_use]
     pub fn table(&self) -> Table {
-        let columns = [
-            "device", "type", "mac", "service", "password", "logged in", "bindings", "groups",
-        ];
+        let columns =
+            ["device", "type", "mac", "service", "password", "logged in", "bindings", "groups"];
         let mut table = Table::new("Devices", &columns);
         for row in &self.devices {
             table.row([

@@ -59,8 +59,7 @@ pub fn forwardings(exchange: &Exchange, at: Moment) -> ForwardingsView {
         if owner.profiles.is_empty() {
             continue;
         }
-        let decided =
-            switchbook_core::routing::profile::in_force(exchange, *number, at).profile;
+        let decided = switchbook_core::routing::profile::in_force(exchange, *number, at).profile;
         let told = in_force(exchange, *number, at);
         for id in &owner.profiles {
             let Some(profile) = exchange.profiles.get(id) else { continue };

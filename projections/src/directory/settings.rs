@@ -112,9 +112,10 @@ impl TrunksView {
         let columns = ["trunk", "peer", "prefix", "base number", "inbound"];
         let mut table = Table::new("Trunks", &columns);
         for row in &self.trunks {
-            let inbound = row.inbound.iter().map(|rule| {
-                format!("{} → {} {}", rule.value.dialled, rule.value.number, rule.at)
-            });
+            let inbound = row
+                .inbound
+                .iter()
+                .map(|rule| format!("{} → {} {}", rule.value.dialled, rule.value.number, rule.at));
             table.row([
                 fact(&row.name),
                 row.peer.to_string(),

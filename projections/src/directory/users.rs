@@ -269,7 +269,8 @@ impl UserDetail {
         line("display name", fact(&self.row.display_name));
         line("e-mail", self.email.as_ref().map(fact).unwrap_or_default());
         line("mobile", self.mobile.as_ref().map(fact).unwrap_or_default());
-        let language = self.language.map(|language| format!("{:?} {}", language.value, language.at));
+        let language =
+            self.language.map(|language| format!("{:?} {}", language.value, language.at));
         line("language", language.unwrap_or_default());
         line("time zone", self.time_zone.as_ref().map(fact).unwrap_or_default());
         line("password set", maybe(self.password_set.as_ref()));

@@ -69,7 +69,10 @@ pub fn caller(caller: &Caller, names: &dyn Naming) -> Text {
             let trunk = names.trunk(*trunk);
             match number {
                 Some(number) => text!("{number} through {trunk}", "{number} über {trunk}"),
-                None => text!("a withheld number through {trunk}", "eine unterdrückte Rufnummer über {trunk}"),
+                None => text!(
+                    "a withheld number through {trunk}",
+                    "eine unterdrückte Rufnummer über {trunk}"
+                ),
             }
         }
     }

@@ -126,10 +126,7 @@ fn user(event: &Event, names: &dyn Naming) -> Text {
     match event {
         Event::UserAdded(e) => {
             let (user, display) = (&e.username, &e.display_name);
-            text!(
-                "user {user} ({display}) was added",
-                "Benutzer {user} ({display}) wurde angelegt"
-            )
+            text!("user {user} ({display}) was added", "Benutzer {user} ({display}) wurde angelegt")
         }
         Event::UserDeleted(e) => {
             let user = names.user(e.user);
@@ -278,7 +275,10 @@ fn group(event: &Event, names: &dyn Naming) -> Text {
         }
         Event::PermissionWithdrawn(e) => {
             let (who, right) = grant(&e.grant, names);
-            text!("{right} was withdrawn from group {who}", "der Gruppe {who} wurde {right} entzogen")
+            text!(
+                "{right} was withdrawn from group {who}",
+                "der Gruppe {who} wurde {right} entzogen"
+            )
         }
         other => bare(other),
     }

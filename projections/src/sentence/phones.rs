@@ -117,8 +117,10 @@ fn device(event: &Event, names: &dyn Naming) -> Text {
         Event::DeviceLoggedOut(e) => {
             let (slot, device) = (names.slot(e.slot), names.device(e.device));
             let why = logout_reason(e.reason);
-            let mut line =
-                text!("{slot} was logged out from {device}: ", "{slot} wurde von {device} abgemeldet: ");
+            let mut line = text!(
+                "{slot} was logged out from {device}: ",
+                "{slot} wurde von {device} abgemeldet: "
+            );
             line.push(&why);
             line
         }

@@ -17,7 +17,6 @@ use switchbook_core::routing::{From, RoutingInput, route};
 use switchbook_core::schedule::*;
 use switchbook_core::settings::ExchangeFounded;
 use switchbook_core::slot::*;
-use switchbook_core::trunk::*;
 use switchbook_core::user::*;
 use switchbook_journal::{Commit, EventStore, MemoryStore};
 use switchbook_projections::readers::Opener;
@@ -108,8 +107,7 @@ impl Story {
                 story.tell(MatrixChanged { user, number: number(digits), slot, on: true });
             }
         }
-        for (user, slot, device) in
-            [(ADA, ADA_DESK, P1), (ADA, ADA_DECT, P2), (BOB, BOB_DESK, P3)]
+        for (user, slot, device) in [(ADA, ADA_DESK, P1), (ADA, ADA_DECT, P2), (BOB, BOB_DESK, P3)]
         {
             story.actor = Actor::Phone(device);
             story.tell(DeviceLoggedIn { user, slot, device });
