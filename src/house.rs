@@ -8,23 +8,23 @@ use crate::settings::{Http, Settings};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use switchbook_admin::{Figure, Health, Status};
-use switchbook_commands::desk::{Clock, Desk, DeskHandle, DeskHealth, Parts, SystemClock};
+use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
 use switchbook_core::event::Event;
 use switchbook_core::id::DeviceId;
-use switchbook_core::position::{Moment, Position, Seconds};
-use switchbook_core::registration::BindingId;
+use switchbook_core::position::{Moment, Position};
 use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{self, Opener, Readers};
-use switchbook_projections::registrar::{self, NoLeases};
+use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
-use switchbook_sip_adapter::{CallBoard, Config, Metrics, Server};
+use switchbook_sip_adapter::endpoint::LiveCalls;
+use switchbook_sip_adapter::{Config, Metrics, Server};
 use tokio::task::JoinHandle;
 
 /// What the console needs of the running exchange.
@@ -72,11 +72,11 @@ impl House {
             realm: settings.realm.clone().unwrap_or_else(|| "switchbook".into()),
             time_zone: settings.time_zone.unwrap_or_else(machine_zone),
         };
-        let board = CallBoard::default();
+        let calls = Arc::new(LateCalls::default());
         let parts = Parts {
             store: store.clone(),
             secrets: vault.clone(),
-            calls: Arc::new(BoardCalls(board.clone())),
+            calls: calls.clone(),
             leases: Arc::new(leases.clone()),
             clock: Arc::new(SystemClock),
         };
@@ -89,12 +89,13 @@ impl House {
             .await
             .map_err(failed("the read models cannot be folded"))?;
         let edges = tokio::spawn(schedules::run(desk.clone()));
-        let registration = settings.registration;
-        let bounds = (Seconds(registration.min), Seconds(registration.max));
-        let port = DeskPort::new(desk.clone(), leases.clone(), bounds);
-        let server = Server::start(sip_config(settings), Arc::new(port), board)
-            .await
-            .map_err(|error| Failure::new(error.to_string()))?;
+        let config = sip_config(settings);
+        let doing = format!("phones cannot be served at udp:{}", config.listen);
+        let port = DeskPort::new(desk.clone(), leases.clone());
+        let server = Server::start(config, Arc::new(port)).map_err(|error| {
+            failed(&doing)(error).advice("Is another program using this port? Choose another with --sip.")
+        })?;
+        let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
             desk,
             readers,
@@ -167,21 +168,13 @@ fn opener(vault: &Arc<Vault>) -> Opener {
     Arc::new(move |key, sealed| vault.open_sealed(key, sealed))
 }
 
-/// Leases as the read models see them.
-struct Live<'a>(&'a Leases);
+/// Calls in progress as decisions see them. The Desk is there before the phones are: until then, none.
+#[derive(Default)]
+struct LateCalls(OnceLock<Arc<LiveCalls>>);
 
-impl registrar::Leases for Live<'_> {
-    fn until(&self, device: DeviceId, binding: BindingId) -> Option<Moment> {
-        self.0.get(device, binding).map(|lease| lease.expires_at)
-    }
-}
-
-/// Calls in progress as decisions see them.
-struct BoardCalls(CallBoard);
-
-impl Calls for BoardCalls {
+impl Calls for LateCalls {
     fn in_call(&self, device: DeviceId) -> bool {
-        self.0.in_call(device)
+        self.0.get().is_some_and(|live| live.in_call(device))
     }
 }
 
@@ -198,14 +191,13 @@ impl Rooms {
         if view == "status" {
             return self.status();
         }
-        let live = Live(&self.leases);
         if let Some(when) = as_of {
             let (tables, at) = self.tables_at(when).await?;
-            let seen = views::Seen { tables: &tables, leases: &NoLeases, at, language };
+            let seen = views::Seen { tables: &tables, leases: &BookOnly, at, language };
             return views::show(&seen, view, arguments);
         }
         let tables = self.readers.now();
-        let seen = views::Seen { tables: &tables, leases: &live, at: now, language };
+        let seen = views::Seen { tables: &tables, leases: &self.leases, at: now, language };
         views::show(&seen, view, arguments)
     }
 
@@ -241,7 +233,7 @@ impl Rooms {
         let mut table = Table::new("", &["", ""]);
         let tables = self.readers.now();
         let now = SystemClock.now();
-        let counts = registrar::counts(&tables.exchange, &Live(&self.leases), now);
+        let counts = registrar::counts(&tables.exchange, &self.leases, now);
         for (name, value) in [
             ("version", health.version.to_owned()),
             ("book", format!("{} at {}", self.data.display(), tables.position())),
@@ -308,7 +300,7 @@ impl Status for Rooms {
 
     fn figures(&self) -> Vec<Figure> {
         let tables = self.readers.now();
-        let counts = registrar::counts(&tables.exchange, &Live(&self.leases), SystemClock.now());
+        let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
         let gauge = |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
         let mut figures = vec![
             Figure {
@@ -322,8 +314,11 @@ impl Status for Rooms {
             gauge("bindings", "Bindings of all phones", counts.bindings),
             gauge("users", "Users", tables.exchange.users.len()),
         ];
-        figures.extend(self.metrics.figures().into_iter().map(|(name, help, value, counter)| {
-            Figure { name, help, value, counter }
+        figures.extend(self.metrics.all().map(|(name, help, value)| Figure {
+            name,
+            help,
+            value,
+            counter: !name.ends_with("_active"),
         }));
         figures
     }

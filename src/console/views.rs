@@ -9,12 +9,12 @@ use switchbook_core::id::UserId;
 use switchbook_core::position::Moment;
 use switchbook_projections::call_log::{self, Filter};
 use switchbook_projections::fold::Tables;
-use switchbook_projections::registrar::Leases;
+use switchbook_projections::registrar::Refreshes;
 use switchbook_projections::table::Table;
 use switchbook_projections::{directory, numbers, registrar, schedules};
 
 /// What a view is made from.
-pub struct Seen<'a, L: Leases> {
+pub struct Seen<'a, L: Refreshes> {
     /// The tables at one position.
     pub tables: &'a Tables,
     /// Refreshes since; none for the past.
@@ -33,7 +33,7 @@ fn both(data: &impl Serialize, tables: Vec<Table>) -> Result<Value, Failure> {
 }
 
 /// Shows a view.
-pub fn show<L: Leases>(
+pub fn show<L: Refreshes>(
     seen: &Seen<'_, L>,
     view: &str,
     arguments: &Map<String, Value>,
@@ -103,7 +103,7 @@ pub fn show<L: Leases>(
     }
 }
 
-fn calls<L: Leases>(
+fn calls<L: Refreshes>(
     seen: &Seen<'_, L>,
     arguments: &Map<String, Value>,
 ) -> Result<Value, Failure> {
