@@ -4,6 +4,8 @@ mod cli;
 mod console;
 mod demo;
 mod failure;
+mod house;
+mod port;
 mod serve;
 mod settings;
 

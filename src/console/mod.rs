@@ -5,6 +5,7 @@
 pub mod client;
 pub mod protocol;
 pub mod server;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 

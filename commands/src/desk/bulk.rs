@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, DeskError, Published};
 use super::front::Keep;
-use super::group::record;
+use super::group::{Reply, record};
 use super::secrets::Entry;
 use super::writer::Message;
 use super::{DeskHandle, memory};
@@ -101,7 +101,7 @@ impl DeskHandle {
             let (back, done) = tokio::task::spawn_blocking(work).await.map_err(stopped)?;
             commands = back;
             let (reply, answer) = oneshot::channel();
-            let message = Message::Bulk(Box::new(done?), reply);
+            let message = Message::Bulk(Box::new(done?), Reply::Waits(reply));
             self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
             match answer.await.map_err(|_| DeskError::Closed)? {
                 Err(error) if error.code() == Some(RefusalCode::ConfigurationMoved) => {}

@@ -12,7 +12,21 @@ use switchbook_journal::Commit;
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
-pub(crate) type Reply = oneshot::Sender<Result<Answer, DeskError>>;
+pub(crate) enum Reply {
+    /// To a task that waits; it may be gone.
+    Waits(oneshot::Sender<Result<Answer, DeskError>>),
+    /// To a function that must not block: it runs on the writer's task.
+    Told(Box<dyn FnOnce(Result<Answer, DeskError>) + Send>),
+}
+
+impl Reply {
+    pub(crate) fn send(self, answer: Result<Answer, DeskError>) {
+        match self {
+            Self::Waits(task) => drop(task.send(answer)),
+            Self::Told(tell) => tell(answer),
+        }
+    }
+}
 
 /// Somebody who waits for a group to be durable.
 pub(crate) struct Waiting {

@@ -23,8 +23,10 @@ pub use secrets::{Entry, Secrets};
 
 use crate::decide::decide;
 use crate::order::{Calls, Context, Decision, LeaseRenewal, LeaseState, LeaseView, Order};
+use crate::refusal::{Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use front::{Front, Keep};
+use group::Reply;
 use login_guard::LoginGuard;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
@@ -134,9 +136,32 @@ impl DeskHandle {
         let published = self.published();
         let order = self.front.prepare(&published.exchange, order, Keep::Yes).await?;
         let (reply, answer) = oneshot::channel();
-        let message = Message::Order(Box::new(order), reply);
+        let message = Message::Order(Box::new(order), Reply::Waits(reply));
         self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
         answer.await.map_err(|_| DeskError::Closed)?
+    }
+
+    /// Puts an order without secrets straight into the writer's queue and comes back at once: for the phones' event
+    /// loop. Orders are decided in the order they are put in. `tell` runs on the writer's task when the order is
+    /// durable or refused, and must not block; with a full queue it is told `BUSY` here and now.
+    ///
+    /// Ids of phones and of the server are not looked up in the book: their repetitions were absorbed before.
+    pub fn enqueue(
+        &self,
+        order: Order,
+        tell: impl FnOnce(Result<Answer, DeskError>) + Send + 'static,
+    ) {
+        let message = Message::Order(Box::new(order), Reply::Told(Box::new(tell)));
+        let (message, why) = match self.queue.try_send(message) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(message)) => {
+                (message, Refusal::new(RefusalCode::Busy).into())
+            }
+            Err(mpsc::error::TrySendError::Closed(message)) => (message, DeskError::Closed),
+        };
+        if let Message::Order(_, reply) = message {
+            reply.send(Err(why));
+        }
     }
 
     /// What the book says of a command id that somebody's command had before, perhaps before a restart.
@@ -147,7 +172,7 @@ impl DeskHandle {
         memory::check_id(order.id, &order.actor, self.parts.clock.now())?;
         let failed = |error: ReadError| {
             tracing::error!(%error, "the book cannot be asked for a command id");
-            crate::Refusal::new(crate::RefusalCode::BookReadOnly).with("why", error)
+            Refusal::new(RefusalCode::BookReadOnly).with("why", error)
         };
         let found = self.parts.store.outcome(order.id).await.map_err(failed)?;
         let Some((first, last)) = found else { return Ok(None) };

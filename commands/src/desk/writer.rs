@@ -190,7 +190,7 @@ impl Writer {
             // A lost answer is not remembered: the sender may repeat.
             let repeated = self.repeated.remove(&waiting.command).unwrap_or_default();
             for reply in repeated.into_iter().chain([waiting.reply]) {
-                let _ = reply.send(Err(refusal.clone().into()));
+                reply.send(Err(refusal.clone().into()));
             }
         }
     }
@@ -198,11 +198,11 @@ impl Writer {
     fn answer(&mut self, id: CommandId, reply: Reply, answer: Result<Answer, DeskError>) {
         if let Some(repeated) = self.repeated.remove(&id) {
             for reply in repeated {
-                let _ = reply.send(answer.clone());
+                reply.send(answer.clone());
             }
             self.memory.keep(self.parts.clock.now(), id, answer.clone());
         }
-        let _ = reply.send(answer);
+        reply.send(answer);
     }
 
     fn stop(&mut self, why: String) {
@@ -258,7 +258,7 @@ impl Writer {
             return Some(reply);
         }
         if let Some(first) = self.memory.get(order.id) {
-            let _ = reply.send(first.clone());
+            reply.send(first.clone());
             return None;
         }
         if let Some(waiting) = self.repeated.get_mut(&order.id) {
@@ -272,7 +272,7 @@ impl Writer {
     fn order(&mut self, order: &Order, reply: Reply) {
         let now = self.parts.clock.now();
         if let Err(refusal) = check_id(order.id, &order.actor, now) {
-            let _ = reply.send(Err(refusal.into()));
+            reply.send(Err(refusal.into()));
             return;
         }
         let Some(reply) = self.seen_before(order, reply) else { return };
@@ -360,7 +360,7 @@ impl Writer {
     fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: Refusal) {
         let repeated = self.repeated.remove(&id).unwrap_or_default();
         for reply in repeated.into_iter().chain([reply]) {
-            let _ = reply.send(Err(refusal.clone().into()));
+            reply.send(Err(refusal.clone().into()));
         }
     }
 

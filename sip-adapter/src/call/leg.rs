@@ -1,0 +1,85 @@
+//! One end of a call: its dialog, the way to it, and which ACKs are owed or awaited.
+
+use crate::wire::Wire;
+use bytes::Bytes;
+use std::time::Instant;
+use switchbook_sip::dialog::{Dialog, OfferAnswer, Retransmission, Retransmit2xx};
+use switchbook_sip::message::Request;
+use switchbook_sip::transaction::{Flow, Key};
+
+/// The ACK to their 2xx.
+#[derive(Clone, Debug)]
+pub(super) enum Ack {
+    /// No 2xx of theirs is open.
+    None,
+    /// It waits for the other side's ACK, which carries the answer to their offer (RFC 3261 §13.2.1).
+    Owed,
+    /// Sent; repeated when their 2xx is.
+    Sent(Bytes),
+}
+
+/// One end.
+pub(super) struct Leg {
+    pub dialog: Dialog,
+    pub flow: Flow,
+    pub offer: OfferAnswer,
+    pub ack: Ack,
+    /// Our 2xx that waits for its ACK.
+    pub unacknowledged: Option<(Key, Retransmit2xx)>,
+    /// A BYE came or went.
+    pub closed: bool,
+    /// A BYE has to wait for the ACK (RFC 3261 §15).
+    pub owes_bye: bool,
+}
+
+impl Leg {
+    pub fn new(dialog: Dialog, flow: Flow) -> Self {
+        Self {
+            dialog,
+            flow,
+            offer: OfferAnswer::default(),
+            ack: Ack::None,
+            unacknowledged: None,
+            closed: false,
+            owes_bye: false,
+        }
+    }
+
+    /// Does a request belong to this dialog? Tags alone are not enough (RFC 3261 §12).
+    pub fn is_of(&self, request: &Request) -> bool {
+        let id = self.dialog.id();
+        request.call_id().is_ok_and(|call_id| call_id == id.call_id)
+            && request.from().is_ok_and(|from| from.tag().unwrap_or("") == id.remote_tag)
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.unacknowledged.as_ref().and_then(|(_, repeat)| repeat.poll_timeout())
+    }
+
+    /// Repeats a 2xx that is due; `true`: its ACK was awaited in vain.
+    pub fn repeat_2xx(&mut self, wire: &mut Wire) -> bool {
+        let now = wire.now.instant;
+        let Some((key, repeat)) = &mut self.unacknowledged else { return false };
+        match repeat.handle_timeout(now) {
+            Retransmission::Nothing => false,
+            Retransmission::Send(bytes) => {
+                if wire.table.respond(now, *key, bytes.clone()).is_err() {
+                    wire.direct.push_back((self.flow, bytes));
+                }
+                false
+            }
+            Retransmission::GiveUp => {
+                self.unacknowledged = None;
+                true
+            }
+        }
+    }
+
+    /// Sends the ACK to their 2xx, with the answer of `body` if there is one.
+    pub fn acknowledge(&mut self, wire: &mut Wire, body: Option<&Request>) {
+        self.ack = match wire.ack(&self.dialog, &self.flow, body) {
+            Some(bytes) => Ack::Sent(bytes),
+            None => Ack::None,
+        };
+    }
+}

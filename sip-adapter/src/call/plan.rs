@@ -1,0 +1,276 @@
+//! From step to step of the plan (behaviour.md 3.1 steps 11 and 12, 3.4).
+
+use super::{Call, Cx, Effect, Party, Phase, Target, outcome};
+use std::time::{Duration, Instant};
+use switchbook_core::call::{CallDiverted, CallEnded, CallOutcome};
+use switchbook_core::number::Number;
+use switchbook_core::routing::plan::{Leg as PlannedLeg, Outcome, Step, StepIndex};
+
+/// More steps than any plan has: a plan that runs in circles ends here (checklist 28).
+const MOST_STEPS: usize = 128;
+
+/// How one device, or one contact of it, ended without answering.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It is in a call.
+    Busy,
+    /// Its user does not want to.
+    Rejected,
+    /// It could not be reached.
+    Unreachable,
+    /// Its ring time was over.
+    RangOut,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Bell {
+    Waiting,
+    Ringing,
+    Over(Verdict),
+}
+
+/// A `Ring` step being carried out.
+pub(super) struct Ring {
+    number: Number,
+    began: Instant,
+    until: Instant,
+    bells: Vec<(PlannedLeg, Bell)>,
+    /// How the last device ended.
+    last: Option<Verdict>,
+    on_busy: StepIndex,
+    on_no_answer: StepIndex,
+    on_not_available: StepIndex,
+}
+
+impl Ring {
+    pub fn deadline(&self) -> Option<Instant> {
+        let bells = self.bells.iter().filter_map(|(leg, bell)| match bell {
+            Bell::Waiting => Some(self.began + seconds(leg.from.0)),
+            Bell::Ringing => Some(self.began + seconds(leg.to.0)),
+            Bell::Over(_) => None,
+        });
+        bells.chain(std::iter::once(self.until)).min()
+    }
+
+    /// How the step ended, once every device has.
+    fn verdict(&self) -> Option<Verdict> {
+        let mut ends = self.bells.iter().map(|(_, bell)| match bell {
+            Bell::Over(verdict) => Some(*verdict),
+            Bell::Waiting | Bell::Ringing => None,
+        });
+        let all: Vec<Verdict> = ends.by_ref().collect::<Option<_>>()?;
+        if let Some(last @ (Verdict::Busy | Verdict::Rejected)) = self.last {
+            return Some(last);
+        }
+        let first_of = |wanted: &[Verdict]| all.iter().find(|v| wanted.contains(v)).copied();
+        first_of(&[Verdict::RangOut])
+            .or_else(|| first_of(&[Verdict::Busy, Verdict::Rejected]))
+            .or(Some(Verdict::Unreachable))
+    }
+}
+
+impl Call {
+    /// Takes a step, and those that follow from it at once.
+    pub(super) fn enter(&mut self, cx: &mut Cx<'_>, step: StepIndex) {
+        let mut next = Some(step);
+        while let Some(index) = next {
+            self.steps_taken += 1;
+            if self.steps_taken > MOST_STEPS {
+                return self.refused(cx, Outcome::Loop);
+            }
+            self.step = index;
+            next = self.take(cx, index);
+        }
+    }
+
+    fn take(&mut self, cx: &mut Cx<'_>, index: StepIndex) -> Option<StepIndex> {
+        let plan = self.plan.clone();
+        match plan.step(index) {
+            None => {
+                self.refused(cx, Outcome::NotAvailable);
+                None
+            }
+            Some(Step::Ring {
+                number, legs, until, on_busy, on_no_answer, on_not_available, ..
+            }) => {
+                let began = cx.wire.now.instant;
+                self.ring = Some(Ring {
+                    number: *number,
+                    began,
+                    until: began + seconds(until.0),
+                    bells: legs.iter().map(|leg| (leg.clone(), Bell::Waiting)).collect(),
+                    last: None,
+                    on_busy: *on_busy,
+                    on_no_answer: *on_no_answer,
+                    on_not_available: *on_not_available,
+                });
+                self.start_bells(cx);
+                self.ring_over(cx)
+            }
+            Some(Step::Forward { from, to, status, then, .. }) => {
+                let diverted =
+                    CallDiverted { call: self.call, from: *from, to: *to, status: *status };
+                cx.effects.push(Effect::Record(Box::new(diverted.into())));
+                Some(*then)
+            }
+            Some(Step::Dial { trunk, emergency, strip, .. }) => {
+                let (trunk, strip) = (*trunk, *strip);
+                let Some(peer) = cx.places.trunk(trunk) else {
+                    self.refused(cx, Outcome::NoTrunk);
+                    return None;
+                };
+                let digits = self.dialled.get(strip..).unwrap_or_default().to_owned();
+                let shown = match self.party {
+                    Party::Device(device) => cx.places.shown_outside(device, trunk),
+                    Party::Trunk(_) => self.shown.clone(),
+                };
+                let host = peer.to_string();
+                let user = switchbook_sip::message::escape_user(&digits);
+                let target = Target { uri: format!("sip:{user}@{host}"), remote: peer };
+                if !self.invite_out(cx, None, None, &target, &shown, &user, Some(&host)) {
+                    self.refused(cx, Outcome::NoTrunk);
+                    return None;
+                }
+                // Nobody hangs up on a call for help.
+                let patience = self.trunk_ring * if *emergency { 10 } else { 1 };
+                self.dial_until = Some(cx.wire.now.instant + patience);
+                None
+            }
+            // The box answers when there is sound to play; until then the caller is told that nobody is there.
+            Some(Step::Voicemail { .. }) => {
+                self.refused(cx, Outcome::NotAvailable);
+                None
+            }
+            Some(Step::Refuse { outcome, .. }) => {
+                self.refused(cx, *outcome);
+                None
+            }
+        }
+    }
+
+
+    /// Rings every device whose wait is over.
+    fn start_bells(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.wire.now.instant;
+        for place in 0..self.ring.as_ref().map_or(0, |ring| ring.bells.len()) {
+            let Some(ring) = &mut self.ring else { return };
+            let (began, number) = (ring.began, ring.number);
+            let Some((leg, bell)) = ring.bells.get_mut(place) else { return };
+            if *bell != Bell::Waiting || now < began + seconds(leg.from.0) {
+                continue;
+            }
+            *bell = Bell::Ringing;
+            let device = leg.device;
+            let mut rings = false;
+            let shown = self.shown.clone();
+            for target in cx.places.contacts(device) {
+                let user = number.to_string();
+                let at = Some((place, device));
+                rings |= self.invite_out(cx, at, Some(number), &target, &shown, &user, None);
+            }
+            if !rings {
+                self.bell_over(place, Verdict::Unreachable);
+            }
+        }
+    }
+
+    /// One device is done; a device in several places is done when its last contact is.
+    pub(super) fn bell_over(&mut self, place: usize, verdict: Verdict) {
+        let Some(ring) = &mut self.ring else { return };
+        if let Some((_, bell)) = ring.bells.get_mut(place)
+            && !matches!(bell, Bell::Over(_))
+        {
+            *bell = Bell::Over(verdict);
+            if matches!(verdict, Verdict::Busy | Verdict::Rejected | Verdict::RangOut) {
+                ring.last = Some(verdict);
+            }
+        }
+    }
+
+    /// The step after the ringing, once every device has ended.
+    pub(super) fn ring_over(&mut self, cx: &mut Cx<'_>) -> Option<StepIndex> {
+        if self.phase != Phase::Hunting {
+            return None;
+        }
+        let ring = self.ring.as_ref()?;
+        let verdict = ring.verdict()?;
+        let next = match verdict {
+            Verdict::Busy | Verdict::Rejected => ring.on_busy,
+            Verdict::RangOut => ring.on_no_answer,
+            Verdict::Unreachable => ring.on_not_available,
+        };
+        self.leave_ring(cx, verdict);
+        Some(next)
+    }
+
+    fn leave_ring(&mut self, cx: &mut Cx<'_>, verdict: Verdict) {
+        self.rejected = verdict == Verdict::Rejected;
+        self.cancel_branches(cx, |_| true, None);
+        self.ring = None;
+    }
+
+    pub(super) fn ring_timer(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.wire.now.instant;
+        let Some(ring) = &self.ring else { return };
+        if self.phase != Phase::Hunting {
+            return;
+        }
+        if ring.until <= now {
+            let next = ring.on_no_answer;
+            self.leave_ring(cx, Verdict::RangOut);
+            return self.enter(cx, next);
+        }
+        let rung_out: Vec<usize> = ring
+            .bells
+            .iter()
+            .enumerate()
+            .filter(|(_, (leg, bell))| {
+                *bell == Bell::Ringing && ring.began + seconds(leg.to.0) <= now
+            })
+            .map(|(place, _)| place)
+            .collect();
+        for place in rung_out {
+            self.cancel_branches(cx, |branch| branch.place == Some(place), None);
+            self.bell_over(place, Verdict::RangOut);
+        }
+        self.start_bells(cx);
+        if let Some(next) = self.ring_over(cx) {
+            self.enter(cx, next);
+        }
+    }
+
+    pub(super) fn dial_unanswered(&mut self, cx: &mut Cx<'_>) {
+        self.dial_until = None;
+        self.cancel_branches(cx, |_| true, None);
+        self.refused(cx, Outcome::NoAnswer);
+    }
+
+    /// The caller is told how it ended, and the call with it.
+    pub(super) fn refused(&mut self, cx: &mut Cx<'_>, outcome: Outcome) {
+        let told = outcome::told(outcome, self.rejected);
+        self.answer_caller(cx, told.status, told.phrase, Some(told.reason));
+        self.ended(cx, told.recorded, told.status);
+    }
+
+    /// The end of the call for the book; whatever is still under way winds down by itself.
+    pub(super) fn ended(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome, sip_status: u16) {
+        if self.phase == Phase::Ending {
+            return;
+        }
+        if self.phase == Phase::Hunting {
+            cx.wire.metrics.calls_failed.add(1);
+        }
+        self.phase = Phase::Ending;
+        self.ring = None;
+        self.dial_until = None;
+        let rang = std::mem::take(&mut self.rang);
+        let ended_at = cx.wire.now.moment;
+        let ended = CallEnded { call: self.call, outcome, ended_at, sip_status, rang };
+        cx.effects.push(Effect::Record(Box::new(ended.into())));
+        cx.effects.push(Effect::Free);
+    }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}

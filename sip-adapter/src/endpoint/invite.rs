@@ -1,0 +1,280 @@
+//! Who calls whom: from INVITE to plan (way 4). The decision itself is `core::routing::route`.
+
+use super::authenticate::Who;
+use super::places::World;
+use super::sessions::Session;
+use super::{Endpoint, user_of};
+use crate::call::code::CodeCall;
+use crate::call::{Begin, Call, Cx, Party};
+use crate::port::Errand;
+use chrono::Datelike;
+use std::sync::Arc;
+use switchbook_core::call::{CallPlaced, Caller, Dialled, Facts};
+use switchbook_core::device::Origin;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::feature_code::FeatureCode;
+use switchbook_core::id::{CallId, DeviceId};
+use switchbook_core::number::Number;
+use switchbook_core::personal::{KeyId, Personal};
+use switchbook_core::position::Moment;
+use switchbook_core::routing::caller_id::{self, Shown};
+use switchbook_core::routing::outbound::{CallingAs, EMERGENCY, calling_as};
+use switchbook_core::routing::plan::{RoutePlan, Step, StepIndex};
+use switchbook_core::routing::{From, Routed, RoutingInput, route};
+use switchbook_sip::message::{HeaderName, Request, Uri};
+use switchbook_sip::transaction::{Flow, Key};
+use uuid::Uuid;
+
+impl Endpoint {
+    pub(super) fn invite(&mut self, key: Key, flow: Flow, request: Request) {
+        let from_tag = request.from().ok().and_then(|from| from.tag());
+        if from_tag.is_some_and(|tag| self.wire.dialogs.contains_key(tag)) {
+            // One of our own INVITEs has come back to us (checklist 26).
+            return self.wire.refuse(key, &flow, &request, 482, "Loop Detected", &[]);
+        }
+        let exchange = self.port.exchange();
+        if let Some(settings) = exchange.settings.as_deref() {
+            self.keep_domain(&settings.realm.value);
+        }
+        let peer = |(_, trunk): &(_, &Arc<switchbook_core::trunk::Trunk>)| trunk.peer == flow.remote;
+        let party = match exchange.trunks.iter().find(peer) {
+            Some((trunk, _)) => Party::Trunk(*trunk),
+            None => match self.authenticate(key, &flow, &request, &exchange) {
+                Who::Device(device) => Party::Device(device),
+                Who::Answered => return,
+            },
+        };
+        if let Party::Device(device) = party
+            && !is_from(&request, &exchange, device)
+        {
+            return self.wire.refuse(key, &flow, &request, 403, "Forbidden", &[]);
+        }
+        let Some(dialled) = self.addressed(&request, &flow) else {
+            return self.wire.refuse(key, &flow, &request, 404, "Not Found", &[]);
+        };
+        if request.contacts().next().is_none() {
+            return self.wire.refuse(key, &flow, &request, 400, "Missing Contact", &[]);
+        }
+        if super::sdp_is_hostile(&request) {
+            return self.wire.refuse(key, &flow, &request, 488, "Not Acceptable Here", &[]);
+        }
+        match party {
+            Party::Device(device) if dialled.starts_with('*') => {
+                self.code(key, flow, request, &exchange, device, &dialled);
+            }
+            _ => self.place(key, flow, request, &exchange, party, dialled),
+        }
+    }
+
+    fn place(
+        &mut self,
+        key: Key,
+        flow: Flow,
+        request: Request,
+        exchange: &Exchange,
+        party: Party,
+        dialled: String,
+    ) {
+        let help = EMERGENCY.iter().any(|number| dialled.ends_with(number));
+        let full = self.is_full(party, &flow);
+        if full && !help {
+            return self.no_room(key, &flow, &request);
+        }
+        let at = self.wire.now.moment;
+        let from = match party {
+            Party::Device(device) => From::Device(device),
+            Party::Trunk(trunk) => From::Trunk(trunk),
+        };
+        let (id, call) = (self.sessions.next_id(), self.call_id());
+        let world = World { exchange, port: &*self.port, usage: &self.usage, at };
+        let input = RoutingInput { exchange, volatile: &world, from, dialled: &dialled, at };
+        let Routed { plan, facts } = route(input);
+        if full && !is_emergency(&plan) {
+            return self.no_room(key, &flow, &request);
+        }
+        for warning in &plan.warnings {
+            tracing::warn!("{warning}");
+        }
+        let (number, shown) = match party {
+            Party::Device(device) => (number_of(exchange, device), caller_id::inside(exchange, device)),
+            Party::Trunk(_) => (None, shown_by_trunk(&request)),
+        };
+        let placed = CallPlaced {
+            call,
+            caller: caller(party, number, &shown, at),
+            dialled: as_dialled(exchange, party, &plan, &dialled, at),
+            origin: plan.origin,
+            facts,
+            decided_on: plan.decided_on,
+            decided_for: at,
+            plan: serde_json::to_string(&plan).unwrap_or_default(),
+        };
+        let trunk_ring = self.config.limits.trunk_ring;
+        let mut effects = Vec::new();
+        let mut cx = Cx { wire: &mut self.wire, effects: &mut effects, places: &world };
+        let (again, way) = (request.clone(), flow);
+        let begin =
+            Begin { id, call, key, flow, request, party, shown, dialled, plan, trunk_ring };
+        let Ok(machine) = Call::new(&mut cx, begin) else {
+            return self.wire.refuse(key, &way, &again, 400, "Bad Contact", &[]);
+        };
+        self.wire.metrics.calls_placed.add(1);
+        self.record(Box::new(placed.into()));
+        self.sessions.insert(id, call, Session::Call(Box::new(machine)));
+        if let Party::Device(device) = party {
+            self.usage.take(id, device, number);
+        }
+        self.start_call(id);
+    }
+
+    /// A feature code: the Desk decides, off the loop.
+    fn code(
+        &mut self,
+        key: Key,
+        flow: Flow,
+        request: Request,
+        exchange: &Exchange,
+        device: DeviceId,
+        dialled: &str,
+    ) {
+        let Some(code) = FeatureCode::parse(dialled) else {
+            return self.wire.refuse(key, &flow, &request, 404, "Not Found", &[]);
+        };
+        if code == FeatureCode::Unknown {
+            return self.wire.refuse(key, &flow, &request, 404, "Unknown Code", &[]);
+        }
+        if self.is_full(Party::Device(device), &flow)
+            || self.pending.len() >= self.config.limits.errands
+        {
+            return self.no_room(key, &flow, &request);
+        }
+        let (id, call, at) = (self.sessions.next_id(), self.call_id(), self.wire.now.moment);
+        let (again, way) = (request.clone(), flow);
+        let Ok(machine) = CodeCall::new(&mut self.wire, id, key, flow, request) else {
+            return self.wire.refuse(key, &way, &again, 400, "Bad Contact", &[]);
+        };
+        let plan = RoutePlan {
+            at,
+            decided_on: exchange.position,
+            origin: Origin::Internal,
+            start: StepIndex(0),
+            steps: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let placed = CallPlaced {
+            call,
+            caller: Caller::Device { device, number: number_of(exchange, device) },
+            // Never what was dialled: it may hold a PIN.
+            dialled: Dialled::Other(Personal::new(period(at), code.masked())),
+            origin: Origin::Internal,
+            facts: Facts::default(),
+            decided_on: exchange.position,
+            decided_for: at,
+            plan: serde_json::to_string(&plan).unwrap_or_default(),
+        };
+        self.wire.metrics.feature_codes.add(1);
+        self.record(Box::new(placed.into()));
+        self.sessions.insert(id, call, Session::Code(Box::new(machine), call));
+        self.submit(Errand::Code { device, code }, Self::pending_code(id));
+    }
+
+    /// Is there no room for a call more?
+    fn is_full(&mut self, party: Party, flow: &Flow) -> bool {
+        let limits = self.config.limits;
+        let device_full = match party {
+            Party::Device(device) => self.usage.calls_of(device) >= limits.calls_per_device,
+            Party::Trunk(_) => false,
+        };
+        device_full
+            || self.sessions.live >= limits.calls
+            || !self.invites.take(self.wire.now.instant, flow.remote.ip(), 1)
+    }
+
+    fn no_room(&mut self, key: Key, flow: &Flow, request: &Request) {
+        let later = [(HeaderName::RetryAfter, "5")];
+        self.wire.refuse(key, flow, request, 503, "Service Unavailable", &later);
+    }
+
+    /// A name for the book: time-ordered, the rest unguessable (UUID version 7).
+    fn call_id(&mut self) -> CallId {
+        let millis = u128::try_from(self.wire.now.moment.0 / 1000).unwrap_or(0);
+        let random = u128::from(self.wire.ids.u64()) << 64 | u128::from(self.wire.ids.u64());
+        let value = millis << 80 | random & ((1 << 80) - 1);
+        let value = value & !(0xf << 76) | 7 << 76;
+        let value = value & !(0b11 << 62) | 0b10 << 62;
+        CallId(Uuid::from_u128(value))
+    }
+}
+
+/// Does From name the phone that has authenticated (checklist 8)?
+fn is_from(request: &Request, exchange: &Exchange, device: DeviceId) -> bool {
+    let name = exchange.devices.get(&device).map(|device| device.name.as_str());
+    let from = request.from().ok().and_then(|from| from.uri().ok());
+    match from {
+        Some(Uri::Sip(uri)) => user_of(&uri).as_deref() == name,
+        _ => false,
+    }
+}
+
+fn is_emergency(plan: &RoutePlan) -> bool {
+    matches!(plan.step(plan.start), Some(Step::Dial { emergency: true, .. }))
+}
+
+fn number_of(exchange: &Exchange, device: DeviceId) -> Option<Number> {
+    match calling_as(exchange, device) {
+        CallingAs::User { number, .. } => Some(number),
+        CallingAs::Device { service_number } => service_number,
+        CallingAs::NoNumberOnSlot { .. } => None,
+    }
+}
+
+/// The caller's number as the trunk gives it; no name, which would come from a telephone book (3.5).
+fn shown_by_trunk(request: &Request) -> Shown {
+    let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok();
+    let from = asserted.or_else(|| request.from().ok()).and_then(|from| from.uri().ok());
+    let number = match from {
+        Some(Uri::Sip(uri)) => user_of(&uri),
+        Some(Uri::Tel(uri)) => Some(uri.digits().collect()),
+        _ => None,
+    };
+    let digits = |text: &String| {
+        let rest = text.strip_prefix('+').unwrap_or(text);
+        !rest.is_empty() && rest.len() <= 32 && rest.bytes().all(|b| b.is_ascii_digit())
+    };
+    Shown { number: number.filter(digits), name: None }
+}
+
+fn caller(party: Party, number: Option<Number>, shown: &Shown, at: Moment) -> Caller {
+    match party {
+        Party::Device(device) => Caller::Device { device, number },
+        Party::Trunk(trunk) => {
+            let number = shown.number.as_ref().map(|number| Personal::new(period(at), number));
+            Caller::Trunk { trunk, number }
+        }
+    }
+}
+
+fn as_dialled(
+    exchange: &Exchange,
+    party: Party,
+    plan: &RoutePlan,
+    dialled: &str,
+    at: Moment,
+) -> Dialled {
+    let inside = dialled.parse().ok().filter(|number| exchange.numbers.contains_key(number));
+    let personal = || Personal::new(period(at), dialled);
+    match (party, inside) {
+        (Party::Device(_), Some(number)) => Dialled::Inside(number),
+        (Party::Trunk(_), _) => Dialled::Outside(personal()),
+        _ if matches!(plan.step(plan.start), Some(Step::Dial { .. })) => {
+            Dialled::Outside(personal())
+        }
+        _ => Dialled::Other(personal()),
+    }
+}
+
+/// The key of the month: what outside parties leave behind is erased with it.
+fn period(at: Moment) -> KeyId {
+    let date = at.utc();
+    KeyId::Period(u32::try_from(date.year()).unwrap_or(0) * 100 + date.month())
+}

@@ -1,0 +1,178 @@
+//! The registrar (RFC 3261 §10.3). The address of record is the device; what is bound, the Desk decides.
+
+use super::authenticate::Who;
+use super::{Endpoint, Pending};
+use crate::port::{Done, Errand, Register, Trouble, WantedContact, Wish};
+use crate::wire::Wire;
+use std::net::SocketAddr;
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::Seconds;
+use switchbook_sip::message::{Contact, HeaderName, Host, Request, Uri};
+use switchbook_sip::transaction::{Flow, Key};
+
+/// A refusal: status, phrase, and perhaps a Min-Expires.
+type Refusal = (u16, &'static str, Option<u32>);
+
+impl Endpoint {
+    pub(super) fn register(&mut self, key: Key, flow: Flow, request: Request) {
+        let exchange = self.port.exchange();
+        let Who::Device(device) = self.authenticate(key, &flow, &request, &exchange) else {
+            return;
+        };
+        let name = exchange.devices.get(&device).map_or("", |device| device.name.as_str());
+        let wish = match self.wish(&request, &flow, name) {
+            Ok(wish) => wish,
+            Err((status, phrase, min)) => {
+                let min = min.map(|seconds| seconds.to_string());
+                let headers: Vec<_> =
+                    min.iter().map(|min| (HeaderName::MinExpires, min.as_str())).collect();
+                return self.wire.refuse(key, &flow, &request, status, phrase, &headers);
+            }
+        };
+        let Some(wish) = wish else {
+            return self.bindings(key, &flow, &request, device);
+        };
+        let errand = Errand::Register(Register {
+            device,
+            call_id: hash(request.call_id().unwrap_or_default()),
+            cseq: request.cseq().map_or(0, |cseq| cseq.seq),
+            user_agent: user_agent(&request),
+            wish,
+        });
+        if self.pending.len() >= self.config.limits.errands {
+            let later = [(HeaderName::RetryAfter, "10")];
+            return self.wire.refuse(key, &flow, &request, 503, "Service Unavailable", &later);
+        }
+        self.submit(errand, Pending::Register { key, flow, request, device });
+    }
+
+    /// What a REGISTER asks for; `None`: only to be told.
+    fn wish(
+        &self,
+        request: &Request,
+        flow: &Flow,
+        name: &str,
+    ) -> Result<Option<Wish>, Refusal> {
+        let to = request.to().ok().and_then(|to| to.uri().ok());
+        let Some(Uri::Sip(to)) = to else { return Err((400, "Bad To", None)) };
+        if super::user_of(&to).as_deref() != Some(name) {
+            return Err((403, "Forbidden", None));
+        }
+        if !self.is_ours(&to.host, flow) {
+            return Err((404, "Not Found", None));
+        }
+        let bounds = self.config.registration;
+        let header = request.expires().map_err(|_| (400, "Bad Expires", None))?;
+        let mut wanted = Vec::new();
+        for contact in request.contacts() {
+            let Ok(contact) = contact else { return Err((400, "Bad Contact", None)) };
+            let Contact::Addr(addr) = &contact else {
+                return match (header, wanted.is_empty()) {
+                    (Some(0), true) => Ok(Some(Wish::RemoveAll)),
+                    _ => Err((400, "Bad Contact", None)),
+                };
+            };
+            let Ok(Uri::Sip(uri)) = addr.uri() else { return Err((400, "Bad Contact", None)) };
+            if self.points_at_us(&uri, flow) {
+                return Err((403, "Forbidden", None));
+            }
+            let expires = contact.expires().or(header).unwrap_or(bounds.default);
+            if expires > 0 && expires < bounds.min {
+                return Err((423, "Interval Too Brief", Some(bounds.min)));
+            }
+            if wanted.len() >= bounds.contacts || addr.uri_raw.len() > 512 {
+                return Err((403, "Too Many Contacts", None));
+            }
+            wanted.push(WantedContact {
+                uri: addr.uri_raw.to_owned(),
+                source: seen_elsewhere(&uri.host, flow.remote),
+                expires: Seconds(expires.min(bounds.max)),
+            });
+        }
+        Ok((!wanted.is_empty()).then_some(Wish::Bind(wanted)))
+    }
+
+    /// A phone that is us would call us for ever (checklist 13).
+    fn points_at_us(&self, uri: &switchbook_sip::message::SipUri<'_>, flow: &Flow) -> bool {
+        match uri.host {
+            Host::Name(_) => self.is_ours(&uri.host, flow),
+            _ => {
+                self.is_ours(&uri.host, flow) && uri.port.unwrap_or(5060) == flow.local.port()
+            }
+        }
+    }
+
+    /// The Desk has decided.
+    pub(super) fn registered(
+        &mut self,
+        key: Key,
+        flow: Flow,
+        request: &Request,
+        device: DeviceId,
+        outcome: Result<Done, Trouble>,
+    ) {
+        match outcome {
+            Ok(Done) => {
+                self.watch(device);
+                self.bindings(key, &flow, request, device);
+            }
+            Err(Trouble::Refused { code, text }) => {
+                // A REGISTER older than the binding it is about (RFC 3261 §10.3 step 7).
+                let (status, phrase) = match code {
+                    "REGISTRATION_OUT_OF_ORDER" => (500, "Out Of Order".to_owned()),
+                    _ => (403, crate::call::code::phrase(&text)),
+                };
+                self.wire.metrics.refused.add(1);
+                self.wire.answer_with(key, &flow, request, status, &phrase, None, &[]);
+            }
+            Err(Trouble::ReadOnly | Trouble::Overloaded | Trouble::Unknown) => {
+                self.wire.metrics.refused.add(1);
+                let later = [(HeaderName::RetryAfter, "30")];
+                let phrase = "Service Unavailable";
+                self.wire.answer_with(key, &flow, request, 503, phrase, None, &later);
+            }
+        }
+    }
+
+    /// 200 with every binding and what is left of it.
+    fn bindings(&mut self, key: Key, flow: &Flow, request: &Request, device: DeviceId) {
+        let exchange = self.port.exchange();
+        let now = self.wire.now;
+        let tag = self.wire.table.stateless_tag(request);
+        let buf = &mut self.wire.buf;
+        let mut b = Wire::reply(buf, request, flow, 200, "OK", Some(&tag));
+        if let Some(registration) = exchange.registrations.get(&device) {
+            for (binding, _) in &registration.bindings {
+                let lease = self.port.lease(device, binding.binding);
+                let ends = lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at));
+                let left = (ends.0 - now.moment.0 + 999_999) / 1_000_000;
+                let Some(contact) = binding.contact.known().filter(|_| left > 0) else { continue };
+                b.header_fmt(HeaderName::Contact, format_args!("<{contact}>;expires={left}"));
+            }
+        }
+        if let Ok(bytes) = b.finish() {
+            self.wire.metrics.registers.add(1);
+            let _ = self.wire.table.respond(now.instant, key, bytes);
+        }
+    }
+}
+
+/// Where the packet came from, if the contact names another host: behind NAT, or somewhere it should not.
+fn seen_elsewhere(host: &Host<'_>, remote: SocketAddr) -> Option<SocketAddr> {
+    (host.ip() != Some(remote.ip())).then_some(remote)
+}
+
+fn user_agent(request: &Request) -> Option<String> {
+    let text = String::from_utf8_lossy(request.user_agent()?);
+    Some(text.chars().filter(|c| !c.is_control()).take(128).collect())
+}
+
+/// The same for equal Call-IDs, on every machine and for ever: it stands in the book.
+fn hash(call_id: &str) -> u64 {
+    // FNV-1a, 64 bits.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in call_id.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}

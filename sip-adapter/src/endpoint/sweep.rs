@@ -1,0 +1,110 @@
+//! Bindings that nobody refreshed. Each is looked at when it should have ended, and again when a lease has moved that.
+
+use super::{Endpoint, Pending};
+use crate::port::{Done, Errand, Trouble};
+use rustc_hash::FxHashSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::Moment;
+use switchbook_core::registration::BindingId;
+
+/// A binding ends no sooner than this after its time: a refresh may be on its way.
+const GRACE: Duration = Duration::from_secs(1);
+/// When the book takes no writes, the next try.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What is watched.
+#[derive(Default)]
+pub(super) struct Sweeper {
+    queue: BinaryHeap<Reverse<(Instant, DeviceId, BindingId)>>,
+    watched: FxHashSet<(DeviceId, BindingId)>,
+}
+
+impl Sweeper {
+    pub fn deadline(&self) -> Option<Instant> {
+        self.queue.peek().map(|Reverse((due, ..))| *due)
+    }
+}
+
+impl Endpoint {
+    /// Watches everything the book has, at the start.
+    pub(super) fn watch_all(&mut self) {
+        let devices: Vec<DeviceId> = self.port.exchange().registrations.keys().copied().collect();
+        for device in devices {
+            self.watch(device);
+        }
+    }
+
+    /// Watches the bindings of one device.
+    pub(super) fn watch(&mut self, device: DeviceId) {
+        let exchange = self.port.exchange();
+        let Some(registration) = exchange.registrations.get(&device) else { return };
+        for (binding, _) in &registration.bindings {
+            if self.sweeper.watched.insert((device, binding.binding)) {
+                let due = self.instant_of(binding.expires_at) + GRACE;
+                self.sweeper.queue.push(Reverse((due, device, binding.binding)));
+            }
+        }
+    }
+
+    pub(super) fn sweep(&mut self) {
+        let now = self.wire.now;
+        let exchange = self.port.exchange();
+        while let Some(Reverse((due, device, id))) = self.sweeper.queue.peek().copied() {
+            if due > now.instant {
+                break;
+            }
+            self.sweeper.queue.pop();
+            let registration = exchange.registrations.get(&device);
+            let found = registration
+                .and_then(|found| found.bindings.iter().find(|(binding, _)| binding.binding == id));
+            let Some((binding, _)) = found else {
+                self.sweeper.watched.remove(&(device, id));
+                continue;
+            };
+            let lease = self.port.lease(device, id);
+            let ends = lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at));
+            let due = self.instant_of(ends) + GRACE;
+            if due > now.instant {
+                self.sweeper.queue.push(Reverse((due, device, id)));
+                continue;
+            }
+            self.sweeper.watched.remove(&(device, id));
+            let errand = Errand::Expire { device, bindings: vec![id] };
+            if !self.submit(errand, Pending::Expire(device, vec![id])) {
+                self.watch_again(device, vec![id]);
+            }
+        }
+    }
+
+    pub(super) fn expired(
+        &mut self,
+        device: DeviceId,
+        bindings: Vec<BindingId>,
+        outcome: Result<Done, Trouble>,
+    ) {
+        match outcome {
+            Ok(Done) => self.wire.metrics.bindings_expired.add(bindings.len() as u64),
+            Err(Trouble::Refused { .. }) => self.watch(device),
+            Err(_) => self.watch_again(device, bindings),
+        }
+    }
+
+    fn watch_again(&mut self, device: DeviceId, bindings: Vec<BindingId>) {
+        let due = self.wire.now.instant + AGAIN;
+        for id in bindings {
+            if self.sweeper.watched.insert((device, id)) {
+                self.sweeper.queue.push(Reverse((due, device, id)));
+            }
+        }
+    }
+
+    fn instant_of(&self, moment: Moment) -> Instant {
+        let now = self.wire.now;
+        let left = u64::try_from(moment.0.saturating_sub(now.moment.0)).unwrap_or(0);
+        // A clock that jumped must not put an end out of reach.
+        now.instant + Duration::from_micros(left).min(Duration::from_secs(86_400))
+    }
+}

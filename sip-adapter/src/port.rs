@@ -1,0 +1,142 @@
+//! What the adapter asks of the exchange, and nothing more: the published state, secrets to compare with, and a place
+//! to leave errands. The Desk implements it; tests implement it in memory.
+//!
+//! No call blocks. An errand's outcome comes back through its [`Reply`], which wakes the event loop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::feature_code::FeatureCode;
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::{Moment, Seconds};
+use switchbook_core::registration::BindingId;
+use switchbook_core::user::SecretRef;
+use switchbook_sip::digest::{Algorithm, Ha1};
+
+/// The exchange as the adapter sees it.
+pub trait Port: Send + Sync {
+    /// The newest published state. Called once per request: it must be cheap.
+    fn exchange(&self) -> Arc<Exchange>;
+    /// The digest hash of a device's credential, if the vault has it.
+    fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1>;
+    /// When the last refresh of a binding ends, if it was refreshed since the book last told of it.
+    fn lease(&self, device: DeviceId, binding: BindingId) -> Option<Moment>;
+    /// Leaves an errand. Errands of one caller are begun in the order they were left.
+    fn submit(&self, errand: Errand, reply: Reply);
+}
+
+/// Something that is not the adapter's to decide.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Errand {
+    /// An authenticated REGISTER with contacts.
+    Register(Register),
+    /// Bindings nobody refreshed in time.
+    Expire {
+        /// Whose.
+        device: DeviceId,
+        /// Which.
+        bindings: Vec<BindingId>,
+    },
+    /// A feature code, dialled at an authenticated phone.
+    Code {
+        /// Where.
+        device: DeviceId,
+        /// What; it carries a PIN, which shows itself to nobody.
+        code: FeatureCode,
+    },
+    /// What a call did, for the book. Signalling never waits for it.
+    Record(Box<Event>),
+}
+
+/// What a phone asked to be bound (RFC 3261 §10.3); bounds of the protocol were checked before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Register {
+    /// The phone, authenticated.
+    pub device: DeviceId,
+    /// Hash of its Call-ID.
+    pub call_id: u64,
+    /// Its CSeq.
+    pub cseq: u32,
+    /// Its User-Agent.
+    pub user_agent: Option<String>,
+    /// What it wants.
+    pub wish: Wish,
+}
+
+/// What a REGISTER wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Bind these contacts; an expiry of 0 takes one back.
+    Bind(Vec<WantedContact>),
+    /// `Contact: *`: take everything back.
+    RemoveAll,
+}
+
+/// One contact a phone wants bound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WantedContact {
+    /// The URI as the phone wrote it.
+    pub uri: String,
+    /// Where the packet came from, if the URI names another host (checklist 13).
+    pub source: Option<SocketAddr>,
+    /// Within the bounds; 0 takes it back.
+    pub expires: Seconds,
+}
+
+/// The errand was done: it is as durable as it has to be, and published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Done;
+
+/// Why an errand was not done.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Trouble {
+    /// A rule forbids it.
+    #[error("{code}: {text}")]
+    Refused {
+        /// The stable code.
+        code: &'static str,
+        /// A sentence for the person at the phone.
+        text: String,
+    },
+    /// The book takes no writes at present.
+    #[error("the book takes no writes at present")]
+    ReadOnly,
+    /// Too much waits already.
+    #[error("too much is waiting already")]
+    Overloaded,
+    /// It may have been done or not.
+    #[error("the outcome is unknown")]
+    Unknown,
+}
+
+/// Where an errand's outcome goes; telling it consumes it. Dropped untold, the outcome is unknown.
+pub struct Reply(Option<Box<dyn FnOnce(Result<Done, Trouble>) + Send>>);
+
+impl Reply {
+    /// A reply that calls `tell`.
+    pub fn new(tell: impl FnOnce(Result<Done, Trouble>) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    /// Tells the outcome.
+    pub fn tell(mut self, outcome: Result<Done, Trouble>) {
+        if let Some(tell) = self.0.take() {
+            tell(outcome);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(Err(Trouble::Unknown));
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply")
+    }
+}

@@ -1,0 +1,216 @@
+//! A Desk in memory: the real decisions on a real exchange, without a book behind it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+use switchbook_commands::secret::{DigestHashes, NewSecret, PinEntry, SecretFor};
+use switchbook_commands::{
+    Calls, Command, Context, LeaseState, LeaseView, NoCalls, Order, Refusal, decide, settings,
+};
+use switchbook_core::envelope::{Actor, Envelope, Recorded};
+use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::id::{CommandId, CorrelationId, DeviceId, SecretId};
+use switchbook_core::position::Moment;
+use switchbook_core::registration::BindingId;
+use switchbook_core::user::SecretRef;
+use switchbook_sip::digest::{Algorithm, Ha1};
+use switchbook_sip_adapter::endpoint::LiveCalls;
+use switchbook_sip_adapter::orders::{language_at, orders, trouble};
+use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Trouble};
+use uuid::Uuid;
+
+pub const REALM: &str = "pbx.test";
+
+#[derive(Default)]
+struct Leases(Mutex<HashMap<(DeviceId, BindingId), LeaseState>>);
+
+impl LeaseView for Leases {
+    fn lease(&self, device: DeviceId, binding: BindingId) -> Option<LeaseState> {
+        self.0.lock().unwrap().get(&(device, binding)).copied()
+    }
+}
+
+struct Live(Arc<LiveCalls>);
+
+impl Calls for Live {
+    fn in_call(&self, device: DeviceId) -> bool {
+        self.0.in_call(device)
+    }
+}
+
+#[derive(Default)]
+struct Secrets {
+    digests: HashMap<SecretRef, DigestHashes>,
+    pins: HashMap<SecretRef, String>,
+}
+
+pub struct MemoryDesk {
+    exchange: Mutex<Arc<Exchange>>,
+    leases: Leases,
+    secrets: Mutex<Secrets>,
+    ids: Mutex<u128>,
+    pub now: Mutex<Moment>,
+    /// Everything told, in order.
+    pub book: Mutex<Vec<Recorded>>,
+    pub keeps_book: AtomicBool,
+    pub read_only: AtomicBool,
+    pub live: OnceLock<Arc<LiveCalls>>,
+}
+
+impl MemoryDesk {
+    pub fn new(now: Moment) -> Arc<Self> {
+        let desk = Self {
+            exchange: Mutex::default(),
+            leases: Leases::default(),
+            secrets: Mutex::default(),
+            ids: Mutex::new(1),
+            now: Mutex::new(now),
+            book: Mutex::default(),
+            keeps_book: AtomicBool::new(true),
+            read_only: AtomicBool::new(false),
+            live: OnceLock::new(),
+        };
+        let found = settings::Found { realm: REALM.into(), time_zone: chrono_tz::Europe::Berlin };
+        desk.carry_out(Actor::System, found.into()).unwrap();
+        Arc::new(desk)
+    }
+
+    fn new_id(&self) -> Uuid {
+        let mut ids = self.ids.lock().unwrap();
+        *ids += 1;
+        Uuid::from_u128(*ids)
+    }
+
+    /// A command as an administrator types it.
+    pub fn tell(&self, json: &str) {
+        let command: Command = serde_json::from_str(json).unwrap_or_else(|e| panic!("{json}: {e}"));
+        let done = self.carry_out(Actor::Supervisor { uid: 0 }, command);
+        done.unwrap_or_else(|refusal| panic!("{json}: {refusal}"));
+    }
+
+    pub fn carry_out(&self, actor: Actor, mut command: Command) -> Result<(), Refusal> {
+        let exchange = self.exchange();
+        self.keep_secrets(&mut command);
+        if let Command::PhoneLogIn(login) = &mut command
+            && let PinEntry::Clear(pin) = &login.pin
+        {
+            let owner = exchange.numbers.get(&login.extension).map(|number| number.owner.value);
+            let secret = owner.and_then(|owner| exchange.users.get(&owner)?.pin);
+            let secrets = self.secrets.lock().unwrap();
+            let right = secret.and_then(|s| secrets.pins.get(&s.value)).is_some_and(|p| *p == **pin);
+            login.pin = match owner.filter(|_| right) {
+                Some(owner) => PinEntry::Right(owner),
+                None => PinEntry::Wrong,
+            };
+        }
+        let id = CommandId(self.new_id());
+        let order = Order::new(id, actor, command);
+        let now = *self.now.lock().unwrap();
+        let mut new_id = || self.new_id();
+        let live = self.live.get().map(|live| Live(live.clone()));
+        let calls: &dyn Calls = match &live {
+            Some(live) => live,
+            None => &NoCalls,
+        };
+        let mut context = Context { now, new_id: &mut new_id, calls, leases: &self.leases };
+        let decision = decide(&exchange, &order, &mut context)?;
+        let mut next = None;
+        for event in decision.events {
+            let next = next.get_or_insert_with(|| Exchange::clone(&exchange));
+            self.record(next, actor, id, now, event);
+        }
+        if let Some(next) = next {
+            *self.exchange.lock().unwrap() = Arc::new(next);
+        }
+        for lease in decision.leases {
+            let state = LeaseState { expires_at: lease.expires_at, cseq: lease.cseq };
+            self.leases.0.lock().unwrap().insert((lease.device, lease.binding), state);
+        }
+        Ok(())
+    }
+
+    fn record(&self, next: &mut Exchange, actor: Actor, id: CommandId, now: Moment, event: Event) {
+        let envelope = Envelope {
+            position: next.position.next(),
+            recorded_at: now,
+            moment: now,
+            actor,
+            on_behalf_of: None,
+            cause: None,
+            correlation: CorrelationId(id.0),
+            command: id,
+            subjects: Vec::new(),
+        };
+        let recorded = Recorded { envelope, event };
+        next.evolve(&recorded);
+        if self.keeps_book.load(Relaxed) {
+            self.book.lock().unwrap().push(recorded);
+        }
+    }
+
+    fn keep_secrets(&self, command: &mut Command) {
+        let exchange = self.exchange();
+        command.each_secret(&mut |new, usage| {
+            let NewSecret::Clear(clear) = &*new else { return };
+            let name = SecretRef { id: SecretId(self.new_id()), version: 1 };
+            let mut secrets = self.secrets.lock().unwrap();
+            let name_of = match &usage {
+                SecretFor::NewDevice(device) => Some(device.clone()),
+                SecretFor::Device(device) => {
+                    let id = switchbook_commands::lookup::device(&exchange, device).unwrap();
+                    Some(exchange.devices[&id].name.clone())
+                }
+                SecretFor::UserPin | SecretFor::UserPassword => None,
+            };
+            match name_of {
+                Some(device) => {
+                    secrets.digests.insert(name, DigestHashes::of(&device, REALM, clear));
+                }
+                None => drop(secrets.pins.insert(name, clear.to_string())),
+            }
+            *new = NewSecret::Stored(name);
+        });
+    }
+
+    /// The names of the events about calls since the last look, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.book.lock().unwrap().iter().map(|recorded| recorded.event.clone()).collect()
+    }
+}
+
+impl Port for MemoryDesk {
+    fn exchange(&self) -> Arc<Exchange> {
+        self.exchange.lock().unwrap().clone()
+    }
+
+    fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1> {
+        let secrets = self.secrets.lock().unwrap();
+        let hashes = secrets.digests.get(&secret)?;
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        match algorithm {
+            Algorithm::Md5 => Ha1::from_hex(algorithm, &hex(&hashes.md5)),
+            Algorithm::Sha256 => Ha1::from_hex(algorithm, &hex(&hashes.sha256)),
+        }
+    }
+
+    fn lease(&self, device: DeviceId, binding: BindingId) -> Option<Moment> {
+        LeaseView::lease(&self.leases, device, binding).map(|lease| lease.expires_at)
+    }
+
+    fn submit(&self, errand: Errand, reply: Reply) {
+        if self.read_only.load(Relaxed) {
+            return reply.tell(Err(Trouble::ReadOnly));
+        }
+        let language = match &errand {
+            Errand::Code { device, .. } => language_at(&self.exchange(), *device),
+            _ => switchbook_core::user::Language::English,
+        };
+        for (actor, command) in orders(errand) {
+            if let Err(refusal) = self.carry_out(actor, command) {
+                return reply.tell(Err(trouble(&refusal, language)));
+            }
+        }
+        reply.tell(Ok(Done));
+    }
+}
