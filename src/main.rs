@@ -1,2 +1,22 @@
-//! The one binary: wiring and command line, no rules.
-fn main() {}
+//! `switchbook`: the exchange, its command line and its demo in one binary. Wiring only: no rule stands here.
+
+mod cli;
+mod console;
+mod demo;
+mod failure;
+mod house;
+mod port;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            cli::output::failure(&failure);
+            ExitCode::from(failure.exit())
+        }
+    }
+}

@@ -1,1 +1,123 @@
-//! Switchbook: the room `admin` (see ARCHITECTURE.md).
+//! The HTTP face of the exchange: `/health` for whoever watches the machine, `/metrics` for Prometheus.
+//!
+//! It holds no rule and edits no table: it asks a [`Status`] and writes down what it hears.
+
+mod metrics;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Can the exchange do its work?
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Health {
+    /// Commands are taken and calls are made.
+    pub ok: bool,
+    /// The book takes writes; when it does not, calls go on and commands are refused.
+    pub book: String,
+    /// The last durable position.
+    pub position: u64,
+    /// Version of Switchbook.
+    pub version: &'static str,
+    /// Since when the server has been up, in seconds.
+    pub uptime_seconds: u64,
+}
+
+/// One figure for Prometheus.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// Name without the `switchbook_` before it, in base units (`_seconds`, `_bytes`), without `_total`.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// Only ever grows.
+    pub counter: bool,
+}
+
+/// What the HTTP face asks.
+pub trait Status: Send + Sync + 'static {
+    /// Now.
+    fn health(&self) -> Health;
+    /// Now.
+    fn figures(&self) -> Vec<Figure>;
+}
+
+/// Why the HTTP face could not start.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen for HTTP on {address}: {source}. Is another program using this port? Choose another with --http, or --http none"
+)]
+pub struct ListenError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// A running HTTP face.
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens and answers until stopped.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn start(address: SocketAddr, status: Arc<dyn Status>) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serve = axum::serve(listener, router(status)).with_graceful_shutdown(async move {
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(async move {
+            // Accept errors are retried inside; the server ends when it is told to.
+            let _ = serve.await;
+        });
+        Ok(Self { address, stop: Some(stop), task })
+    }
+
+    /// Where it listens (with port 0: the port it got).
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no new connections and ends with the open ones, two seconds at most.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        let patience = std::time::Duration::from_secs(2);
+        if tokio::time::timeout(patience, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// The routes, for tests and for mounting elsewhere.
+pub fn router(status: Arc<dyn Status>) -> Router {
+    Router::new().route("/health", get(health)).route("/metrics", get(figures)).with_state(status)
+}
+
+async fn health(State(status): State<Arc<dyn Status>>) -> impl IntoResponse {
+    let health = status.health();
+    let code = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(health))
+}
+
+async fn figures(State(status): State<Arc<dyn Status>>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics::exposition(&status.figures()))
+}

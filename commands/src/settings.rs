@@ -88,6 +88,8 @@ impl Decide for UnblockTarget {
 /// Begins the book: realm, zone and the built-in groups. Once.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// The book's own id, made with its folder.
+    pub book: BookId,
     /// Digest realm and SIP domain, for ever.
     pub realm: String,
     /// The system's time zone.
@@ -105,7 +107,7 @@ impl Decide for Found {
                 .with("field", "realm")
                 .with("why", "it is written like a host name"));
         }
-        let book = BookId(draft.new_id());
+        let book = self.book;
         let all_users = GroupId(draft.new_id());
         let all_hosts = GroupId(draft.new_id());
         let admins = GroupId(draft.new_id());

@@ -296,7 +296,8 @@ fn the_plan_of_a_scheduled_forwarding_reads_like_an_explanation() {
             },
             "at": 32
           }
-        ]"#]].assert_eq(&text);
+        ]"#]]
+    .assert_eq(&text);
 }
 
 #[test]

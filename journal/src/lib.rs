@@ -8,6 +8,8 @@ pub mod book;
 mod bytes;
 pub mod codec;
 pub mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod files;
 mod frame;
 mod index;

@@ -1,10 +1,40 @@
 //! The parser against hostile and random input.
+#![allow(clippy::unwrap_used)] // A test stops at the first surprise.
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use std::hint::black_box;
 use switchbook_sip::message::*;
 use switchbook_sip::{Message, Method};
+
+#[test]
+fn requests_that_live_in_a_dialog_need_its_tag() {
+    let bye = HEAD.replace("INVITE", "BYE");
+    let check = |text: String| match parse(&text) {
+        Ok(Message::Request(r)) => validate(&r, &Rules::default()).map_err(|e| e.status),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(check(format!("{bye}\r\n")), Err(481));
+    assert_eq!(
+        check(
+            format!("{bye}\r\n")
+                .replace("To: <sip:b@example.com>", "To: <sip:b@example.com>;tag=x")
+        ),
+        Ok(())
+    );
+}
+
+#[test]
+fn what_a_log_shows_of_a_message_holds_no_secret() {
+    let text = format!("{HEAD}Authorization: Digest response=\"1234\"\r\n\r\n")
+        .replace("sip:b@", "sip:*44*1234@");
+    assert_eq!(
+        format!("{:?}", parse(&text).unwrap())
+            .matches("1234")
+            .count(),
+        0
+    );
+}
 
 fn parse(text: &str) -> Result<Message, ParseErrorKind> {
     parse_datagram(Bytes::copy_from_slice(text.as_bytes())).map_err(|e| e.kind)
@@ -245,13 +275,13 @@ proptest! {
     ) {
         let mut buf = BytesMut::new();
         let uri = format!("sip:{}@[2001:db8::1]:{port};transport=udp", escape_user(&format!("{user}#ä")));
-        let bytes = Builder::request(&mut buf, Method::Info, &uri)
+        let bytes = Builder::request(&mut buf, Method::Message, &uri)
             .via("UDP", "[2001:db8::2]:5060", "z9hG4bKabc")
             .max_forwards(70)
             .addr(HeaderName::From, Some(&display), &uri, Some("ft"))
             .addr(HeaderName::To, None, &uri, None)
             .header(HeaderName::CallId, "cid@x")
-            .cseq(seq, Method::Info)
+            .cseq(seq, Method::Message)
             .header(HeaderName::Subject, &subject)
             .body("application/x", &body)
             .unwrap();

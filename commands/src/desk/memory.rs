@@ -16,10 +16,7 @@ const MOST: usize = 100_000;
 
 /// Are this actor's ids remembered? Phones repeat by transaction, the server itself does not repeat.
 pub(crate) const fn is_remembered(actor: &Actor) -> bool {
-    matches!(
-        actor,
-        Actor::Supervisor { .. } | Actor::Admin(_) | Actor::User(_) | Actor::Auditor(_)
-    )
+    matches!(actor, Actor::Supervisor { .. } | Actor::Admin(_) | Actor::User(_) | Actor::Auditor(_))
 }
 
 /// Ids of people's commands are UUIDs of version 7, from the last day.

@@ -67,7 +67,8 @@ impl Retransmit2xx {
             return Retransmission::Nothing;
         }
         self.interval = (self.interval * 2).min(self.most);
-        self.next = (self.next + self.interval).max(now);
+        let due = self.next + self.interval;
+        self.next = if due > now { due } else { now + self.interval };
         Retransmission::Send(self.bytes.clone())
     }
 }

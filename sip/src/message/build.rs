@@ -81,7 +81,10 @@ impl<'b> Builder<'b> {
 
     fn begin(out: &'b mut BytesMut) -> Builder<'b> {
         out.clear();
-        out.reserve(1024);
+        // Messages split off one chunk; a new chunk is taken when the rest may not do.
+        if out.capacity() < 1024 {
+            out.reserve(8192);
+        }
         Builder { out, fault: None }
     }
 
@@ -168,12 +171,11 @@ impl<'b> Builder<'b> {
         self.header_fmt(HeaderName::MaxForwards, format_args!("{hops}"))
     }
 
-    /// Copies all lines of that name from another message, values as they came.
+    /// Copies all lines of that name from another message. A NUL, which may stand in a quoted string there, is refused.
+    /// The Record-Route of a request belongs into each 1xx and 2xx that makes a dialog (RFC 3261 §12.1.1).
     pub fn copy(&mut self, from: &Head, name: HeaderName) -> &mut Self {
         for value in from.values(name) {
-            self.name(name);
-            self.put(value);
-            self.put(b"\r\n");
+            self.header(name, value);
         }
         self
     }

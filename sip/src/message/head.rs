@@ -9,6 +9,7 @@ use super::uri::{Uri, UriError};
 use super::value::{CSeq, Credentials, Replaces};
 use super::via::Via;
 use bytes::Bytes;
+use std::fmt;
 use std::ops::Deref;
 
 /// One header line: 8 bytes, offsets into the datagram.
@@ -22,7 +23,9 @@ pub(crate) struct Line {
 }
 
 /// The header section and body of a message; owns the datagram.
-#[derive(Debug, Clone)]
+///
+/// Its `Debug` shows sizes only: a message holds digest answers and, in feature codes, PINs, which belong in no log.
+#[derive(Clone)]
 pub struct Head {
     pub(crate) buf: Bytes,
     pub(crate) lines: Vec<Line>,
@@ -32,7 +35,7 @@ pub struct Head {
 }
 
 /// A request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     pub(crate) head: Head,
     pub(crate) method: Method,
@@ -55,6 +58,23 @@ pub enum Message {
     Request(Request),
     /// A response
     Response(Response),
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Head({} bytes, {} lines)",
+            self.buf.len(),
+            self.lines.len()
+        )
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({:?}, {:?})", self.method, self.head)
+    }
 }
 
 impl Deref for Request {

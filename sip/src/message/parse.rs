@@ -50,15 +50,20 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
         first_fault = Some(ParseErrorKind::TooLarge);
         buf.truncate(limits.message.min(usize::from(u16::MAX)));
     }
-    let Some(at) = buf
+    // Line ends before a message are passed over (§7.5); spaces or NULs alone are keep-alives of some phones.
+    let at = buf
         .iter()
-        .position(|b| !matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0))
-    else {
+        .position(|b| !matches!(b, b'\r' | b'\n'))
+        .unwrap_or(buf.len());
+    if buf[at..]
+        .iter()
+        .all(|b| matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0))
+    {
         return Err(ParseError {
             kind: ParseErrorKind::Empty,
             salvage: None,
         });
-    };
+    }
     let before = first_fault;
     let mut scanned = scan_lines(&buf, at, limits, &mut first_fault);
     if scanned.folded {

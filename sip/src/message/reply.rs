@@ -102,7 +102,9 @@ fn top_via(b: &mut Builder<'_>, value: &[u8], source: SocketAddr) {
                     b.put(value);
                 }
             }
-            if rport || via.host.ip() != Some(source.ip()) {
+            if rport
+                || via.host.ip().map(|ip| ip.to_canonical()) != Some(source.ip().to_canonical())
+            {
                 b.put(b";received=");
                 put_ip(b, source.ip());
             }

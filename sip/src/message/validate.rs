@@ -122,6 +122,14 @@ pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
     if request.max_forwards()? == Some(0) && !always && method != Method::Register {
         return Err(Rejection::new(483, "Too Many Hops"));
     }
+    // These live within a dialog only (§15, RFC 3262, RFC 3311, RFC 6086).
+    let within = matches!(
+        method,
+        Method::Bye | Method::Prack | Method::Update | Method::Info
+    );
+    if within && request.to()?.tag().is_none() {
+        return Err(Rejection::new(481, "Call/Transaction Does Not Exist"));
+    }
     // Require is ignored in ACK and CANCEL (§8.2.2.3).
     if request.has(HeaderName::Require) && !always {
         let supported = |tag: &&[u8]| {

@@ -90,9 +90,9 @@ impl Client {
             (State::Calling | State::Proceeding, 100..200) => {
                 if self.is_invite() {
                     self.retransmit = None;
-                    // Timer B has done its work; a CANCEL brings its own limit.
+                    // Timer B has done its work; how long it may ring is the TU's to say. A CANCEL brings its own limit.
                     if self.cancel != Cancel::Sent {
-                        self.ends_at = None;
+                        self.ends_at = Some(now + timers.forgotten);
                     }
                 } else if self.state == State::Calling {
                     self.retransmit = (!reliable).then(|| Backoff::new(now, timers.t2, timers.t2));

@@ -7,7 +7,7 @@ use super::server::{Server, State};
 use super::slab::Transaction;
 use super::table::Transactions;
 use crate::message::{
-    Builder, Framing, Head, HeaderName, Message, Method, Request, Response, parse_with,
+    Builder, Framing, Head, HeaderName, Message, Method, Request, Response, ValueError, parse_with,
     reject_unparsed, reply_address,
 };
 use bytes::Bytes;
@@ -42,8 +42,12 @@ impl Transactions {
     pub fn receive_request(&mut self, now: Instant, flow: Flow, request: Request) {
         let reply_to = match request.top_via() {
             Ok(via) => self.reply_flow(flow, reply_address(&via, flow.remote)),
-            // Nobody could be answered (§18.2.1).
-            Err(_) => return,
+            Err(_) => {
+                if request.method() != Method::Ack {
+                    self.answer_stateless(&request, flow, 400, "Bad Via");
+                }
+                return;
+            }
         };
         let hash = request
             .top_via()
@@ -93,7 +97,7 @@ impl Transactions {
         } else {
             None
         };
-        if merged.is_some_and(|m| self.merged.contains_key(&m)) {
+        if merged.is_some_and(|m| self.is_under_way(m)) {
             return self.answer_stateless(&request, flow, 482, "Loop Detected");
         }
         let trying = if method == Method::Invite {
@@ -117,6 +121,17 @@ impl Transactions {
         let key = self.begin_server(server);
         self.outputs
             .push_back(Output::Request { key, flow, request });
+    }
+
+    /// A phone that was restarted may repeat its first REGISTER: only what is unanswered, or an INVITE, loops.
+    fn is_under_way(&self, merged: u64) -> bool {
+        let Some(key) = self.merged.get(&merged) else {
+            return false;
+        };
+        match self.slab.get(*key) {
+            Some(Transaction::Server(s)) => s.invite || s.state == State::Proceeding,
+            _ => false,
+        }
     }
 
     fn receive_ack(&mut self, now: Instant, flow: Flow, known: Option<Key>, request: Request) {
@@ -209,8 +224,12 @@ impl Transactions {
 
     /// Answers a request for which no state is kept.
     pub fn answer_stateless(&mut self, request: &Head, flow: Flow, status: u16, reason: &str) {
-        let Ok(via) = request.top_via() else { return };
-        let to = reply_address(&via, flow.remote);
+        let to = match request.top_via() {
+            Ok(via) => reply_address(&via, flow.remote),
+            // Unreadable, but it can be sent back; nobody else reads it first.
+            Err(ValueError::Malformed(_)) => flow.remote,
+            Err(ValueError::Missing(_)) => return,
+        };
         let tag = self.matcher.stateless_tag(request);
         let mut b = Builder::reply(
             &mut self.scratch,

@@ -333,7 +333,8 @@ impl Transactions {
             }
             Some(Transaction::Server(s)) => {
                 self.by_hash.remove(&s.hash);
-                if let Some(merged) = s.merged {
+                // A later request may have taken the place over.
+                if let Some(merged) = s.merged.filter(|m| self.merged.get(m) == Some(&key)) {
                     self.merged.remove(&merged);
                 }
                 false

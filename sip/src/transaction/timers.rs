@@ -15,7 +15,7 @@ pub struct Timers {
     pub d: Duration,
     /// How long the TU may take before an INVITE gets its 100 (§17.2.1 allows 200 ms)
     pub trying: Duration,
-    /// How long an INVITE may stay in Proceeding without a word from the TU; guards against leaks
+    /// How long an INVITE of either side may stay in Proceeding without a word; guards against leaks
     pub forgotten: Duration,
 }
 
@@ -59,7 +59,8 @@ impl Backoff {
     /// The next one after `now`; if the caller was late, missed ones are not made up for.
     pub(crate) fn again(&mut self, now: Instant) {
         self.interval = (self.interval * 2).min(self.most);
-        self.at = (self.at + self.interval).max(now);
+        let due = self.at + self.interval;
+        self.at = if due > now { due } else { now + self.interval };
     }
 }
 

@@ -1,0 +1,92 @@
+#!/bin/bash
+# Switchbook beside Kamailio in one run: digest REGISTER and authenticated calls, CPU microseconds per operation.
+#
+#   bench/against-kamailio.sh [FOLDER OF THE SIPP BENCH]      (default ../shared/bench)
+#
+# Needs sipp, kamailio with its sqlite module, sqlite3, python3. Everything runs on loopback, in a network namespace of
+# its own when that is allowed. Both servers are pinned to one core, sipp to the other. USERS (10000), REG_RATE (4000),
+# CALL_RATE (300), SECONDS_EACH (10), ROUNDS (3) can be set. Medians of ROUNDS are printed, and every single line before.
+set -eu
+here=$(cd "$(dirname "$0")/.." && pwd)
+sipp_bench=$(cd "${1:-$here/../shared/bench}" && pwd)
+users=${USERS:-10000} reg_rate=${REG_RATE:-4000} call_rate=${CALL_RATE:-300}
+seconds=${SECONDS_EACH:-10} rounds=${ROUNDS:-3}
+
+if [ -z "${SWITCHBOOK_BENCH_NS:-}" ] && unshare -n true 2>/dev/null; then
+	SWITCHBOOK_BENCH_NS=1 exec unshare -n bash -c 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"' _ "$0" "$sipp_bench"
+fi
+
+binary=${SWITCHBOOK:-$here/target/release/switchbook}
+[ -x "$binary" ] || { echo "build first: cargo build --release" >&2; exit 2; }
+work=$(mktemp -d)
+server=
+cleanup() {
+	[ -n "$server" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+"$sipp_bench/gen_users.py" "$users" "$work/users" bench.test
+python3 - "$work/users/cred.csv" "$work/users.jsonl" <<'PY'
+import csv, json, sys
+with open(sys.argv[2], "w") as out:
+    for name, password, _ in csv.reader(open(sys.argv[1])):
+        device = {"name": name, "type": "desk", "password": password}
+        out.write(json.dumps({"command": "user.add", "username": "u" + name, "display_name": "User " + name,
+                              "numbers": [name], "devices": [device]}) + "\n")
+PY
+
+start_switchbook() { # DATA
+	taskset -c 0 "$binary" serve --data "$1" --sip 127.0.0.1:5060 --http none --realm bench.test > "$work/server.log" 2>&1 &
+	server=$!
+	for _ in $(seq 100); do
+		"$binary" --data "$1" status > /dev/null 2>&1 && return
+		sleep 0.1
+	done
+	cat "$work/server.log" >&2; exit 1
+}
+stop_switchbook() {
+	kill -TERM "$server"; wait "$server" || true
+	server=
+}
+line() { grep '^scenario=' | sed "s/^/$1 /"; }
+bench() { "$sipp_bench/bench.sh" -s 127.0.0.1:5060 -C 1 "$@"; }
+
+for round in $(seq "$rounds"); do
+	data="$work/data$round"
+	start_switchbook "$data"
+	begin=$(date +%s.%N)
+	"$binary" --data "$data" apply "$work/users.jsonl" > /dev/null
+	end=$(date +%s.%N)
+	echo "switchbook scenario=apply users=$users wall_s=$(awk "BEGIN{printf \"%.2f\", $end-$begin}")"
+	bench -P "$server" -x register.xml -f "$work/users/users.csv" -r "$reg_rate" -n "$users" | line switchbook
+	bench -P "$server" -x refresh.xml -o 10 -f "$work/users/users.csv" -r 200 -n $((200 * seconds)) | line switchbook
+	bench -P "$server" -x uac-call-auth.xml -f "$work/users/calls.csv" -u 5080 -r "$call_rate" -n $((call_rate * seconds)) | line switchbook
+	stop_switchbook
+
+	kamailio="$sipp_bench/kamailio/kamailio.sh $work/kam $work/users/cred.sql memory WITH_RR WITH_CALL_AUTH"
+	bash -c "exec $kamailio" > "$work/kamailio.log" 2>&1 &
+	server=$!
+	sleep 3
+	taskset -apc 0 "$server" > /dev/null 2>&1 || true
+	for child in $(pgrep -P "$server"); do taskset -apc 0 "$child" > /dev/null 2>&1 || true; done
+	bench -P "$server" -x register.xml -f "$work/users/users.csv" -r "$reg_rate" -n "$users" | line kamailio
+	bench -P "$server" -x refresh.xml -o 10 -f "$work/users/users.csv" -r 200 -n $((200 * seconds)) | line kamailio
+	bench -P "$server" -x uac-call-auth.xml -f "$work/users/calls.csv" -u 5080 -r "$call_rate" -n $((call_rate * seconds)) | line kamailio
+	kill -TERM "$server"; wait "$server" || true
+	server=
+done | tee "$work/lines"
+
+python3 - "$work/lines" <<'PY'
+import collections, re, statistics, sys
+cost = collections.defaultdict(list)
+for line in open(sys.argv[1]):
+    who, fields = line.split(" ", 1)
+    kv = dict(re.findall(r"(\w+)=(\S+)", fields))
+    if "cpu_us_per_op" in kv:
+        cost[kv["scenario"], who].append(float(kv["cpu_us_per_op"]))
+print("\nCPU µs per operation, medians        switchbook   kamailio   ratio")
+for scenario in sorted({s for s, _ in cost}):
+    ours, theirs = (statistics.median(cost[scenario, who]) for who in ("switchbook", "kamailio"))
+    print(f"{scenario:36} {ours:10.1f} {theirs:10.1f} {ours / theirs:7.2f}")
+PY

@@ -1,0 +1,95 @@
+//! A group: what was decided since the last append, and who waits for it.
+
+use super::answer::{Answer, DeskError};
+use crate::order::Order;
+use crate::refusal::{Refusal, RefusalCode};
+use switchbook_core::envelope::{Envelope, Recorded};
+use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::id::{CommandId, CorrelationId};
+use switchbook_core::position::Moment;
+use switchbook_journal::Commit;
+use tokio::sync::oneshot;
+
+/// Where an answer goes.
+pub(crate) enum Reply {
+    /// To a task that waits; it may be gone.
+    Waits(oneshot::Sender<Result<Answer, DeskError>>),
+    /// To a function that must not block: it runs on the writer's task.
+    Told(Box<dyn FnOnce(Result<Answer, DeskError>) + Send>),
+}
+
+impl Reply {
+    pub(crate) fn send(self, answer: Result<Answer, DeskError>) {
+        match self {
+            Self::Waits(task) => drop(task.send(answer)),
+            Self::Told(tell) => tell(answer),
+        }
+    }
+}
+
+/// Somebody who waits for a group to be durable.
+pub(crate) struct Waiting {
+    pub(crate) command: CommandId,
+    pub(crate) reply: Reply,
+    pub(crate) answer: Result<Answer, DeskError>,
+}
+
+/// Decided together, appended together.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub(crate) commits: Vec<Commit>,
+    pub(crate) waiting: Vec<Waiting>,
+    /// The private state after the last of them; set when the group is closed.
+    pub(crate) after: Option<Exchange>,
+}
+
+impl Group {
+    /// So many commits make a group at most.
+    pub(crate) const LIMIT: usize = 512;
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.commits.len() >= Self::LIMIT
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// Puts events into their envelopes, at the positions that follow the state, and folds them into it.
+pub(crate) fn record(
+    private: &mut Exchange,
+    order: &Order,
+    events: Vec<Event>,
+    moment: Moment,
+) -> Vec<Recorded> {
+    let recorded_at = private.recorded_at.max(moment);
+    let correlation = order.correlation.unwrap_or(CorrelationId(order.id.0));
+    let mut records = Vec::with_capacity(events.len());
+    for event in events {
+        let envelope = Envelope {
+            position: private.position.next(),
+            recorded_at,
+            moment,
+            actor: order.actor,
+            on_behalf_of: order.on_behalf_of,
+            cause: order.cause,
+            correlation,
+            command: order.id,
+            subjects: event.subjects(),
+        };
+        let recorded = Recorded { envelope, event };
+        private.evolve(&recorded);
+        records.push(recorded);
+    }
+    records
+}
+
+/// The refusal that a book's record tells of, if it tells of one: code and subjects, the facts are not kept.
+pub(crate) fn refusal_of(records: &[Recorded]) -> Option<Refusal> {
+    let [Recorded { event: Event::AttemptRefused(attempt), .. }] = records else { return None };
+    let code = RefusalCode::ALL.iter().copied().find(|code| code.as_str() == attempt.code)?;
+    let refusal = Refusal::new(code);
+    Some(attempt.about.iter().fold(refusal, |refusal, subject| refusal.about(*subject)))
+}

@@ -1,0 +1,403 @@
+//! The writer's loop: one task, one enum of what can happen, one match.
+
+use super::Parts;
+use super::answer::{Answer, DeskError, DeskHealth, Published};
+use super::attempts::Attempts;
+use super::bulk::Prepared;
+use super::group::{Group, Reply, Waiting, record};
+use super::memory::{Memory, check_id, is_remembered};
+use crate::decide::decide;
+use crate::order::{Context, Decision, Order};
+use crate::refusal::{Nature, Refusal, RefusalCode};
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use switchbook_core::envelope::Recorded;
+use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::id::CommandId;
+use switchbook_core::position::{Moment, Position};
+use switchbook_core::refusal::AttemptRefused;
+use switchbook_journal::{AppendError, Commit};
+use tokio::sync::{mpsc, watch};
+
+/// What comes to the writer.
+pub(crate) enum Message {
+    /// Decide this and carry it out.
+    Order(Box<Order>, Reply),
+    /// Carry this out, which was decided on a published state, if the configuration is still that one.
+    Bulk(Box<Prepared>, Reply),
+}
+
+type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
+type Resume = Pin<Box<dyn Future<Output = Result<Box<Exchange>, String>> + Send>>;
+
+/// The first wait before the book is tried again; it doubles up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+pub(crate) struct Writer {
+    parts: Parts,
+    published: Arc<ArcSwap<Published>>,
+    orders: mpsc::Receiver<Message>,
+    reached: watch::Sender<Position>,
+    health: watch::Sender<DeskHealth>,
+    /// The state with everything decided, durable or not.
+    private: Exchange,
+    /// Being decided.
+    next: Group,
+    /// Ids in `next` and in flight, with those who repeated them.
+    repeated: HashMap<CommandId, Vec<Reply>>,
+    memory: Memory,
+    attempts: Attempts,
+    /// Why the book takes no writes; `None` when it does.
+    stopped: Option<String>,
+    retry: Duration,
+}
+
+/// One thing that can happen to the writer.
+enum Happened {
+    Came(Option<Message>),
+    Appended(Result<Position, AppendError>),
+    Resumed(Result<Box<Exchange>, String>),
+}
+
+impl Writer {
+    pub(crate) fn new(
+        parts: Parts,
+        published: Arc<ArcSwap<Published>>,
+        orders: mpsc::Receiver<Message>,
+        reached: watch::Sender<Position>,
+        health: watch::Sender<DeskHealth>,
+    ) -> Self {
+        let private = published.load().exchange.clone();
+        Self {
+            parts,
+            published,
+            orders,
+            reached,
+            health,
+            private,
+            next: Group::default(),
+            repeated: HashMap::new(),
+            memory: Memory::default(),
+            attempts: Attempts::default(),
+            stopped: None,
+            retry: FIRST_RETRY,
+        }
+    }
+
+    /// Until every handle is gone and everything decided is answered.
+    pub(crate) async fn run(mut self) {
+        let mut flight: Option<(Append, Group)> = None;
+        let mut resume: Option<Resume> = None;
+        let mut open = true;
+        while open || flight.is_some() || !self.next.is_empty() {
+            if flight.is_none() && !self.next.is_empty() {
+                flight = self.take_off();
+                continue;
+            }
+            if self.stopped.is_some() && resume.is_none() {
+                resume = Some(self.try_again());
+            }
+            let happened = tokio::select! {
+                biased;
+                done = landed(&mut flight) => Happened::Appended(done),
+                message = self.orders.recv(), if open && !self.next.is_full() => Happened::Came(message),
+                state = resumed(&mut resume) => Happened::Resumed(state),
+            };
+            match happened {
+                Happened::Came(None) => open = false,
+                Happened::Came(Some(message)) => {
+                    self.take(message);
+                    // What waits already goes into the same group.
+                    while !self.next.is_full()
+                        && let Ok(message) = self.orders.try_recv()
+                    {
+                        self.take(message);
+                    }
+                }
+                Happened::Appended(result) => {
+                    if let Some((_, group)) = flight.take() {
+                        self.land(group, result);
+                    }
+                }
+                Happened::Resumed(state) => {
+                    resume = None;
+                    self.resume(state);
+                }
+            }
+        }
+    }
+
+    /// Closes the group and begins to append it. A group without commits is answered at once.
+    fn take_off(&mut self) -> Option<(Append, Group)> {
+        let mut group = std::mem::take(&mut self.next);
+        group.after = Some(self.private.clone());
+        if group.commits.is_empty() {
+            self.land(group, Ok(self.private.position));
+            return None;
+        }
+        let commits = std::mem::take(&mut group.commits);
+        let store = Arc::clone(&self.parts.store);
+        Some((Box::pin(async move { store.append(commits).await }), group))
+    }
+
+    /// Durable, or not.
+    fn land(&mut self, group: Group, result: Result<Position, AppendError>) {
+        match result {
+            Ok(_) => {
+                if let Some(exchange) = group.after {
+                    self.publish(exchange);
+                }
+                for waiting in group.waiting {
+                    self.answer(waiting.command, waiting.reply, waiting.answer);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the book cannot be written; calls go on");
+                let unknown = matches!(error, AppendError::OutcomeUnknown { .. });
+                let why = error.to_string();
+                let in_flight = match unknown {
+                    true => Refusal::new(RefusalCode::OutcomeUnknown),
+                    false => read_only(&why),
+                };
+                self.fail(group, &in_flight);
+                // Decided on a state that is not in the book: nothing of it was written.
+                let next = std::mem::take(&mut self.next);
+                self.fail(next, &read_only(&why));
+                self.private = self.published.load().exchange.clone();
+                self.stop(why);
+            }
+        }
+    }
+
+    fn publish(&mut self, exchange: Exchange) {
+        let position = exchange.position;
+        self.published.store(Arc::new(Published { exchange, position }));
+        self.reached.send_if_modified(|at| {
+            let moved = *at != position;
+            *at = position;
+            moved
+        });
+    }
+
+    fn fail(&mut self, group: Group, refusal: &Refusal) {
+        for waiting in group.waiting {
+            // A lost answer is not remembered: the sender may repeat.
+            let repeated = self.repeated.remove(&waiting.command).unwrap_or_default();
+            for reply in repeated.into_iter().chain([waiting.reply]) {
+                reply.send(Err(refusal.clone().into()));
+            }
+        }
+    }
+
+    fn answer(&mut self, id: CommandId, reply: Reply, answer: Result<Answer, DeskError>) {
+        if let Some(repeated) = self.repeated.remove(&id) {
+            for reply in repeated {
+                reply.send(answer.clone());
+            }
+            self.memory.keep(self.parts.clock.now(), id, answer.clone());
+        }
+        reply.send(answer);
+    }
+
+    fn stop(&mut self, why: String) {
+        let _ = self.health.send(DeskHealth::ReadOnly { why: why.clone() });
+        self.stopped = Some(why);
+        self.retry = FIRST_RETRY;
+    }
+
+    /// Waits, asks the book whether it takes writes again, and reads what it holds beyond the published state.
+    fn try_again(&mut self) -> Resume {
+        let wait = self.retry;
+        self.retry = (self.retry * 2).min(LONGEST_RETRY);
+        let store = Arc::clone(&self.parts.store);
+        let mut exchange = self.published.load().exchange.clone();
+        Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            let tail = store.resume().await.map_err(|error| error.to_string())?;
+            while exchange.position < tail {
+                let read = store.read(exchange.position.next(), 1024).await;
+                let records = read.map_err(|error| error.to_string())?;
+                if records.is_empty() {
+                    return Err("the book is shorter than it says".into());
+                }
+                records.iter().for_each(|recorded| exchange.evolve(recorded));
+            }
+            Ok(Box::new(exchange))
+        })
+    }
+
+    fn resume(&mut self, state: Result<Box<Exchange>, String>) {
+        match state {
+            Ok(exchange) => {
+                tracing::warn!(position = %exchange.position, "the book is written again");
+                self.private = Exchange::clone(&exchange);
+                self.publish(*exchange);
+                self.stopped = None;
+                let _ = self.health.send(DeskHealth::Writable);
+            }
+            Err(why) => tracing::warn!(%why, "the book still cannot be written"),
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Order(order, reply) => self.order(&order, reply),
+            Message::Bulk(prepared, reply) => self.bulk(*prepared, reply),
+        }
+    }
+
+    /// A repeated id is not decided again.
+    fn seen_before(&mut self, order: &Order, reply: Reply) -> Option<Reply> {
+        if !is_remembered(&order.actor) {
+            return Some(reply);
+        }
+        if let Some(first) = self.memory.get(order.id) {
+            reply.send(first.clone());
+            return None;
+        }
+        if let Some(waiting) = self.repeated.get_mut(&order.id) {
+            waiting.push(reply);
+            return None;
+        }
+        self.repeated.insert(order.id, Vec::new());
+        Some(reply)
+    }
+
+    fn order(&mut self, order: &Order, reply: Reply) {
+        let now = self.parts.clock.now();
+        if let Err(refusal) = check_id(order.id, &order.actor, now) {
+            reply.send(Err(refusal.into()));
+            return;
+        }
+        let Some(reply) = self.seen_before(order, reply) else { return };
+        let parts = &self.parts;
+        let mut new_id = || parts.clock.new_id();
+        let mut context =
+            Context { now, new_id: &mut new_id, calls: &*parts.calls, leases: &*parts.leases };
+        match decide(&self.private, order, &mut context) {
+            Ok(decision) => self.carry_out(order, decision, now, reply),
+            Err(refusal) => self.refuse(order, refusal, now, reply),
+        }
+    }
+
+    fn carry_out(&mut self, order: &Order, decision: Decision, now: Moment, reply: Reply) {
+        let Decision { mut events, leases, warnings } = decision;
+        if !events.is_empty()
+            && let Some(why) = &self.stopped
+        {
+            let refusal = read_only(why);
+            return self.forget_and(order.id, reply, refusal);
+        }
+        for event in &mut events {
+            if let Err(error) = self.parts.store.seal(event) {
+                tracing::error!(%error, "an event could not be sealed");
+                let refusal = read_only(&error.to_string());
+                return self.forget_and(order.id, reply, refusal);
+            }
+        }
+        for lease in &leases {
+            self.parts.leases.renew(*lease);
+        }
+        let records = self.commit(order, events, now);
+        let (command, position) = (order.id, self.private.position);
+        let only_leases = records.is_empty() && !leases.is_empty();
+        let answer = Ok(Answer { command, position, records, leases, warnings });
+        if only_leases {
+            self.answer(command, reply, answer);
+        } else {
+            self.next.waiting.push(Waiting { command, reply, answer });
+        }
+    }
+
+    /// Evolves the private state at once; the commit waits for the group.
+    fn commit(&mut self, order: &Order, events: Vec<Event>, now: Moment) -> Arc<[Recorded]> {
+        let records = record(&mut self.private, order, events, now);
+        self.forget_leases(&records);
+        if !records.is_empty() {
+            self.next.commits.push(Commit { records: records.clone() });
+        }
+        records.into()
+    }
+
+    /// A binding that an event ended or changed has its end in the book again.
+    fn forget_leases(&self, records: &[Recorded]) {
+        for recorded in records {
+            match &recorded.event {
+                Event::RegistrationRemoved(e) => self.parts.leases.forget(e.device, e.binding),
+                Event::RegistrationExpired(e) => self.parts.leases.forget(e.device, e.binding),
+                Event::RegistrationChanged(e) => {
+                    self.parts.leases.forget(e.device, e.binding.binding);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// who was refused for right or state, leaves a trace; the answer waits for nothing.
+    fn refuse(&mut self, order: &Order, refusal: Refusal, now: Moment, reply: Reply) {
+        if refusal.code.nature() == Nature::Attempt
+            && self.stopped.is_none()
+            && let Some(suppressed) = self.attempts.write(now, order.actor, refusal.code)
+        {
+            let attempt = AttemptRefused {
+                what: order.command.name().into(),
+                code: refusal.code.as_str().into(),
+                about: refusal.about.clone(),
+                suppressed,
+            };
+            self.commit(order, vec![attempt.into()], now);
+        }
+        self.answer(order.id, reply, Err(refusal.into()));
+    }
+
+    /// Answers without remembering: nothing happened, and a repetition may succeed.
+    fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: Refusal) {
+        let repeated = self.repeated.remove(&id).unwrap_or_default();
+        for reply in repeated.into_iter().chain([reply]) {
+            reply.send(Err(refusal.clone().into()));
+        }
+    }
+
+    fn bulk(&mut self, prepared: Prepared, reply: Reply) {
+        let now = self.parts.clock.now();
+        let Some(reply) = self.seen_before(&prepared.order, reply) else { return };
+        let id = prepared.order.id;
+        if let Some(why) = &self.stopped {
+            let refusal = read_only(why);
+            return self.forget_and(id, reply, refusal);
+        }
+        if self.private.configuration != prepared.configuration {
+            let moved = Refusal::new(RefusalCode::ConfigurationMoved);
+            return self.forget_and(id, reply, moved);
+        }
+        let records = self.commit(&prepared.order, prepared.events, now);
+        let (command, position) = (id, self.private.position);
+        let (leases, warnings) = (Vec::new(), prepared.warnings);
+        let answer = Ok(Answer { command, position, records, leases, warnings });
+        self.next.waiting.push(Waiting { command, reply, answer });
+    }
+}
+
+fn read_only(why: &str) -> Refusal {
+    Refusal::new(RefusalCode::BookReadOnly).with("why", why)
+}
+
+async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, AppendError> {
+    match flight {
+        Some((append, _)) => append.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn resumed(resume: &mut Option<Resume>) -> Result<Box<Exchange>, String> {
+    match resume {
+        Some(resume) => resume.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,9 @@
+//! A session description of anything.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use switchbook_sip::sdp::Sdp;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = Sdp::parse(data);
+});

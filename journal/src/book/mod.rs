@@ -1,0 +1,285 @@
+//! The real book: segments written by one thread, read from memory, index or segments.
+
+mod keeper;
+mod open;
+mod read;
+mod tail;
+mod writer;
+
+pub(crate) use read::each_key;
+pub(crate) use tail::{Key, command_key, key_of, subject_key};
+
+use crate::codec::Codec;
+use crate::error::{AppendError, Damage, ReadError};
+use crate::files::{Files, RealFiles};
+use crate::index::Index;
+use crate::leases::Leases;
+use crate::merkle::Frontier;
+use crate::segment::list::Segments;
+use crate::segment::watermark::Watermark;
+use crate::store::{Commit, EventReader, EventStore, Health};
+use crate::vault::Vault;
+use crate::view::seal_event;
+use async_trait::async_trait;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::event::Event;
+use switchbook_core::id::{BookId, CommandId};
+use switchbook_core::position::Position;
+use tail::Tail;
+use tokio::sync::{mpsc, oneshot, watch};
+use writer::Work;
+
+pub use open::{OpenReport, Opened};
+
+/// How a book is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The id a new book gets; random when `None`. An existing book keeps its own.
+    pub book: Option<BookId>,
+    /// A segment of so many bytes is closed and a new one begun.
+    pub segment_bytes: u64,
+    /// Memory for the index's cache.
+    pub index_cache: u64,
+    /// Keep an index (sled). Without one everything is answered from the segments: for tests and rescue.
+    pub index: bool,
+    /// Begin with an empty vault although the book is not empty: everything personal stays unreadable for ever.
+    pub accept_lost_vault: bool,
+    /// How payloads are written.
+    pub codec: Codec,
+    /// The disk.
+    pub files: Arc<dyn Files>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            book: None,
+            segment_bytes: 64 * 1024 * 1024,
+            index_cache: 64 * 1024 * 1024,
+            index: true,
+            accept_lost_vault: false,
+            codec: Codec::default(),
+            files: Arc::new(RealFiles),
+        }
+    }
+}
+
+/// What threads and readers of one book share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) book: BookId,
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) vault: Arc<Vault>,
+    index: RwLock<Option<Arc<Index>>>,
+    damage: Mutex<Option<Damage>>,
+    pub(crate) watermark: Watermark,
+    pub(crate) leases: Leases,
+    tail: Mutex<Tail>,
+    tree: Mutex<Frontier>,
+    durable: watch::Sender<Position>,
+    health: Mutex<Health>,
+    pub(crate) closing: AtomicBool,
+}
+
+impl Shared {
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn durable(&self) -> Position {
+        *self.durable.borrow()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// The index has taken everything up to here.
+    pub(crate) fn indexed(&self, upto: Position) {
+        self.tail().indexed(upto);
+    }
+
+    pub(crate) fn index(&self) -> Option<Arc<Index>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+        index.filter(|index| !index.has_failed())
+    }
+
+    pub(crate) fn set_index(&self, index: Option<Arc<Index>>) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    /// Remembers damage found while nobody was reading.
+    pub(crate) fn note_damage(&self, damage: Damage) {
+        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(damage);
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
+        self.durable.subscribe()
+    }
+}
+
+/// An open book. Dropping the last handle closes it properly: everything accepted is written first.
+#[derive(Debug)]
+pub struct Book {
+    shared: Arc<Shared>,
+    work: Option<mpsc::Sender<Work>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Held as long as the book is open.
+    _lock: Box<dyn crate::files::FileLike>,
+}
+
+impl Book {
+    /// The book's own id.
+    #[must_use]
+    pub fn id(&self) -> BookId {
+        self.shared.book
+    }
+
+    /// The Merkle tree over all durable records (RFC 9162).
+    #[must_use]
+    pub fn tree(&self) -> Frontier {
+        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How far the index follows; `None` while it is not open.
+    #[must_use]
+    pub fn indexed(&self) -> Option<Position> {
+        self.shared.index().map(|index| index.upto())
+    }
+
+    /// Damage that was found in the background since the book was opened, by name.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The vault.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.shared.vault
+    }
+
+    async fn send(&self, work: Work) -> Result<(), AppendError> {
+        match &self.work {
+            Some(sender) => sender.send(work).await.map_err(|_| AppendError::Closed),
+            None => Err(AppendError::Closed),
+        }
+    }
+
+    /// Runs a read that may wait for the disk where it holds up nobody.
+    async fn aside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Shared) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || read(&shared)).await.map_err(|_| ReadError::Closed)?
+    }
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        self.work = None;
+        self.shared.closing.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!(
+                    "a thread of the book panicked; the next start checks the end of the book"
+                );
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventReader for Book {
+    fn tail(&self) -> Position {
+        self.shared.durable()
+    }
+
+    fn subscribe(&self) -> watch::Receiver<Position> {
+        self.shared.subscribe()
+    }
+
+    async fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        let from = from.max(Position(1));
+        if let Some(records) = self.shared.tail().read(from, limit, &self.shared.vault) {
+            return Ok(records);
+        }
+        self.aside(move |shared| shared.read(from, limit)).await
+    }
+
+    async fn history(
+        &self,
+        subject: Subject,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        self.aside(move |shared| shared.history(subject, from, limit)).await
+    }
+
+    async fn outcome(&self, command: CommandId) -> Result<Option<(Position, Position)>, ReadError> {
+        self.aside(move |shared| shared.outcome(command)).await
+    }
+
+    async fn snapshot(
+        &self,
+        name: &str,
+        at_most: Position,
+    ) -> Result<Option<(Position, Vec<u8>)>, ReadError> {
+        let name = name.to_owned();
+        self.aside(move |shared| {
+            // A snapshot from beyond the durable end (of another life of the book) is none.
+            let at_most = at_most.min(shared.durable());
+            Ok(shared.index().and_then(|index| index.snapshot(&name, at_most)))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl EventStore for Book {
+    fn seal(&self, event: &mut Event) -> Result<(), AppendError> {
+        seal_event(&self.shared.vault, event)
+    }
+
+    async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Work::Append { commits, reply }).await?;
+        answer.await.map_err(|_| AppendError::OutcomeUnknown {
+            reason: "the writing thread is gone".into(),
+        })?
+    }
+
+    async fn put_snapshot(
+        &self,
+        name: &str,
+        at: Position,
+        bytes: Vec<u8>,
+    ) -> Result<(), AppendError> {
+        let name = name.to_owned();
+        let shared = Arc::clone(&self.shared);
+        let kept = tokio::task::spawn_blocking(move || match shared.index() {
+            Some(index) => index.put_snapshot(&name, at, &bytes),
+            None => Err("the index is not open".into()),
+        });
+        kept.await.map_err(|_| AppendError::Closed)?.map_err(AppendError::Snapshot)
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health().clone()
+    }
+
+    async fn resume(&self) -> Result<Position, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Work::Resume { reply }).await?;
+        answer.await.map_err(|_| AppendError::Closed)?
+    }
+}

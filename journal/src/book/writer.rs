@@ -1,0 +1,300 @@
+//! The one thread that writes: takes what waits, writes it with one write and one fdatasync, then answers.
+
+use super::Shared;
+use crate::codec::Codec;
+use crate::error::AppendError;
+use crate::files::{FileLike, How, replace};
+use crate::frame;
+use crate::merkle::Frontier;
+use crate::record::{encode_record, has_unsealed};
+use crate::segment::file_name;
+use crate::segment::head::Head;
+use crate::segment::list::Segment;
+use crate::segment::watermark::Mark;
+use crate::store::{Commit, Health};
+use crate::view::check_commits;
+use std::io;
+use std::sync::{Arc, PoisonError};
+use switchbook_core::position::Position;
+use tokio::sync::{mpsc, oneshot};
+
+/// So many callers are answered by one write at most, and so many bytes written.
+const GROUPS: usize = 4096;
+const BYTES: usize = 8 * 1024 * 1024;
+
+type Reply = oneshot::Sender<Result<Position, AppendError>>;
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    Append { commits: Vec<Commit>, reply: Reply },
+    Resume { reply: Reply },
+}
+
+/// The writing end of the book.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) file: Box<dyn FileLike>,
+    pub(super) segment: Arc<Segment>,
+    /// Where the next frame goes.
+    pub(super) offset: u64,
+    /// The last durable record, and the tree up to it.
+    pub(super) tail: Position,
+    pub(super) tree: Frontier,
+    pub(super) segment_bytes: u64,
+    pub(super) codec: Codec,
+    /// Why no writes are taken.
+    pub(super) stopped: Option<String>,
+}
+
+/// Commits that were encoded, and who waits for them.
+struct Group {
+    commits: Vec<Commit>,
+    last: Position,
+    reply: Reply,
+}
+
+impl Writer {
+    /// Works until the last handle of the book is gone, then closes properly.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
+        let mut waiting = Vec::new();
+        while queue.blocking_recv_many(&mut waiting, GROUPS) > 0 {
+            let mut batch = Batch::new(&self);
+            for work in waiting.drain(..) {
+                match work {
+                    Work::Append { commits, reply } => {
+                        if batch.bytes.len() >= BYTES {
+                            self.finish(batch);
+                            batch = Batch::new(&self);
+                        }
+                        batch.add(&self, commits, reply);
+                    }
+                    Work::Resume { reply } => {
+                        self.finish(batch);
+                        // Whoever does not wait any more is answered by `health`.
+                        let _ = reply.send(self.resume());
+                        batch = Batch::new(&self);
+                    }
+                }
+            }
+            self.finish(batch);
+        }
+        self.close();
+    }
+
+    /// Writes a batch, makes it durable, publishes it and answers.
+    fn finish(&mut self, batch: Batch) {
+        if batch.groups.is_empty() {
+            return;
+        }
+        if let Err((written, reason)) = self.write(&batch) {
+            self.stop(&reason);
+            for group in batch.groups {
+                let reason = reason.clone();
+                let _ = group.reply.send(Err(match written {
+                    Written::Nothing => AppendError::Stopped { reason },
+                    Written::Perhaps => AppendError::OutcomeUnknown { reason },
+                }));
+            }
+            return;
+        }
+        self.offset += batch.bytes.len() as u64;
+        (self.tail, self.tree) = (batch.tail, batch.tree);
+        self.segment.set_valid(self.tail, self.offset);
+        // The mark stands before anybody is answered: after a crash of the process it covers every answer.
+        if let Err(error) = self.shared.watermark.put(&self.mark(false)) {
+            tracing::warn!(%error, "the watermark could not be written; the records themselves are durable");
+        }
+        {
+            let mut tail = self.shared.tail();
+            let commits = batch.groups.iter().flat_map(|group| &group.commits);
+            for record in commits.flat_map(|commit| &commit.records) {
+                tail.push(record.clone());
+            }
+        }
+        *self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner) = self.tree.clone();
+        self.shared.durable.send_replace(self.tail);
+        for group in batch.groups {
+            let _ = group.reply.send(Ok(group.last));
+        }
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), (Written, String)> {
+        let nothing = |reason: String| (Written::Nothing, reason);
+        self.shared.vault.flush().map_err(|error| nothing(error.to_string()))?;
+        let begun = self.tail >= self.segment.head.first;
+        if begun && self.offset + batch.bytes.len() as u64 > self.segment_bytes {
+            self.begin_segment()
+                .map_err(|error| nothing(format!("a new segment could not be begun: {error}")))?;
+        }
+        let written = self.file.write_at(&batch.bytes, self.offset).and_then(|()| self.file.sync());
+        written.map_err(|error| {
+            (Written::Perhaps, format!("writing segments/{} failed: {error}", self.segment.name()))
+        })
+    }
+
+    /// Begins a segment behind the last durable record. Its head says where the present one validly ends.
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let (previous, previous_bytes) = if self.tail < self.segment.head.first {
+            // Nothing in the present segment is durable: the new one takes its place.
+            (self.segment.head.previous, self.segment.head.previous_bytes)
+        } else {
+            (self.segment.head.first, self.offset)
+        };
+        let head = Head {
+            book: self.shared.book,
+            first: self.tail.next(),
+            previous,
+            previous_bytes,
+            before: self.tree.clone(),
+        };
+        let segments = &self.shared.segments;
+        let bytes = head.encode();
+        let (first, length) = (head.first, bytes.len() as u64);
+        let file = replace(&*segments.files, segments.folder(), &file_name(first), &bytes)?;
+        let segment = Arc::new(Segment::new(head, length, self.tail, length));
+        segments.push(Arc::clone(&segment));
+        (self.file, self.segment, self.offset) = (file, segment, length);
+        Ok(())
+    }
+
+    fn stop(&mut self, reason: &str) {
+        tracing::error!(reason, "the book takes no writes any more");
+        self.stopped = Some(reason.to_owned());
+        *self.shared.health() = Health::ReadOnly { reason: reason.to_owned() };
+    }
+
+    /// Tries the disk again: everything behind the last durable record is void, a new segment begins there.
+    fn resume(&mut self) -> Result<Position, AppendError> {
+        if self.stopped.is_none() {
+            return Ok(self.tail);
+        }
+        let tried = self.shared.vault.mend().map_err(|error| error.to_string());
+        let tried = tried.and_then(|()| self.check_end());
+        let tried = tried.and_then(|()| self.begin_segment().map_err(|error| error.to_string()));
+        let tried = tried.and_then(|()| {
+            self.shared.watermark.put(&self.mark(false)).map_err(|error| error.to_string())
+        });
+        if let Err(reason) = tried {
+            self.stop(&reason);
+            return Err(AppendError::Stopped { reason });
+        }
+        self.stopped = None;
+        *self.shared.health() = Health::Writable;
+        tracing::info!(tail = %self.tail, "the book takes writes again");
+        Ok(self.tail)
+    }
+
+    /// Reads the last durable record back before anything is built on it.
+    fn check_end(&self) -> Result<(), String> {
+        if self.tail < self.segment.head.first {
+            return Ok(());
+        }
+        let mut walk = self.shared.segments.walk(self.tail);
+        match walk.next() {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err("the last record cannot be found any more".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    pub(super) fn mark(&self, clean: bool) -> Mark {
+        Mark {
+            book: self.shared.book,
+            position: self.tail,
+            segment: self.segment.head.first,
+            offset: self.offset,
+            clean,
+        }
+    }
+
+    fn close(&mut self) {
+        let flushed = self.shared.vault.flush().map_err(io::Error::other);
+        if self.stopped.is_some() || flushed.is_err() {
+            return;
+        }
+        let closed =
+            self.shared.watermark.put(&self.mark(true)).and_then(|()| self.shared.watermark.sync());
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the book was not marked as closed properly: the next start checks its end");
+        }
+    }
+}
+
+/// How far a failed write can have come.
+#[derive(Clone, Copy)]
+enum Written {
+    Nothing,
+    Perhaps,
+}
+
+/// Frames to be written with one write.
+struct Batch {
+    bytes: Vec<u8>,
+    groups: Vec<Group>,
+    tail: Position,
+    tree: Frontier,
+}
+
+impl Batch {
+    fn new(writer: &Writer) -> Self {
+        let (tail, tree) = (writer.tail, writer.tree.clone());
+        Self { bytes: Vec::new(), groups: Vec::new(), tail, tree }
+    }
+
+    /// Encodes a group behind the ones before, or answers at once why not.
+    fn add(&mut self, writer: &Writer, mut commits: Vec<Commit>, reply: Reply) {
+        match self.encode(writer, &mut commits) {
+            Ok(last) => self.groups.push(Group { commits, last, reply }),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    fn encode(&mut self, writer: &Writer, commits: &mut [Commit]) -> Result<Position, AppendError> {
+        if let Some(reason) = &writer.stopped {
+            return Err(AppendError::Stopped { reason: reason.clone() });
+        }
+        let last = check_commits(commits, self.tail)?;
+        let (start, tree) = (self.bytes.len(), self.tree.clone());
+        for commit in commits {
+            let count = commit.records.len();
+            for (index, record) in commit.records.iter_mut().enumerate() {
+                if let Err(error) = self.encode_one(writer, record, index + 1 == count) {
+                    self.bytes.truncate(start);
+                    self.tree = tree;
+                    return Err(error);
+                }
+            }
+        }
+        self.tail = last;
+        Ok(last)
+    }
+
+    fn encode_one(
+        &mut self,
+        writer: &Writer,
+        record: &mut switchbook_core::envelope::Recorded,
+        last_of_commit: bool,
+    ) -> Result<(), AppendError> {
+        let position = record.envelope.position;
+        if has_unsealed(record) {
+            return Err(AppendError::Unsealed(position));
+        }
+        let at = frame::begin(&mut self.bytes);
+        encode_record(record, last_of_commit, writer.tail, writer.codec, &mut self.bytes)
+            .map_err(|error| AppendError::Unwritable { position, what: error.to_string() })?;
+        self.tree.push(frame::close(&mut self.bytes, at));
+        Ok(())
+    }
+}
+
+/// Opens the file of a segment for writing on.
+pub(super) fn open_for_writing(
+    shared: &Shared,
+    segment: &Segment,
+) -> io::Result<Box<dyn FileLike>> {
+    let segments = &shared.segments;
+    segments.files.open(&segments.folder().join(segment.name()), How::Write)
+}

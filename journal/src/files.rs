@@ -1,0 +1,222 @@
+//! Everything the book puts on a disk goes through [`Files`]: the real one here, and one that loses, tears and
+//! refuses in `faults`. Production and tests meet at the same seam.
+
+use std::fmt::Debug;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// It must exist; nothing is ever written through this handle.
+    Read,
+    /// It must exist.
+    Write,
+    /// Made when it is not there.
+    Create,
+    /// Made anew: what stood there is gone.
+    Truncate,
+}
+
+/// A disk, as far as the book needs one.
+pub trait Files: Send + Sync + Debug {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn FileLike>>;
+    /// Names of the entries of a folder, in no order.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+    /// Makes a folder and those above it; nothing to do when it is there.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// The operating system's. Never tried again: the names may be lost although a second try would succeed.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Gives a file another name, replacing what has it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Does a file of this name exist?
+    fn exists(&self, path: &Path) -> bool;
+}
+
+/// An open file.
+#[allow(clippy::len_without_is_empty)]
+pub trait FileLike: Send + Sync + Debug {
+    /// Its length.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn len(&self) -> io::Result<u64>;
+    /// Reads at an offset; fewer bytes than asked for only at the end of the file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of it at an offset.
+    ///
+    /// # Errors
+    /// The operating system's; some of the bytes may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes what was written durable (fdatasync).
+    ///
+    /// # Errors
+    /// The operating system's. Never tried again: after a failure the kernel may have dropped what it could not
+    /// write, and a second try would claim success.
+    fn sync(&self) -> io::Result<()>;
+    /// Cuts or lengthens the file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+    /// Takes the lock of the file until it is closed; `false` when another process has it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn try_lock(&self) -> io::Result<bool>;
+}
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFiles;
+
+impl Files for RealFiles {
+    fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn FileLike>> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut options = fs::OpenOptions::new();
+        options.read(true).mode(0o600);
+        match how {
+            How::Read => {}
+            How::Write => {
+                options.write(true);
+            }
+            How::Create => {
+                options.write(true).create(true).truncate(false);
+            }
+            How::Truncate => {
+                options.write(true).create(true).truncate(true);
+            }
+        }
+        Ok(Box::new(RealFile(options.open(path)?)))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        Ok(names)
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::File::open(folder)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(fs::File);
+
+impl FileLike for RealFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, mut into: &mut [u8], mut offset: u64) -> io::Result<usize> {
+        let mut total = 0;
+        while !into.is_empty() {
+            match self.0.read_at(into, offset) {
+                Ok(0) => break,
+                Ok(read) => {
+                    total += read;
+                    offset += read as u64;
+                    into = &mut into[read..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Reads a whole (small) file; `None` when it is not there.
+pub(crate) fn read_all(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    if !files.exists(path) {
+        return Ok(None);
+    }
+    let file = files.open(path, How::Read)?;
+    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// Writes a whole file under another name, makes it durable and puts it in place of the old one: after a power cut
+/// there is the old file or the new one, never half of either.
+pub(crate) fn replace(
+    files: &dyn Files,
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> io::Result<Box<dyn FileLike>> {
+    let (path, fresh) = (folder.join(name), folder.join(format!("{name}.new")));
+    let file = files.open(&fresh, How::Truncate)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    files.rename(&fresh, &path)?;
+    files.sync_folder(folder)?;
+    Ok(file)
+}

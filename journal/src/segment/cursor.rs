@@ -1,0 +1,147 @@
+//! Walking through the frames of one segment, front to back, in large reads; every frame is checked.
+
+use crate::error::{Damage, ReadError};
+use crate::files::FileLike;
+use crate::frame::{self, Found, Frame};
+use crate::record::Outline;
+use std::sync::Arc;
+use switchbook_core::position::Position;
+
+const READ: usize = 256 * 1024;
+
+/// A place in a segment.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    file: Arc<dyn FileLike>,
+    name: String,
+    /// The offset of the next frame.
+    offset: u64,
+    /// The position it must have.
+    next: Position,
+    /// Nothing at or behind this offset is valid.
+    end: u64,
+    buffer: Vec<u8>,
+    /// Where in the file the buffer begins.
+    buffered_at: u64,
+}
+
+/// What the cursor came upon.
+pub(crate) enum Step<'a> {
+    /// A record; its outline is read already.
+    Record { offset: u64, frame: Frame<'a>, outline: Outline<'a> },
+    /// No more records.
+    End,
+    /// Something that does not check.
+    Bad(Damage),
+}
+
+impl Cursor {
+    /// Begins at `offset`, where the record `next` must stand; reads nothing at or behind `end`.
+    pub(crate) fn new(
+        file: Arc<dyn FileLike>,
+        name: String,
+        offset: u64,
+        next: Position,
+        end: u64,
+    ) -> Self {
+        Self { file, name, offset, next, end, buffer: Vec::new(), buffered_at: offset }
+    }
+
+    /// The offset of the next frame.
+    pub(crate) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The position the next frame must have.
+    pub(crate) const fn next(&self) -> Position {
+        self.next
+    }
+
+    /// Valid bytes end here now: the writer got further.
+    pub(crate) const fn extend(&mut self, end: u64) {
+        self.end = end;
+    }
+
+    fn damage(&self, what: &str) -> Damage {
+        Damage {
+            file: format!("segments/{}", self.name),
+            offset: self.offset,
+            position: self.next,
+            what: what.into(),
+        }
+    }
+
+    /// Reads the next frame.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn step(&mut self) -> Result<Step<'_>, ReadError> {
+        let mut wanted = frame::FRAME_HEAD;
+        loop {
+            self.fill(wanted)?;
+            let skip = (self.offset - self.buffered_at) as usize;
+            match frame::read(&self.buffer[skip..]) {
+                Found::More(more) if more > self.buffer.len() - skip => {
+                    if self.offset + more as u64 > self.end || wanted >= more {
+                        return Ok(Step::Bad(self.damage("it is cut off")));
+                    }
+                    wanted = more;
+                }
+                Found::End | Found::More(_) => return Ok(Step::End),
+                Found::Bad(what) => return Ok(Step::Bad(self.damage(what))),
+                Found::Frame(frame) => {
+                    let length = frame.whole.len();
+                    let outline = match Outline::read(frame.body) {
+                        Ok(outline) => outline,
+                        Err(error) => return Ok(Step::Bad(self.damage(&error.to_string()))),
+                    };
+                    if outline.position != self.next {
+                        let what = format!("it says that it is record {}", outline.position);
+                        return Ok(Step::Bad(self.damage(&what)));
+                    }
+                    let offset = self.offset;
+                    self.offset += length as u64;
+                    self.next = self.next.next();
+                    // Read again from the buffer: the first borrow ends with the checks above.
+                    let whole = &self.buffer[skip..skip + length];
+                    let Found::Frame(frame) = frame::again(whole) else { return Ok(Step::End) };
+                    let Ok(outline) = Outline::read(frame.body) else { return Ok(Step::End) };
+                    return Ok(Step::Record { offset, frame, outline });
+                }
+            }
+        }
+    }
+
+    /// Everything from the present place to the end, for the search behind a bad record.
+    pub(crate) fn rest(&self) -> Result<Vec<u8>, ReadError> {
+        let length = self.file.len().map_err(self.failed())?.min(self.end);
+        let mut bytes = vec![0; length.saturating_sub(self.offset) as usize];
+        let read = self.file.read_at(&mut bytes, self.offset).map_err(self.failed())?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    fn failed(&self) -> impl FnOnce(std::io::Error) -> ReadError + use<> {
+        ReadError::io(format!("reading segments/{}", self.name))
+    }
+
+    /// Has at least `wanted` bytes from the present place in the buffer, if the segment has them.
+    fn fill(&mut self, wanted: usize) -> Result<(), ReadError> {
+        let skip = (self.offset - self.buffered_at) as usize;
+        if self.buffer.len() >= skip + wanted {
+            return Ok(());
+        }
+        self.buffer.drain(..skip.min(self.buffer.len()));
+        self.buffered_at = self.offset;
+        let have = self.buffer.len();
+        let left = self.end.saturating_sub(self.offset + have as u64);
+        let take = (wanted.max(READ) - have).min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.buffer.resize(have + take, 0);
+        let read = self
+            .file
+            .read_at(&mut self.buffer[have..], self.offset + have as u64)
+            .map_err(self.failed())?;
+        self.buffer.truncate(have + read);
+        Ok(())
+    }
+}

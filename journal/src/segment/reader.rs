@@ -1,0 +1,182 @@
+//! Reading the segments directly, without a lock, also while a server writes them: for auditors and verifiers.
+
+use super::cursor::{Cursor, Step};
+use super::list::{Segments, Walk};
+use super::watermark;
+use crate::error::{OpenError, ReadError};
+use crate::files::{Files, RealFiles};
+use crate::merkle::{Frontier, Hash};
+use crate::record::{Decoded, decode_record};
+use crate::vault::Vault;
+use crate::view::open_personal;
+use std::path::Path;
+use std::sync::Arc;
+use switchbook_core::envelope::Recorded;
+use switchbook_core::id::BookId;
+use switchbook_core::position::Position;
+
+/// A read-only view of a book's segments, as far as they were durable when it was opened.
+#[derive(Debug)]
+pub struct SegmentReader {
+    segments: Arc<Segments>,
+    tail: Position,
+}
+
+/// A checked record as it stands in the book.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredRecord {
+    /// What it says.
+    pub decoded: Decoded,
+    /// The first position of the segment it stands in.
+    pub segment: Position,
+    /// Where its frame begins in that segment.
+    pub offset: u64,
+    /// Its leaf hash.
+    pub leaf: Hash,
+    /// Its body: what the leaf hash covers.
+    pub body: Vec<u8>,
+}
+
+impl SegmentReader {
+    /// Opens the book in a folder for reading.
+    ///
+    /// # Errors
+    /// When heads do not check, a segment is missing, or the book is of a newer version.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(RealFiles), folder)
+    }
+
+    /// As [`open`](Self::open), on other files than the operating system's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(files: Arc<dyn Files>, folder: &Path) -> Result<Self, OpenError> {
+        let read_mark =
+            || watermark::read(&*files, folder).map_err(OpenError::io("reading the watermark"));
+        let mut segments = Segments::load(Arc::clone(&files), folder)?;
+        let mut mark = read_mark()?;
+        // The server may have begun a segment between the two.
+        while let (Some(newer), Some(last)) = (mark, segments.last()) {
+            if newer.segment <= last.head.first {
+                break;
+            }
+            segments = Segments::load(Arc::clone(&files), folder)?;
+            if segments.last().is_some_and(|again| again.head.first == last.head.first) {
+                break;
+            }
+            mark = read_mark()?;
+        }
+        let segments = Arc::new(segments);
+        let mut tail = Position::START;
+        if let Some(last) = segments.last() {
+            let (_, mut end) = last.valid();
+            tail = last.valid().0;
+            let file = segments.open_file(&last)?;
+            let mut cursor =
+                Cursor::new(Arc::clone(&file), last.name(), end, last.head.first, u64::MAX);
+            // Whole commits only, and not beyond the watermark while there is one for this segment.
+            let limit = mark
+                .filter(|mark| mark.segment == last.head.first)
+                .map_or(Position(u64::MAX), |mark| mark.position);
+            while cursor.next() <= limit {
+                match cursor.step()? {
+                    Step::Record { offset, frame, outline } => {
+                        last.remember(outline.position, offset);
+                        if outline.last_of_commit {
+                            (tail, end) = (outline.position, offset + frame.whole.len() as u64);
+                        }
+                    }
+                    Step::Bad(damage) if limit < Position(u64::MAX) => {
+                        // Served up to here; who reads on meets the damage by name.
+                        tracing::warn!(%damage, "the end of the book does not check");
+                        (tail, end) = (limit, u64::MAX);
+                        break;
+                    }
+                    Step::Bad(_) | Step::End => break,
+                }
+            }
+            last.set_valid(tail, end);
+        }
+        Ok(Self { segments, tail })
+    }
+
+    /// The last durable record when it was opened.
+    #[must_use]
+    pub const fn tail(&self) -> Position {
+        self.tail
+    }
+
+    /// Whose book it is; `None` without any segment.
+    #[must_use]
+    pub fn book(&self) -> Option<BookId> {
+        self.segments.book()
+    }
+
+    /// All records at `from` and behind, checked, decoded, personal fields not opened, with their place and hash.
+    #[must_use]
+    pub fn stored(&self, from: Position) -> StoredRecords {
+        StoredRecords { walk: self.segments.walk(from), failed: false }
+    }
+
+    /// All records at `from` and behind; personal fields are opened if there is a vault.
+    pub fn records<'a>(
+        &self,
+        from: Position,
+        vault: Option<&'a Vault>,
+    ) -> impl Iterator<Item = Result<Recorded, ReadError>> + use<'a> {
+        self.stored(from).map(move |stored| {
+            let mut recorded = stored?.decoded.recorded;
+            if let Some(vault) = vault {
+                open_personal(vault, &mut recorded);
+            }
+            Ok(recorded)
+        })
+    }
+
+    /// Reads and checks every record, and gives the Merkle tree over all of them.
+    ///
+    /// # Errors
+    /// The first record that does not check.
+    pub fn scrub(&self) -> Result<Frontier, ReadError> {
+        let mut walk = self.segments.walk(Position(1));
+        let mut tree = Frontier::default();
+        while let Some(raw) = walk.next()? {
+            tree.push(raw.frame.leaf);
+        }
+        Ok(tree)
+    }
+}
+
+/// The iterator of [`SegmentReader::stored`]; ends after the first error.
+#[derive(Debug)]
+pub struct StoredRecords {
+    walk: Walk,
+    failed: bool,
+}
+
+impl Iterator for StoredRecords {
+    type Item = Result<StoredRecord, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let position = self.walk.position();
+        let stored = match self.walk.next() {
+            Ok(None) => return None,
+            Err(error) => Err(error),
+            Ok(Some(raw)) => match decode_record(raw.frame.body) {
+                Ok(decoded) => Ok(StoredRecord {
+                    decoded,
+                    segment: raw.segment,
+                    offset: raw.offset,
+                    leaf: raw.frame.leaf,
+                    body: raw.frame.body.to_vec(),
+                }),
+                Err(error) => Err(ReadError::Undecodable { position, what: error.to_string() }),
+            },
+        };
+        self.failed = stored.is_err();
+        Some(stored)
+    }
+}

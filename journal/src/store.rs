@@ -1,0 +1,96 @@
+//! The two sides of the book: [`EventReader`] reads, [`EventStore`] appends. Whoever is handed the first cannot
+//! append.
+
+use crate::error::{AppendError, ReadError};
+use async_trait::async_trait;
+use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::event::Event;
+use switchbook_core::id::CommandId;
+use switchbook_core::position::Position;
+use tokio::sync::watch;
+
+/// One command's events, in their envelopes, at contiguous positions: in the book whole or not at all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Commit {
+    /// The events in order; at least one.
+    pub records: Vec<Recorded>,
+}
+
+/// Does the book take writes?
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Health {
+    /// Yes.
+    Writable,
+    /// No, since the disk failed; reads go on.
+    ReadOnly {
+        /// What failed, in words for a person.
+        reason: String,
+    },
+}
+
+/// Reading the book.
+#[async_trait]
+pub trait EventReader: Send + Sync {
+    /// The last durable position; [`Position::START`] for an empty book.
+    fn tail(&self) -> Position;
+
+    /// Follows the tail: changes whenever something became durable.
+    fn subscribe(&self) -> watch::Receiver<Position>;
+
+    /// Records at `from` and behind, in order, at most `limit`.
+    async fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError>;
+
+    /// Records that concern `subject`, at `from` and behind, in order, at most `limit`.
+    async fn history(
+        &self,
+        subject: Subject,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError>;
+
+    /// First and last position of a command's events, if it is in the book. Only commands of supervisors, admins,
+    /// users and auditors are remembered.
+    async fn outcome(&self, command: CommandId) -> Result<Option<(Position, Position)>, ReadError>;
+
+    /// The newest snapshot of this name at `at_most` or before.
+    async fn snapshot(
+        &self,
+        name: &str,
+        at_most: Position,
+    ) -> Result<Option<(Position, Vec<u8>)>, ReadError>;
+}
+
+/// Appending to the book. There is one writer.
+#[async_trait]
+pub trait EventStore: EventReader {
+    /// Seals every personal field of the event; keys are made as needed and are on disk before the record.
+    ///
+    /// # Errors
+    /// When a key was destroyed, or the operating system has no random bytes.
+    fn seal(&self, event: &mut Event) -> Result<(), AppendError>;
+
+    /// Appends a group of commits; answers when all of it is durable, with the last position. Groups of several
+    /// callers share one write and one fdatasync. Each commit's first position must follow what was given before.
+    ///
+    /// # Errors
+    /// Nothing was written, except with [`AppendError::OutcomeUnknown`].
+    async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError>;
+
+    /// Keeps a snapshot. Snapshots are caches: they may be gone at any time.
+    async fn put_snapshot(
+        &self,
+        name: &str,
+        at: Position,
+        bytes: Vec<u8>,
+    ) -> Result<(), AppendError>;
+
+    /// Does it take writes?
+    fn health(&self) -> Health;
+
+    /// After a disk failure: begins a new segment and takes writes again. Says where the book validly ended; what
+    /// was answered with [`AppendError::OutcomeUnknown`] before is now certainly not in it.
+    ///
+    /// # Errors
+    /// When the disk is not well yet.
+    async fn resume(&self) -> Result<Position, AppendError>;
+}

@@ -1,0 +1,320 @@
+//! The vault: keys of personal fields, and secrets (password, PIN and digest hashes). Events name its entries and
+//! never hold them. A small file of its own with a backup of its own; lookups are answered from memory.
+
+mod file;
+
+use crate::error::VaultError;
+use crate::files::Files;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use file::{Entry, VaultFile};
+use rustc_hash::FxHashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use switchbook_core::id::BookId;
+use switchbook_core::personal::KeyId;
+use switchbook_core::user::SecretRef;
+use zeroize::Zeroizing;
+
+pub(crate) use file::NAME;
+
+const NONCE: usize = 24;
+
+type KeyBytes = Zeroizing<[u8; 32]>;
+
+/// Keys and secrets.
+pub struct Vault {
+    book: BookId,
+    state: Mutex<State>,
+    /// Counts destroyed keys, so that what was opened before can be told to be stale.
+    erasures: AtomicU64,
+}
+
+struct State {
+    /// `None` in memory only (tests).
+    file: Option<VaultFile>,
+    /// `None`: destroyed.
+    keys: FxHashMap<KeyId, Option<KeyBytes>>,
+    secrets: FxHashMap<SecretRef, Zeroizing<Vec<u8>>>,
+    /// Made, but not on disk yet.
+    pending: Vec<KeyId>,
+}
+
+/// What sealing came to.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The key was destroyed by an erasure.
+    #[error("the key {0:?} was destroyed by an erasure")]
+    Destroyed(KeyId),
+    /// No random bytes for a key or nonce.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(String),
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault(…)")
+    }
+}
+
+impl Vault {
+    /// A vault without a file, for tests.
+    #[must_use]
+    pub fn in_memory(book: BookId) -> Self {
+        Self::new(book, None, Vec::new())
+    }
+
+    /// Opens the vault in a folder, or begins one.
+    pub(crate) fn open(
+        files: std::sync::Arc<dyn Files>,
+        folder: &Path,
+        book: BookId,
+    ) -> Result<Self, VaultError> {
+        let (file, entries) = VaultFile::open(files, folder, book)?;
+        Ok(Self::new(book, Some(file), entries))
+    }
+
+    /// Reads the vault of a folder without writing anything, for auditors' tools on a copy.
+    ///
+    /// # Errors
+    /// When it does not check, or is not there.
+    pub fn read_only(folder: &Path) -> Result<Self, VaultError> {
+        let (book, entries) = VaultFile::read(&crate::files::RealFiles, folder)?;
+        Ok(Self::new(book, None, entries))
+    }
+
+    fn new(book: BookId, file: Option<VaultFile>, entries: Vec<Entry>) -> Self {
+        let mut state = State {
+            file,
+            keys: FxHashMap::default(),
+            secrets: FxHashMap::default(),
+            pending: Vec::new(),
+        };
+        for entry in entries {
+            match entry {
+                Entry::Key(id, key) => {
+                    // A tombstone is final, also when entries were merged in another order.
+                    state.keys.entry(id).or_insert(Some(key));
+                }
+                Entry::Destroyed(id) => {
+                    state.keys.insert(id, None);
+                }
+                Entry::Secret(id, bytes) => {
+                    state.secrets.insert(id, bytes);
+                }
+                Entry::Forgotten(id) => {
+                    state.secrets.remove(&id);
+                }
+            }
+        }
+        Self { book, state: Mutex::new(state), erasures: AtomicU64::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The book this vault belongs to.
+    #[must_use]
+    pub const fn book(&self) -> BookId {
+        self.book
+    }
+
+    /// Seals a text under a key, which is made when it is not there: nonce, then ciphertext with its tag. A key made
+    /// here is put on disk before the next segment write (or by [`Vault::flush`]).
+    ///
+    /// # Errors
+    /// When the key was destroyed, or there are no random bytes.
+    pub fn seal(&self, id: KeyId, clear: &str) -> Result<Vec<u8>, SealError> {
+        let random = |error: getrandom::Error| SealError::Random(error.to_string());
+        let key = {
+            let mut state = self.state();
+            match state.keys.get(&id) {
+                Some(Some(key)) => key.clone(),
+                Some(None) => return Err(SealError::Destroyed(id)),
+                None => {
+                    let mut key = Zeroizing::new([0; 32]);
+                    getrandom::fill(&mut *key).map_err(random)?;
+                    state.keys.insert(id, Some(key.clone()));
+                    state.pending.push(id);
+                    key
+                }
+            }
+        };
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(random)?;
+        let aad = self.associated(id);
+        let payload = Payload { msg: clear.as_bytes(), aad: &aad };
+        let cipher = XChaCha20Poly1305::new(Key::from_slice(&*key));
+        let sealed = cipher
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| SealError::Random("the text is too long to seal".into()))?;
+        let mut out = Vec::with_capacity(NONCE + sealed.len());
+        out.extend(nonce);
+        out.extend(sealed);
+        Ok(out)
+    }
+
+    /// Opens sealed bytes. `None`: the key is gone, or the bytes were not sealed under it for this book.
+    #[must_use]
+    pub fn open_sealed(&self, id: KeyId, sealed: &[u8]) -> Option<String> {
+        let key = self.state().keys.get(&id)?.clone()?;
+        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
+        let aad = self.associated(id);
+        let cipher = XChaCha20Poly1305::new(Key::from_slice(&*key));
+        let payload = Payload { msg: sealed, aad: &aad };
+        let clear = cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+        String::from_utf8(clear).ok()
+    }
+
+    /// Is there a key of this id?
+    #[must_use]
+    pub fn has_key(&self, id: KeyId) -> bool {
+        matches!(self.state().keys.get(&id), Some(Some(_)))
+    }
+
+    /// Was the key of this id destroyed?
+    #[must_use]
+    pub fn is_destroyed(&self, id: KeyId) -> bool {
+        matches!(self.state().keys.get(&id), Some(None))
+    }
+
+    /// Destroys a key for ever, durably, and removes it from the file. To do it twice is no error.
+    ///
+    /// # Errors
+    /// When the disk fails; the key is gone from memory even then, and the file must be mended.
+    pub fn destroy(&self, id: KeyId) -> Result<(), VaultError> {
+        let mut state = self.state();
+        let known = state.keys.insert(id, None);
+        state.pending.retain(|pending| *pending != id);
+        self.erasures.fetch_add(1, Ordering::AcqRel);
+        if matches!(known, Some(None)) {
+            return Ok(());
+        }
+        // The tombstone first, so that a crash in the rewrite below cannot bring the key back.
+        state.write(&[Entry::Destroyed(id)])?;
+        state.rewrite()
+    }
+
+    /// Destroyed keys, for the list of erasures that is kept outside the backups.
+    #[must_use]
+    pub fn destroyed(&self) -> Vec<KeyId> {
+        let state = self.state();
+        let gone = state.keys.iter().filter(|(_, key)| key.is_none());
+        let mut gone: Vec<KeyId> = gone.map(|(id, _)| *id).collect();
+        gone.sort_unstable();
+        gone
+    }
+
+    /// Keeps a secret, durably before this returns. Events may name it from now on.
+    ///
+    /// # Errors
+    /// When the id and version is taken by other content, or the disk fails.
+    pub fn put_secret(&self, id: SecretRef, bytes: &[u8]) -> Result<(), VaultError> {
+        self.put_secrets(&[(id, bytes)])
+    }
+
+    /// Keeps several secrets with one write (imports).
+    ///
+    /// # Errors
+    /// As [`Vault::put_secret`]; then none of them is kept.
+    pub fn put_secrets(&self, secrets: &[(SecretRef, &[u8])]) -> Result<(), VaultError> {
+        let mut state = self.state();
+        let mut entries = Vec::with_capacity(secrets.len());
+        for (id, bytes) in secrets {
+            match state.secrets.get(id) {
+                Some(there) if there.as_slice() == *bytes => {}
+                Some(_) => return Err(VaultError::Taken),
+                None => entries.push(Entry::Secret(*id, Zeroizing::new(bytes.to_vec()))),
+            }
+        }
+        state.write(&entries)?;
+        for entry in entries {
+            if let Entry::Secret(id, bytes) = entry {
+                state.secrets.insert(id, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The content of a secret.
+    #[must_use]
+    pub fn secret(&self, id: SecretRef) -> Option<Zeroizing<Vec<u8>>> {
+        self.state().secrets.get(&id).cloned()
+    }
+
+    /// Removes a secret, durably, from the file too.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn forget_secret(&self, id: SecretRef) -> Result<(), VaultError> {
+        let mut state = self.state();
+        if state.secrets.remove(&id).is_none() {
+            return Ok(());
+        }
+        state.write(&[Entry::Forgotten(id)])?;
+        state.rewrite()
+    }
+
+    /// Puts keys on disk that were made since the last time. The book does this before each segment write.
+    ///
+    /// # Errors
+    /// When the disk fails. Nothing more is written then until [`Vault::mend`].
+    pub fn flush(&self) -> Result<(), VaultError> {
+        let mut state = self.state();
+        if state.pending.is_empty() {
+            return Ok(());
+        }
+        let entries: Vec<Entry> = state
+            .pending
+            .iter()
+            .filter_map(|id| Some(Entry::Key(*id, state.keys.get(id)?.clone()?)))
+            .collect();
+        state.write(&entries)?;
+        state.pending.clear();
+        Ok(())
+    }
+
+    /// After a disk failure: writes the whole file anew.
+    ///
+    /// # Errors
+    /// When the disk is not well yet.
+    pub fn mend(&self) -> Result<(), VaultError> {
+        let mut state = self.state();
+        state.rewrite()?;
+        state.pending.clear();
+        Ok(())
+    }
+
+    /// Counts destructions of keys: who holds opened values looks here whether they may still be shown.
+    pub(crate) fn erasures(&self) -> u64 {
+        self.erasures.load(Ordering::Acquire)
+    }
+
+    /// Book id and key id: sealed bytes cannot be moved to another person or book.
+    fn associated(&self, id: KeyId) -> Vec<u8> {
+        let mut aad = self.book.bytes().to_vec();
+        file::push_key_id(id, &mut aad);
+        aad
+    }
+}
+
+impl State {
+    fn write(&mut self, entries: &[Entry]) -> Result<(), VaultError> {
+        match &mut self.file {
+            Some(file) if !entries.is_empty() => file.append(entries),
+            _ => Ok(()),
+        }
+    }
+
+    fn rewrite(&mut self) -> Result<(), VaultError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let keys = self.keys.iter().map(|(id, key)| match key {
+            Some(key) => Entry::Key(*id, key.clone()),
+            None => Entry::Destroyed(*id),
+        });
+        let secrets = self.secrets.iter().map(|(id, bytes)| Entry::Secret(*id, bytes.clone()));
+        file.rewrite(&keys.chain(secrets).collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,53 @@
+//! What both stores do alike: seal before a write, open after a read, and check a group.
+
+use crate::error::AppendError;
+use crate::store::Commit;
+use crate::vault::{SealError, Vault};
+use switchbook_core::envelope::Recorded;
+use switchbook_core::event::Event;
+use switchbook_core::personal::HasPersonal;
+use switchbook_core::position::Position;
+
+/// Seals every personal field of an event.
+pub(crate) fn seal_event(vault: &Vault, event: &mut Event) -> Result<(), AppendError> {
+    let mut failed = None;
+    event.each_personal(&mut |field| {
+        field.seal_with(|key, clear| {
+            vault.seal(key, clear).unwrap_or_else(|error| {
+                failed = Some(error);
+                Vec::new()
+            })
+        });
+    });
+    match failed {
+        None => Ok(()),
+        Some(SealError::Destroyed(key)) => Err(AppendError::KeyDestroyed(format!("{key:?}"))),
+        Some(SealError::Random(what)) => Err(AppendError::Random(what)),
+    }
+}
+
+/// Opens every personal field of a record that was read: known, or erased when the key is gone.
+pub(crate) fn open_personal(vault: &Vault, recorded: &mut Recorded) {
+    recorded.event.each_personal(&mut |field| {
+        field.open_with(|key, sealed| vault.open_sealed(key, sealed));
+    });
+}
+
+/// Each commit is of one command and not empty, and positions go on from `tail` without a gap. Gives the last one.
+pub(crate) fn check_commits(commits: &[Commit], tail: Position) -> Result<Position, AppendError> {
+    let mut last = tail;
+    for commit in commits {
+        let Some(first) = commit.records.first() else { return Err(AppendError::NotOneCommand) };
+        for record in &commit.records {
+            if record.envelope.command != first.envelope.command {
+                return Err(AppendError::NotOneCommand);
+            }
+            if record.envelope.position != last.next() {
+                let (expected, found) = (last.next(), record.envelope.position);
+                return Err(AppendError::WrongPosition { expected, found });
+            }
+            last = record.envelope.position;
+        }
+    }
+    Ok(last)
+}

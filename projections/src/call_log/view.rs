@@ -1,0 +1,202 @@
+//! The call log as people and machines see it: filters, names, a table.
+
+use super::{Call, CallLog, Share, State};
+use crate::names::Naming;
+use crate::sentence;
+use crate::table::Table;
+use crate::text;
+use crate::text::{Text, When};
+use chrono_tz::Tz;
+use serde::Serialize;
+use switchbook_core::call::{Caller, Dialled};
+use switchbook_core::device::Origin;
+use switchbook_core::id::{CallId, UserId};
+use switchbook_core::number::Number;
+use switchbook_core::position::Position;
+
+/// Which calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Of this user: he called, answered, or was rung.
+    pub user: Option<UserId>,
+    /// Over this number: called with it, dialled, forwarded from or to it.
+    pub number: Option<Number>,
+    /// Only those missed (by `user`, or by anybody).
+    pub missed: Missed,
+}
+
+/// Missed calls only, or all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Missed {
+    /// All.
+    #[default]
+    Any,
+    /// Missed.
+    Only,
+}
+
+impl Filter {
+    fn takes(&self, call: &Call) -> bool {
+        let missed = || match self.user {
+            Some(user) => call.missed_by(user),
+            None => call.shares().any(|(.., share)| share == Share::Missed),
+        };
+        self.user.is_none_or(|user| call.concerns(user))
+            && self.number.is_none_or(|number| has_number(call, number))
+            && (self.missed == Missed::Any || missed())
+    }
+}
+
+fn has_number(call: &Call, number: Number) -> bool {
+    matches!(call.caller, Caller::Device { number: Some(with), .. } if with == number)
+        || matches!(call.dialled, Dialled::Inside(dialled) if dialled == number)
+        || call.hops.iter().any(|hop| hop.from == number || hop.to == number)
+}
+
+/// The table.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CallLogView {
+    /// True at this position.
+    pub position: Position,
+    /// Newest first.
+    pub calls: Vec<CallRow>,
+    /// Call records the book could not take.
+    pub missing: u64,
+    #[serde(skip)]
+    zone: Tz,
+}
+
+/// One call, with names.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CallRow {
+    /// Its id.
+    pub call: CallId,
+    /// The event that placed it.
+    pub placed: Position,
+    /// T.
+    pub at: When,
+    /// Who called.
+    pub caller: Text,
+    /// The user logged in there.
+    pub caller_user: Option<String>,
+    /// What was dialled.
+    pub dialled: String,
+    /// Internal or external.
+    pub origin: Origin,
+    /// The numbers it was forwarded to, each with why.
+    pub path: Vec<Text>,
+    /// Where it stands.
+    pub state: State,
+    /// How it ended.
+    pub outcome: Option<Text>,
+    /// The phone or number that answered.
+    pub answered_by: Option<String>,
+    /// Seconds talked.
+    pub seconds: Option<i64>,
+    /// What it was for each phone that rang.
+    pub phones: Vec<PhoneShare>,
+}
+
+/// What a call was for one phone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PhoneShare {
+    /// Which.
+    pub device: String,
+    /// Who was logged in there.
+    pub user: Option<String>,
+    /// Answered, answered elsewhere, missed.
+    pub share: Share,
+}
+
+/// The latest calls that pass the filter, at most `limit`.
+#[must_use]
+pub fn view(
+    log: &CallLog,
+    names: &dyn Naming,
+    zone: Tz,
+    filter: Filter,
+    limit: usize,
+) -> CallLogView {
+    let calls = log.calls().filter(|call| filter.takes(call));
+    let calls = calls.take(limit).map(|call| row(call, names)).collect();
+    CallLogView { position: log.position, calls, missing: log.missing, zone }
+}
+
+/// One call with names.
+#[must_use]
+pub fn row(call: &Call, names: &dyn Naming) -> CallRow {
+    let path = call.hops.iter().map(|hop| {
+        let to = hop.to;
+        match hop.status.map(sentence::status) {
+            None => Text::same(format!("→ {to}")),
+            Some(Text { en, de }) => text!("→ {to} ({en})", "→ {to} ({de})"),
+        }
+    });
+    let answered_by = call.answered.map(|answer| match (answer.device, answer.number) {
+        (Some(device), _) => names.device(device),
+        (None, Some(number)) => number.to_string(),
+        (None, None) => "outside".into(),
+    });
+    CallRow {
+        call: call.call,
+        placed: call.placed,
+        at: When(call.at),
+        caller: sentence::caller(&call.caller, names),
+        caller_user: call.caller_user.map(|user| names.user(user)),
+        dialled: sentence::dialled(&call.dialled),
+        origin: call.origin,
+        path: path.collect(),
+        state: call.state(),
+        outcome: call.end.as_ref().and_then(|end| end.outcome).map(sentence::outcome),
+        answered_by,
+        seconds: call.seconds(),
+        phones: call
+            .shares()
+            .map(|(device, user, share)| PhoneShare {
+                device: names.device(device),
+                user: user.map(|user| names.user(user)),
+                share,
+            })
+            .collect(),
+    }
+}
+
+impl CallLogView {
+    /// For people.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let columns =
+            ["when", "from", "to", "way", "state", "answered by", "talked", "missed by", "#"];
+        let mut table = Table::new("Calls", &columns);
+        for row in &self.calls {
+            let state = match (row.state, &row.outcome) {
+                (State::Ringing, _) => "ringing".into(),
+                (State::Talking, _) => "talking".into(),
+                (State::Lost, _) => "lost: the server stopped".into(),
+                (_, Some(outcome)) => outcome.en.clone(),
+                (_, None) => String::new(),
+            };
+            let missed = row.phones.iter().filter(|phone| phone.share == Share::Missed);
+            let path: Vec<&str> = row.path.iter().map(|hop| hop.en.as_str()).collect();
+            table.row([
+                row.at.local(self.zone),
+                row.caller.en.clone(),
+                row.dialled.clone(),
+                path.join(" "),
+                state,
+                row.answered_by.clone().unwrap_or_default(),
+                row.seconds.map(|seconds| format!("{seconds} s")).unwrap_or_default(),
+                missed.map(|phone| phone.device.as_str()).collect::<Vec<_>>().join(", "),
+                row.placed.to_string(),
+            ]);
+        }
+        if self.missing > 0 {
+            let missing = self.missing;
+            table.note(format!(
+                "{missing} call records are missing: the book could not be written at the time"
+            ));
+        }
+        table.note(format!("as of {}", self.position));
+        table
+    }
+}

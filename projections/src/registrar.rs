@@ -1,0 +1,258 @@
+//! `registrar`: where each device can be reached, and until when (X-15, architecture.md way 3).
+//!
+//! A view of the exchange; the book has bindings as granted, leases bring in refreshes that changed nothing else.
+
+use crate::names::Naming;
+use crate::table::Table;
+use crate::text::{When, zone};
+use chrono_tz::Tz;
+use serde::Serialize;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::{Moment, Position, Seconds};
+use switchbook_core::registration::{Binding, BindingId};
+use switchbook_journal::Leases;
+
+/// Refreshes since a binding was last in the book: the leases of a running server.
+pub trait Refreshes {
+    /// Until when a refresh has extended the binding, if one has.
+    fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment>;
+
+    /// Are refreshes known at all? Where not, a binding counts for as long as the book has it: its end would be in
+    /// the book as an event.
+    fn known(&self) -> bool {
+        true
+    }
+}
+
+/// Only the book: for views as of another time, which leases say nothing about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BookOnly;
+
+impl Refreshes for BookOnly {
+    fn until(&self, _: DeviceId, _: &Binding) -> Option<Moment> {
+        None
+    }
+
+    fn known(&self) -> bool {
+        false
+    }
+}
+
+impl Refreshes for Leases {
+    fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment> {
+        let lease = self.get(device, binding.binding)?;
+        (lease.cseq >= binding.cseq).then_some(lease.expires_at)
+    }
+}
+
+impl<F: Fn(DeviceId, BindingId) -> Option<Moment>> Refreshes for F {
+    fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment> {
+        self(device, binding.binding)
+    }
+}
+
+/// A binding with its effective end.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bound<'a> {
+    /// As the book has it.
+    pub binding: &'a Binding,
+    /// When it ends unless refreshed: the later of what the book and the lease say.
+    pub expires_at: Moment,
+    /// The event that made or last changed it.
+    pub at: Position,
+}
+
+/// The bindings of a device that have not ended at `now`, in the order they were made.
+pub fn bindings<'a, L: Refreshes>(
+    exchange: &'a Exchange,
+    device: DeviceId,
+    refreshes: &'a L,
+    now: Moment,
+) -> impl Iterator<Item = Bound<'a>> + 'a {
+    let entries = exchange.registrations.get(&device).map(|entry| entry.bindings.as_slice());
+    entries.unwrap_or_default().iter().filter_map(move |(binding, at)| {
+        let leased = refreshes.until(device, binding).unwrap_or(binding.expires_at);
+        let expires_at = binding.expires_at.max(leased);
+        (expires_at > now || !refreshes.known()).then_some(Bound { binding, expires_at, at: *at })
+    })
+}
+
+/// The device of an address of record, with its bindings at `now`.
+#[must_use]
+pub fn look_up<'a, L: Refreshes>(
+    exchange: &'a Exchange,
+    name: &str,
+    refreshes: &'a L,
+    now: Moment,
+) -> Option<(DeviceId, Vec<Bound<'a>>)> {
+    let device = exchange.device_named(name)?;
+    Some((device, bindings(exchange, device, refreshes, now).collect()))
+}
+
+/// The table.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct RegistrarView {
+    /// True at this position.
+    pub position: Position,
+    /// And this moment.
+    pub at: When,
+    /// One row a device, by name.
+    pub devices: Vec<DeviceRow>,
+    /// How many.
+    pub counts: Counts,
+    /// Refreshes are known; where not, `expires_at` is as granted in the book.
+    pub refreshes_known: bool,
+    #[serde(skip)]
+    zone: Tz,
+}
+
+/// How many devices and bindings there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Devices in the book.
+    pub devices: usize,
+    /// Of those, with at least one binding.
+    pub registered: usize,
+    /// Bindings.
+    pub bindings: usize,
+}
+
+/// One device.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct DeviceRow {
+    /// Its id.
+    pub id: DeviceId,
+    /// User part of its address of record.
+    pub device: String,
+    /// The slot it is logged in on.
+    pub slot: Option<String>,
+    /// Where it can be reached.
+    pub bindings: Vec<BindingRow>,
+}
+
+/// One binding.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct BindingRow {
+    /// Its name within the device.
+    pub binding: BindingId,
+    /// Contact URI.
+    pub contact: String,
+    /// Where the packet came from, if elsewhere.
+    pub source: Option<String>,
+    /// The phone's own words about itself.
+    pub user_agent: Option<String>,
+    /// Seconds granted.
+    pub granted: Seconds,
+    /// Effective end.
+    pub expires_at: When,
+    /// The event that made or last changed it.
+    pub set_at: Position,
+}
+
+/// How many devices and bindings there are at `now`.
+pub fn counts<L: Refreshes>(exchange: &Exchange, refreshes: &L, now: Moment) -> Counts {
+    let mut counts = Counts { devices: exchange.devices.len(), ..Counts::default() };
+    for device in exchange.registrations.keys() {
+        let found = bindings(exchange, *device, refreshes, now).count();
+        counts.registered += usize::from(found > 0);
+        counts.bindings += found;
+    }
+    counts
+}
+
+/// All devices, or those that are registered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Which {
+    /// Every device.
+    #[default]
+    All,
+    /// Those with a binding.
+    Registered,
+    /// One.
+    Only(DeviceId),
+}
+
+/// The table at `now`.
+pub fn view<L: Refreshes>(
+    exchange: &Exchange,
+    refreshes: &L,
+    now: Moment,
+    which: Which,
+) -> RegistrarView {
+    let wanted = |id: &DeviceId| !matches!(which, Which::Only(only) if only != *id);
+    let mut devices: Vec<DeviceRow> = exchange
+        .devices
+        .iter()
+        .filter(|(id, _)| wanted(id))
+        .map(|(id, device)| DeviceRow {
+            id: *id,
+            device: device.name.clone(),
+            slot: device.login.map(|login| exchange.slot(login.value)),
+            bindings: bindings(exchange, *id, refreshes, now).map(row).collect(),
+        })
+        .filter(|row| which != Which::Registered || !row.bindings.is_empty())
+        .collect();
+    devices.sort_by(|a, b| a.device.cmp(&b.device));
+    RegistrarView {
+        position: exchange.position,
+        at: When(now),
+        devices,
+        counts: counts(exchange, refreshes, now),
+        refreshes_known: refreshes.known(),
+        zone: zone(exchange),
+    }
+}
+
+fn row(bound: Bound<'_>) -> BindingRow {
+    let Bound { binding, expires_at, at } = bound;
+    BindingRow {
+        binding: binding.binding,
+        contact: binding.contact.to_string(),
+        source: binding.source.as_ref().map(ToString::to_string),
+        user_agent: binding.user_agent.clone(),
+        granted: binding.granted,
+        expires_at: When(expires_at),
+        set_at: at,
+    }
+}
+
+impl RegistrarView {
+    /// For people.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let columns = ["device", "logged in on", "contact", "source", "until", "phone", "set"];
+        let mut table = Table::new("Registrations", &columns);
+        for device in &self.devices {
+            let slot = device.slot.clone().unwrap_or_default();
+            if device.bindings.is_empty() {
+                let name = device.device.clone();
+                table.row([name, slot, "not registered".into()]);
+                continue;
+            }
+            for binding in &device.bindings {
+                table.row([
+                    device.device.clone(),
+                    slot.clone(),
+                    binding.contact.clone(),
+                    binding.source.clone().unwrap_or_default(),
+                    binding.expires_at.local(self.zone),
+                    binding.user_agent.clone().unwrap_or_default(),
+                    binding.set_at.to_string(),
+                ]);
+            }
+        }
+        let Counts { devices, registered, bindings } = self.counts;
+        table.note(format!(
+            "{registered} of {devices} devices registered, {bindings} bindings, as of {} at {}",
+            self.position,
+            self.at.local(self.zone)
+        ));
+        if !self.refreshes_known {
+            table.note(
+                "refreshes that changed nothing else are not in the book: ends are as granted",
+            );
+        }
+        table
+    }
+}

@@ -1,0 +1,92 @@
+//! Snapshots: a table as bytes, and back. One place for all of them, so that the writer's start, the readers and the
+//! auditor read the same bytes.
+//!
+//! bincode 2, standard configuration, of the serde form. Personal values go as sealed bytes only: equal books give
+//! equal bytes, whatever has been erased since (architecture.md way 7). A snapshot is a cache: one that cannot be read
+//! is no error, the book is folded instead.
+
+use crate::call_log::CallLog;
+use crate::names::NameBook;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use switchbook_core::exchange::Exchange;
+use switchbook_core::personal::{HasPersonal, KeyId};
+
+/// The store's name for snapshots of the exchange. The number is the version of the shape: another shape, another
+/// name, and old snapshots are passed over.
+pub const EXCHANGE: &str = "exchange";
+/// The store's name for snapshots of the names.
+pub const NAMES: &str = "names";
+/// The store's name for snapshots of the call log.
+pub const CALL_LOG: &str = "call_log";
+
+/// Opens one sealed value; `None` when the key is gone.
+pub type Open<'a> = &'a (dyn Fn(KeyId, &[u8]) -> Option<String> + Send + Sync);
+
+/// Opens nothing: for readers without the vault.
+pub fn closed(_: KeyId, _: &[u8]) -> Option<String> {
+    None
+}
+
+/// Why bytes are no snapshot.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the snapshot cannot be read ({0}): it was written by another version or is damaged; it is a cache, so the book is folded from an earlier one, or from the beginning"
+)]
+pub struct NoSnapshot(String);
+
+/// A table that can be kept as a snapshot.
+pub trait Snapshot: Serialize + DeserializeOwned + HasPersonal {
+    /// The store's name for it.
+    const NAME: &'static str;
+    /// Rebuilds what is not kept, once personal values are open.
+    fn opened(&mut self) {}
+}
+
+impl Snapshot for Exchange {
+    const NAME: &'static str = EXCHANGE;
+
+    fn opened(&mut self) {
+        self.index();
+    }
+}
+
+impl Snapshot for NameBook {
+    const NAME: &'static str = NAMES;
+}
+
+impl Snapshot for CallLog {
+    const NAME: &'static str = CALL_LOG;
+}
+
+/// The canonical bytes of a table: equal folds, equal bytes.
+#[must_use]
+pub fn encode<S: Snapshot>(table: &S) -> Vec<u8> {
+    // Only a shape that serde or bincode cannot express could fail, and the tests encode every shape there is.
+    bincode::serde::encode_to_vec(table, bincode::config::standard()).unwrap_or_default()
+}
+
+/// Bytes back to a table, personal values opened as far as `open` can.
+///
+/// # Errors
+/// [`NoSnapshot`] when the bytes are of another version, damaged, or have something behind them.
+pub fn decode<S: Snapshot>(bytes: &[u8], open: Open<'_>) -> Result<S, NoSnapshot> {
+    let (mut table, used): (S, usize) =
+        bincode::serde::decode_from_slice(bytes, bincode::config::standard())
+            .map_err(|error| NoSnapshot(error.to_string()))?;
+    if used != bytes.len() {
+        return Err(NoSnapshot("something stands behind it".into()));
+    }
+    reopen(&mut table, open);
+    Ok(table)
+}
+
+/// Opens a table's personal values again, after keys were destroyed or a vault was brought in.
+pub fn reopen<S: Snapshot>(table: &mut S, open: Open<'_>) {
+    table.each_personal(&mut |value| {
+        if !value.sealed().is_empty() {
+            value.open_with(open);
+        }
+    });
+    table.opened();
+}

@@ -1,0 +1,71 @@
+//! `switchbook apply FILE.jsonl`: many commands, all or nothing.
+
+use super::output::{self, Form};
+use super::Common;
+use crate::console::protocol::Request;
+use crate::failure::Failure;
+use clap::{Arg, ArgMatches, Command};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Its arguments.
+pub fn command() -> Command {
+    Command::new("apply")
+        .about("Carries out the commands of a file, one JSON object a line: all or nothing")
+        .arg(
+            Arg::new("file")
+                .required(true)
+                .value_name("FILE.jsonl")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("The file, or - for standard input"),
+        )
+}
+
+/// Sends the file and shows how far it is.
+pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let Some(path) = matches.get_one::<PathBuf>("file") else {
+        return Err(Failure::new("which file?"));
+    };
+    let text = read(path)?;
+    let lines: Vec<&str> =
+        text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).collect();
+    let mut client = common.client()?;
+    let request = Request::Apply {
+        lines: lines.len(),
+        dry_run: common.dry_run,
+        as_user: common.as_user.clone(),
+        language: common.language,
+    };
+    client.send(&request, lines.iter().copied())?;
+    let bar = ProgressBar::new(lines.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} commands  {elapsed}") {
+        bar.set_style(style);
+    }
+    let answer = client.answer(|done, of| {
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let answer = answer.map_err(|failure| {
+        failure.advice("Nothing of the file was carried out: it is all or nothing.")
+    })?;
+    if common.form == Form::Json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let count = |name: &str| answer.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let what = if common.dry_run { "would be recorded" } else { "recorded" };
+    output::done(&format!("{} commands, {} events {what}", count("commands"), count("events")));
+    Ok(())
+}
+
+fn read(path: &PathBuf) -> Result<String, Failure> {
+    let mut text = String::new();
+    let result = if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    };
+    result.map_err(|error| Failure::new(format!("{} cannot be read: {error}", path.display())))
+}

@@ -1,0 +1,259 @@
+//! The command line: parsed here, carried out by a running server (or, for audits, read from the segments).
+
+mod apply;
+mod audit;
+mod nouns;
+pub mod output;
+mod route;
+mod verbs;
+mod views;
+
+use crate::console::client::Client;
+use crate::console::protocol::{Language, Request};
+use crate::console::socket_of;
+use crate::failure::{Failure, failed};
+use crate::settings::{Http, default_data};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use output::Form;
+use std::io::{BufRead, IsTerminal};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What every subcommand may be told.
+pub struct Common {
+    /// Folder of the book.
+    pub data: PathBuf,
+    /// For people or for programs.
+    pub form: Form,
+    /// With this user's rights.
+    pub as_user: Option<String>,
+    /// Decide and show, write nothing.
+    pub dry_run: bool,
+    /// A position or a moment.
+    pub as_of: Option<String>,
+    /// Of refusals and explanations.
+    pub language: Language,
+}
+
+impl Common {
+    fn of(matches: &ArgMatches) -> Self {
+        let text = |name: &str| matches.get_one::<String>(name).cloned();
+        let language = match text("language").as_deref() {
+            Some("de") => Language::German,
+            Some(_) => Language::English,
+            None => Language::of_environment(),
+        };
+        Self {
+            data: matches.get_one::<PathBuf>("data").cloned().unwrap_or_else(default_data),
+            form: if matches.get_flag("json") { Form::Json } else { Form::Table },
+            as_user: text("as"),
+            dry_run: matches.get_flag("dry-run"),
+            as_of: text("as-of"),
+            language,
+        }
+    }
+
+    /// Connects to the running server.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::connect(&socket_of(&self.data))
+    }
+
+    /// Asks the running server for a view.
+    pub fn view(
+        &self,
+        name: &str,
+        arguments: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<output::View, Failure> {
+        let answer = self.client()?.ask(&Request::View {
+            view: name.into(),
+            arguments,
+            as_of: self.as_of.clone(),
+            language: self.language,
+        })?;
+        serde_json::from_value(answer).map_err(failed("the server's answer makes no sense"))
+    }
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    let global = |arg: Arg| arg.global(true).help_heading("Everywhere");
+    Command::new("switchbook")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("An event-sourced PBX: every change is an event in a durable book")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(global(
+            Arg::new("data")
+                .long("data")
+                .value_name("FOLDER")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Folder of the book [default: SWITCHBOOK_DATA, or the system's place]"),
+        ))
+        .arg(global(
+            Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print for programs"),
+        ))
+        .arg(global(
+            Arg::new("as").long("as").value_name("USER").help("With the rights of this user"),
+        ))
+        .arg(global(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Decide and show what would happen; write nothing"),
+        ))
+        .arg(global(
+            Arg::new("as-of")
+                .long("as-of")
+                .value_name("WHEN")
+                .help("Views as of a position (#123) or a moment (2026-11-23T12:00:00Z)"),
+        ))
+        .arg(global(
+            Arg::new("language").long("language").value_parser(["de", "en"]).help("Of texts"),
+        ))
+        .subcommand(serve())
+        .subcommand(demo())
+        .subcommand(Command::new("status").about("Is the server running, and is all well?"))
+        .subcommand(apply::command())
+        .subcommand(route::command())
+        .subcommand(audit::command())
+        .subcommands(verbs::nouns(&[nouns::COMMANDS, views::VIEWS], nouns::about))
+}
+
+fn serve() -> Command {
+    Command::new("serve").about("Runs the exchange").args(listening()).args([
+        Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("TOML file with everything else"),
+        Arg::new("realm")
+            .long("realm")
+            .value_name("NAME")
+            .help("Digest realm and SIP domain of a new book, fixed for ever [default: switchbook]"),
+        Arg::new("time-zone")
+            .long("time-zone")
+            .value_name("ZONE")
+            .help("System time zone of a new book [default: the machine's]"),
+    ])
+}
+
+fn demo() -> Command {
+    Command::new("demo")
+        .about("Shows the whole thread on a fresh book: phones, calls, a schedule, an explanation")
+        .args(listening())
+        .arg(
+            Arg::new("once")
+                .long("once")
+                .action(ArgAction::SetTrue)
+                .help("End after the show instead of serving on"),
+        )
+}
+
+fn listening() -> [Arg; 2] {
+    [
+        Arg::new("sip")
+            .long("sip")
+            .value_name("ADDRESS")
+            .value_parser(clap::value_parser!(SocketAddr))
+            .help("UDP address for phones [default: 0.0.0.0:5060]"),
+        Arg::new("http")
+            .long("http")
+            .value_name("ADDRESS")
+            .value_parser(clap::value_parser!(Http))
+            .help("For /health and /metrics, or none [default: 127.0.0.1:8060]"),
+    ]
+}
+
+/// Parses and carries out.
+pub fn run() -> Result<(), Failure> {
+    let matches = command().get_matches();
+    let common = Common::of(&matches);
+    match matches.subcommand() {
+        Some(("serve", matches)) => crate::serve::run(&common, matches),
+        Some(("demo", matches)) => crate::demo::run(&common, matches),
+        Some(("status", _)) => {
+            output::view(&common.view("status", serde_json::Map::new())?, common.form);
+            Ok(())
+        }
+        Some(("apply", matches)) => apply::run(&common, matches),
+        Some(("route", matches)) => route::run(&common, matches),
+        Some(("audit", matches)) => audit::run(&common, matches),
+        Some((noun, matches)) => match matches.subcommand() {
+            Some((verb, matches)) => noun_verb(&common, noun, verb, matches),
+            None => Err(Failure::new(format!("what about {noun}?"))),
+        },
+        None => Err(Failure::new("nothing to do")),
+    }
+}
+
+fn noun_verb(
+    common: &Common,
+    noun: &str,
+    verb: &str,
+    matches: &ArgMatches,
+) -> Result<(), Failure> {
+    let named = |table: &'static [verbs::Verb]| {
+        table.iter().find(|entry| entry.noun() == noun && entry.verb() == verb)
+    };
+    if let Some(entry) = named(views::VIEWS) {
+        let arguments = entry.fields(matches, &mut ask)?;
+        output::view(&common.view(entry.name, arguments)?, common.form);
+        return Ok(());
+    }
+    let Some(entry) = named(nouns::COMMANDS) else {
+        return Err(Failure::new(format!("there is no `{noun} {verb}`")));
+    };
+    let mut fields = entry.fields(matches, &mut ask)?;
+    fields.insert("command".into(), entry.name.into());
+    let answer = common.client()?.ask(&Request::Submit {
+        id: None,
+        as_user: common.as_user.clone(),
+        dry_run: common.dry_run,
+        command: fields.into(),
+        language: common.language,
+    })?;
+    show_answer(common, &answer);
+    Ok(())
+}
+
+/// What was done: one line an event, warnings below.
+fn show_answer(common: &Common, answer: &serde_json::Value) {
+    if common.form == Form::Json {
+        return output::json(answer);
+    }
+    let texts = |name: &str| {
+        let all = answer.get(name).and_then(|list| list.as_array()).cloned().unwrap_or_default();
+        all.into_iter().filter_map(|one| one.as_str().map(ToOwned::to_owned)).collect::<Vec<_>>()
+    };
+    let events = texts("events");
+    if events.is_empty() {
+        output::done("nothing to change: it is so already");
+    }
+    for event in events {
+        if common.dry_run {
+            output::line(&format!("would record  {event}"));
+        } else {
+            output::done(&event);
+        }
+    }
+    for warning in texts("warnings") {
+        output::warning(&warning);
+    }
+}
+
+/// Reads a secret: a line of standard input, or asked for on a terminal without showing it.
+fn ask(what: &str) -> Result<String, Failure> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        return rpassword::prompt_password(format!("{what}: "))
+            .map_err(failed("the terminal cannot be read"));
+    }
+    let mut line = String::new();
+    input.lock().read_line(&mut line).map_err(failed("standard input cannot be read"))?;
+    let secret = line.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(Failure::new(format!("no {what} on standard input"))
+            .advice("Pipe it in, or run the command on a terminal to be asked."));
+    }
+    Ok(secret.to_owned())
+}

@@ -1,0 +1,128 @@
+//! What a person sees: aligned and coloured on a terminal, plain in a pipe; `--json` for programs.
+
+use anstream::{eprintln, println};
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, presets};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How to print.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// For people.
+    Table,
+    /// For programs: one JSON value on standard output.
+    Json,
+}
+
+/// A view as the server sends it.
+#[derive(Debug, Deserialize)]
+pub struct View {
+    /// For programs.
+    pub data: Value,
+    /// For people.
+    pub tables: Vec<Table>,
+}
+
+/// A table as the server sends it.
+#[derive(Debug, Deserialize)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Headings.
+    pub columns: Vec<String>,
+    /// One text a column.
+    pub rows: Vec<Vec<String>>,
+    /// What a reader should know besides.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+const HEAD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const CARE: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Prints a view.
+pub fn view(view: &View, form: Form) {
+    if form == Form::Json {
+        return json(&view.data);
+    }
+    for (index, one) in view.tables.iter().enumerate() {
+        if index > 0 {
+            println!();
+        }
+        table(one);
+    }
+}
+
+/// Prints one JSON value.
+pub fn json(value: &Value) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => failure(&error),
+    }
+}
+
+/// Prints one table, its notes below.
+pub fn table(table: &Table) {
+    if !table.title.is_empty() {
+        println!("{HEAD}{}{HEAD:#}", clean(&table.title));
+    }
+    if !table.rows.is_empty() {
+        let mut drawn = comfy_table::Table::new();
+        drawn.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        let headed = table.columns.iter().any(|name| !name.is_empty());
+        if headed {
+            drawn.set_header(table.columns.iter().map(|name| name.to_uppercase()));
+        }
+        for row in &table.rows {
+            drawn.add_row(row.iter().map(|cell| clean(cell)));
+        }
+        for column in drawn.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for (index, line) in drawn.lines().enumerate() {
+            let line = line.trim_end();
+            if headed && index == 0 {
+                println!("{DIM}{line}{DIM:#}");
+            } else {
+                println!("{line}");
+            }
+        }
+    }
+    for line in &table.notes {
+        println!("{DIM}{}{DIM:#}", clean(line));
+    }
+}
+
+/// Something was done.
+pub fn done(text: &str) {
+    println!("{GOOD}✓{GOOD:#} {}", clean(text));
+}
+
+/// Something a person should know.
+pub fn warning(text: &str) {
+    eprintln!("{CARE}!{CARE:#} {}", clean(text));
+}
+
+/// A heading between scenes.
+pub fn heading(text: &str) {
+    println!("\n{HEAD}{text}{HEAD:#}");
+}
+
+/// A plain line.
+pub fn line(text: &str) {
+    println!("{text}");
+}
+
+/// A failure, on standard error.
+pub fn failure(error: &dyn std::fmt::Display) {
+    eprintln!("{BAD}switchbook:{BAD:#} {error}");
+}
+
+/// Text from outside shall not steer a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+}

@@ -1,0 +1,82 @@
+//! The command line's end of the console.
+
+use super::protocol::{Request, Response};
+use crate::failure::Failure;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// A connection to the running server.
+pub struct Client {
+    socket: PathBuf,
+    reader: BufReader<UnixStream>,
+    writer: BufWriter<UnixStream>,
+}
+
+impl Client {
+    /// Connects to the server on this socket.
+    pub fn connect(socket: &Path) -> Result<Self, Failure> {
+        let refused = |error: std::io::Error| {
+            Failure::new(format!("no server answers at {} ({error})", socket.display())).advice(
+                "Start one with `switchbook serve`, or name its folder with --data (or SWITCHBOOK_DATA).",
+            )
+        };
+        let stream = UnixStream::connect(socket).map_err(refused)?;
+        let reader = BufReader::new(stream.try_clone().map_err(refused)?);
+        Ok(Self { socket: socket.to_owned(), reader, writer: BufWriter::new(stream) })
+    }
+
+    /// Sends a request and, for a bulk, the lines that belong to it.
+    pub fn send<'a>(
+        &mut self,
+        request: &Request,
+        lines: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
+        let broken = |error: std::io::Error| {
+            Failure::new(format!("the server at {} hung up: {error}", self.socket.display()))
+        };
+        let head = serde_json::to_string(request)
+            .map_err(|error| Failure::new(format!("the request cannot be written: {error}")))?;
+        self.writer.write_all(head.as_bytes()).map_err(broken)?;
+        self.writer.write_all(b"\n").map_err(broken)?;
+        for line in lines {
+            self.writer.write_all(line.as_bytes()).map_err(broken)?;
+            self.writer.write_all(b"\n").map_err(broken)?;
+        }
+        self.writer.flush().map_err(broken)
+    }
+
+    /// Waits for the answer; progress goes to `progress` meanwhile.
+    pub fn answer(&mut self, mut progress: impl FnMut(usize, usize)) -> Result<Value, Failure> {
+        loop {
+            let mut line = String::new();
+            let read = self.reader.read_line(&mut line);
+            if !matches!(read, Ok(1..)) {
+                let text = "the server ended before it answered";
+                return Err(Failure::new(text).advice(
+                    "Whether the command was carried out is in the book: look with `switchbook audit history`.",
+                ));
+            }
+            match serde_json::from_str(&line) {
+                Ok(Response::Progress { done, of }) => progress(done, of),
+                Ok(Response::Done(value)) => return Ok(value),
+                Ok(Response::Refused { code, text, line, .. }) => {
+                    let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();
+                    return Err(Failure::refused(&code, &format!("{place}{text}")));
+                }
+                Ok(Response::Failed { text }) => return Err(Failure::new(text)),
+                Err(error) => {
+                    return Err(Failure::new(format!("the server's answer makes no sense: {error}"))
+                        .advice("Are command line and server of the same version?"));
+                }
+            }
+        }
+    }
+
+    /// One request, one answer.
+    pub fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
+        self.send(request, [])?;
+        self.answer(|_, _| ())
+    }
+}

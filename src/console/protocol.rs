@@ -1,0 +1,125 @@
+//! One JSON object a line, in both directions; a line is at most [`LONGEST_LINE`] bytes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Longer lines are refused, and the connection is closed.
+pub const LONGEST_LINE: usize = 1 << 20;
+
+/// What the command line asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Carry out one command (or try it: nothing is written then).
+    Submit {
+        /// The command's id, a UUID of version 7; the server makes one when it is missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<uuid::Uuid>,
+        /// With the rights of this user.
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        as_user: Option<String>,
+        /// Decide and show, write nothing.
+        #[serde(default)]
+        dry_run: bool,
+        /// The command as in a JSONL file.
+        command: Value,
+        /// `de` or `en`, for refusals and warnings.
+        #[serde(default)]
+        language: Language,
+    },
+    /// Many commands, all or nothing; so many lines follow, one command each.
+    Apply {
+        /// How many lines follow.
+        lines: usize,
+        /// Decide and show, write nothing.
+        #[serde(default)]
+        dry_run: bool,
+        /// With the rights of this user.
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        as_user: Option<String>,
+        /// `de` or `en`.
+        #[serde(default)]
+        language: Language,
+    },
+    /// Show a view.
+    View {
+        /// Its name (`user.list`, `matrix.show`).
+        view: String,
+        /// Its arguments, by name.
+        #[serde(default)]
+        arguments: serde_json::Map<String, Value>,
+        /// As of a position (`#123`) or a moment (RFC 3339); now when missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        as_of: Option<String>,
+        /// `de` or `en`.
+        #[serde(default)]
+        language: Language,
+    },
+}
+
+/// Language of texts for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Language {
+    /// Deutsch.
+    #[serde(rename = "de")]
+    German,
+    /// English.
+    #[default]
+    #[serde(rename = "en")]
+    English,
+}
+
+impl Language {
+    /// From the environment, as other programs choose it: `LC_ALL`, `LC_MESSAGES`, `LANG`.
+    pub fn of_environment() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set);
+        if locale.is_some_and(|locale| locale.starts_with("de")) {
+            Self::German
+        } else {
+            Self::English
+        }
+    }
+}
+
+impl From<Language> for switchbook_core::user::Language {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::German => Self::German,
+            Language::English => Self::English,
+        }
+    }
+}
+
+/// What the server answers: any number of `Progress`, then one of the others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// So far.
+    Progress {
+        /// Decided.
+        done: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// It was done; the shape depends on what was asked.
+    Done(Value),
+    /// The exchange refused.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// A sentence for a person.
+        text: String,
+        /// The facts behind it.
+        #[serde(default)]
+        facts: serde_json::Map<String, Value>,
+        /// Which line of a bulk, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<usize>,
+    },
+    /// The request could not be understood or carried out.
+    Failed {
+        /// For a person.
+        text: String,
+    },
+}

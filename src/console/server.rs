@@ -1,0 +1,300 @@
+//! The server's end of the console: one task a connection, one request at a time on each.
+
+use super::protocol::{LONGEST_LINE, Language, Request, Response};
+use crate::failure::{Failure, failed};
+use crate::house::Rooms;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use switchbook_commands::desk::{Bulk, DeskError, Progress};
+use switchbook_commands::{Command, Order, Refusal, Warning};
+use switchbook_core::envelope::Actor;
+use switchbook_core::event::Event;
+use switchbook_core::id::{CommandId, UserId};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+/// Most lines of one bulk.
+const MOST_LINES: usize = 1_000_000;
+
+/// Listens on the socket until the task is aborted. A socket left behind by a server that was killed is replaced: the
+/// book's lock says that no other server is there.
+pub fn listen(path: &Path, rooms: Arc<Rooms>) -> Result<JoinHandle<()>, Failure> {
+    let doing = format!("the console's socket {} cannot be made", path.display());
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed(&doing)(error));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed(&doing))?;
+    let only_us = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, only_us).map_err(failed(&doing))?;
+    Ok(tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let rooms = Arc::clone(&rooms);
+                    tokio::spawn(async move { serve(stream, rooms).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the console cannot accept");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }))
+}
+
+struct Session {
+    reader: BufReader<OwnedReadHalf>,
+    writer: BufWriter<OwnedWriteHalf>,
+    rooms: Arc<Rooms>,
+    actor: Actor,
+}
+
+async fn serve(stream: UnixStream, rooms: Arc<Rooms>) {
+    let own = rustix::process::geteuid().as_raw();
+    let uid = match stream.peer_cred() {
+        Ok(peer) if peer.uid() == own || peer.uid() == 0 => peer.uid(),
+        Ok(peer) => {
+            tracing::warn!(uid = peer.uid(), "the console refuses another user");
+            return;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the console cannot tell who is there");
+            return;
+        }
+    };
+    let (reader, writer) = stream.into_split();
+    let mut session = Session {
+        reader: BufReader::new(reader),
+        writer: BufWriter::new(writer),
+        rooms,
+        actor: Actor::Supervisor { uid },
+    };
+    while let Ok(Some(line)) = line(&mut session.reader).await {
+        let answer = match serde_json::from_str::<Request>(&line) {
+            Ok(request) => session.answer(request).await,
+            Err(error) => Response::Failed { text: format!("that is no request: {error}") },
+        };
+        if session.send(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One line of at most [`LONGEST_LINE`] bytes; `None` at the end.
+async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = reader.fill_buf().await?;
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        let (taken, whole) = match chunk.iter().position(|byte| *byte == b'\n') {
+            Some(end) => (end + 1, true),
+            None => (chunk.len(), false),
+        };
+        bytes.extend_from_slice(&chunk[..taken]);
+        reader.consume(taken);
+        if bytes.len() > LONGEST_LINE {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+        if whole {
+            let text = String::from_utf8(bytes);
+            return text.map(Some).map_err(|_| std::io::ErrorKind::InvalidData.into());
+        }
+    }
+}
+
+impl Session {
+    async fn send(&mut self, response: &Response) -> std::io::Result<()> {
+        let text = serde_json::to_string(response)?;
+        self.writer.write_all(text.as_bytes()).await?;
+        self.writer.write_all(b"\n").await?;
+        self.writer.flush().await
+    }
+
+    async fn answer(&mut self, request: Request) -> Response {
+        match request {
+            Request::Submit { id, as_user, dry_run, command, language } => {
+                self.submit(id, as_user, dry_run, command, language).await
+            }
+            Request::Apply { lines, dry_run, as_user, language } => {
+                self.apply(lines, dry_run, as_user, language).await
+            }
+            Request::View { view, arguments, as_of, language } => {
+                let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
+                match shown {
+                    Ok(value) => Response::Done(value),
+                    Err(failure) => Response::Failed { text: failure.to_string() },
+                }
+            }
+        }
+    }
+
+    fn on_behalf_of(&self, name: Option<&str>) -> Result<Option<UserId>, Failure> {
+        let published = self.rooms.desk.published();
+        name.map(|name| super::views::user(&published.exchange, name)).transpose()
+    }
+
+    async fn submit(
+        &mut self,
+        id: Option<uuid::Uuid>,
+        as_user: Option<String>,
+        dry_run: bool,
+        command: Value,
+        language: Language,
+    ) -> Response {
+        let command = match serde_json::from_value::<Command>(command) {
+            Ok(command) => command,
+            Err(error) => return not_understood(&error, None),
+        };
+        let behalf = match self.on_behalf_of(as_user.as_deref()) {
+            Ok(behalf) => behalf,
+            Err(failure) => return Response::Failed { text: failure.to_string() },
+        };
+        let id = CommandId(id.unwrap_or_else(uuid::Uuid::now_v7));
+        let mut order = Order::new(id, self.actor, command);
+        order.on_behalf_of = behalf;
+        if dry_run {
+            return match self.rooms.desk.dry_run(order).await {
+                Ok(decision) => done(&self.rooms, &decision.events, &decision.warnings, language),
+                Err(error) => refused(&error, language),
+            };
+        }
+        match self.rooms.desk.submit(order).await {
+            Ok(answer) => {
+                // The next view of this sender shows what he just did.
+                let _ = self.rooms.readers.wait_for(answer.position).await;
+                let events: Vec<Event> =
+                    answer.records.iter().map(|recorded| recorded.event.clone()).collect();
+                done(&self.rooms, &events, &answer.warnings, language)
+            }
+            Err(error) => refused(&error, language),
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        lines: usize,
+        dry_run: bool,
+        as_user: Option<String>,
+        language: Language,
+    ) -> Response {
+        if lines > MOST_LINES {
+            let text = format!("{lines} commands at once are too many: at most {MOST_LINES}");
+            return Response::Failed { text };
+        }
+        let behalf = self.on_behalf_of(as_user.as_deref());
+        let mut commands = Vec::with_capacity(lines);
+        let mut wrong = None;
+        for number in 1..=lines {
+            // All lines are read even if one is wrong, so that the connection stays in step.
+            let Ok(Some(text)) = line(&mut self.reader).await else {
+                return Response::Failed { text: "the file ended too early".into() };
+            };
+            match serde_json::from_str::<Command>(&text) {
+                Ok(command) => commands.push(command),
+                Err(error) => {
+                    wrong.get_or_insert_with(|| not_understood(&error, Some(number)));
+                }
+            }
+        }
+        if let Some(wrong) = wrong {
+            return wrong;
+        }
+        let on_behalf_of = match behalf {
+            Ok(behalf) => behalf,
+            Err(failure) => return Response::Failed { text: failure.to_string() },
+        };
+        let id = CommandId(uuid::Uuid::now_v7());
+        let bulk = Bulk { id, actor: self.actor, on_behalf_of, commands };
+        self.carry_out(bulk, lines, dry_run, language).await
+    }
+
+    async fn carry_out(
+        &mut self,
+        bulk: Bulk,
+        lines: usize,
+        dry_run: bool,
+        language: Language,
+    ) -> Response {
+        let progress = Progress::default();
+        let desk = self.rooms.desk.clone();
+        let watched = progress.clone();
+        let mut work = tokio::spawn(async move {
+            if dry_run {
+                let (events, warnings) = desk.dry_apply(bulk, &watched).await?;
+                return Ok::<_, DeskError>((events.len(), warnings, None));
+            }
+            let answer = desk.apply(bulk, &watched).await?;
+            Ok((answer.records.len(), answer.warnings, Some(answer.position)))
+        });
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut work => break outcome,
+                _ = tick.tick() => {
+                    let so_far = Response::Progress { done: progress.decided(), of: lines };
+                    if self.send(&so_far).await.is_err() {
+                        // Nobody waits for it any more: what was not handed to the writer yet is not done.
+                        progress.cancel();
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(Ok((events, warnings, position))) => {
+                if let Some(position) = position {
+                    let _ = self.rooms.readers.wait_for(position).await;
+                }
+                Response::Done(json!({
+                    "commands": lines,
+                    "events": events,
+                    "warnings": sentences(&warnings, language),
+                    "position": position.map(|position| position.0),
+                }))
+            }
+            Ok(Err(error)) => refused(&error, language),
+            Err(error) => Response::Failed { text: format!("the bulk broke off: {error}") },
+        }
+    }
+}
+
+fn not_understood(error: &serde_json::Error, line: Option<usize>) -> Response {
+    let (code, text) = ("COMMAND_NOT_UNDERSTOOD".into(), error.to_string());
+    Response::Refused { code, text, facts: serde_json::Map::new(), line }
+}
+
+fn refused(error: &DeskError, language: Language) -> Response {
+    let told = |refusal: &Refusal, line| Response::Refused {
+        code: refusal.code.as_str().into(),
+        text: refusal.sentence(language.into()),
+        facts: refusal.facts.iter().map(|(k, v)| ((*k).into(), v.as_str().into())).collect(),
+        line,
+    };
+    match error {
+        DeskError::Refused(refusal) => told(refusal, None),
+        DeskError::RefusedInBulk { index, refusal } => told(refusal, Some(index + 1)),
+        DeskError::Closed => Response::Failed { text: error.to_string() },
+    }
+}
+
+fn sentences(warnings: &[Warning], language: Language) -> Vec<String> {
+    warnings.iter().map(|warning| warning.sentence(language.into())).collect()
+}
+
+fn done(rooms: &Rooms, events: &[Event], warnings: &[Warning], language: Language) -> Response {
+    let told: Vec<String> = events.iter().map(|event| rooms.sentence(event, language)).collect();
+    let kinds: Vec<&str> = events.iter().map(Event::name).collect();
+    Response::Done(json!({
+        "events": told,
+        "kinds": kinds,
+        "warnings": sentences(warnings, language),
+    }))
+}

@@ -1,0 +1,138 @@
+//! Views by name: what the command line can ask a running server to show, now or as of then.
+
+use super::protocol::Language;
+use crate::failure::Failure;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use switchbook_core::exchange::Exchange;
+use switchbook_core::id::UserId;
+use switchbook_core::position::Moment;
+use switchbook_projections::call_log::{self, Filter};
+use switchbook_projections::fold::Tables;
+use switchbook_projections::registrar::Refreshes;
+use switchbook_projections::table::Table;
+use switchbook_projections::{directory, numbers, registrar, schedules};
+
+/// What a view is made from.
+pub struct Seen<'a, L: Refreshes> {
+    /// The tables at one position.
+    pub tables: &'a Tables,
+    /// Refreshes since; none for the past.
+    pub leases: &'a L,
+    /// The moment it is shown for.
+    pub at: Moment,
+    /// Of texts.
+    pub language: Language,
+}
+
+/// A view for programs and for people.
+fn both(data: &impl Serialize, tables: Vec<Table>) -> Result<Value, Failure> {
+    let broken = |error| Failure::new(format!("the view cannot be written: {error}"));
+    let data = serde_json::to_value(data).map_err(broken)?;
+    Ok(json!({ "data": data, "tables": tables }))
+}
+
+/// Shows a view.
+pub fn show<L: Refreshes>(
+    seen: &Seen<'_, L>,
+    view: &str,
+    arguments: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let exchange = &seen.tables.exchange;
+    let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+    let one_user = || text("user").map(|name| user(exchange, name)).transpose();
+    match view {
+        "user.list" => {
+            let view = directory::users(exchange);
+            both(&view, vec![view.table()])
+        }
+        "user.show" => {
+            let view = directory::user(exchange, needed_user(exchange, arguments)?)
+                .ok_or_else(|| Failure::new("there is no such user"))?;
+            both(&view, vec![view.table(), view.matrix.table()])
+        }
+        "matrix.show" => {
+            let view = directory::matrix(exchange, needed_user(exchange, arguments)?)
+                .ok_or_else(|| Failure::new("there is no such user"))?;
+            both(&view, vec![view.table()])
+        }
+        "number.list" => {
+            let view = numbers::view(exchange, seen.leases, seen.at, one_user()?);
+            both(&view, vec![view.table()])
+        }
+        "device.list" => {
+            let view = directory::devices(exchange);
+            both(&view, vec![view.table()])
+        }
+        "group.list" => {
+            let view = directory::groups(exchange);
+            both(&view, vec![view.table()])
+        }
+        "permission.list" => {
+            let view = directory::permissions(exchange);
+            both(&view, vec![view.table()])
+        }
+        "profile.list" => {
+            let view = directory::profiles(exchange, one_user()?);
+            both(&view, vec![view.table()])
+        }
+        "forwarding.list" => {
+            let view = directory::forwardings(exchange, seen.at);
+            both(&view, vec![view.table()])
+        }
+        "schedule.list" => {
+            let view = schedules::view(exchange, seen.at, schedules::Which::All);
+            both(&view, vec![view.table()])
+        }
+        "trunk.list" => {
+            let view = directory::trunks(exchange);
+            both(&view, vec![view.table()])
+        }
+        "settings.show" => {
+            let view = directory::settings(exchange)
+                .ok_or_else(|| Failure::new("the book had not been founded then"))?;
+            both(&view, vec![view.table()])
+        }
+        "registration.list" => {
+            let which = registrar::Which::Registered;
+            let view = registrar::view(exchange, seen.leases, seen.at, which);
+            both(&view, vec![view.table()])
+        }
+        "call.list" => calls(seen, arguments),
+        other => Err(Failure::new(format!("there is no view `{other}`"))),
+    }
+}
+
+fn calls<L: Refreshes>(
+    seen: &Seen<'_, L>,
+    arguments: &Map<String, Value>,
+) -> Result<Value, Failure> {
+    let exchange = &seen.tables.exchange;
+    let filter = match arguments.get("number").and_then(Value::as_str) {
+        None => Filter::default(),
+        Some(text) => {
+            let number = text.parse().map_err(|error| Failure::new(format!("{text}: {error}")))?;
+            Filter { number: Some(number), ..Filter::default() }
+        }
+    };
+    let limit = arguments.get("limit").and_then(Value::as_u64).unwrap_or(50);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let zone = switchbook_projections::text::zone(exchange);
+    let view =
+        call_log::view(&seen.tables.calls, &seen.tables.names, zone, filter, limit);
+    both(&view, vec![view.table()])
+}
+
+fn needed_user(exchange: &Exchange, arguments: &Map<String, Value>) -> Result<UserId, Failure> {
+    let name = arguments.get("user").and_then(Value::as_str);
+    user(exchange, name.ok_or_else(|| Failure::new("which user?"))?)
+}
+
+/// A user by log-in name or id.
+pub fn user(exchange: &Exchange, name: &str) -> Result<UserId, Failure> {
+    let by_id = || name.parse().ok().filter(|id| exchange.users.contains_key(id));
+    exchange.user_named(name).or_else(by_id).ok_or_else(|| {
+        Failure::new(format!("USER_UNKNOWN: there is no user `{name}`"))
+            .advice("`switchbook user list` shows all.")
+    })
+}

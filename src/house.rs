@@ -1,0 +1,325 @@
+//! The running exchange: which room is opened in which order, and closed again.
+
+use crate::console::protocol::Language;
+use crate::console::{self, views};
+use crate::failure::{Failure, failed};
+use crate::port::DeskPort;
+use crate::settings::{Http, Settings};
+use serde_json::{Map, Value, json};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use switchbook_admin::{Figure, Health, Status};
+use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
+use switchbook_commands::settings::StopBefore;
+use switchbook_commands::{Calls, schedules, startup};
+use switchbook_core::event::Event;
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::{Moment, Position};
+use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
+use switchbook_projections::fold::{self, Tables};
+use switchbook_projections::readers::{self, Opener, Readers};
+use switchbook_projections::registrar::{self, BookOnly};
+use switchbook_projections::sentence;
+use switchbook_projections::table::Table;
+use switchbook_sip_adapter::endpoint::LiveCalls;
+use switchbook_sip_adapter::{Config, Metrics, Server};
+use tokio::task::JoinHandle;
+
+/// What the console needs of the running exchange.
+pub struct Rooms {
+    /// The single writer.
+    pub desk: DeskHandle,
+    /// The read models.
+    pub readers: Readers,
+    leases: Leases,
+    store: Arc<Book>,
+    metrics: Arc<Metrics>,
+    sip: SocketAddr,
+    data: PathBuf,
+    began: Instant,
+}
+
+/// The running exchange.
+pub struct House {
+    /// What the console sees.
+    pub rooms: Arc<Rooms>,
+    /// Where phones reach it.
+    pub sip: SocketAddr,
+    /// Where watchers reach it.
+    pub http: Option<SocketAddr>,
+    /// What was found on disk.
+    pub report: OpenReport,
+    server: Server,
+    admin: Option<switchbook_admin::Server>,
+    tasks: Vec<JoinHandle<()>>,
+    socket: PathBuf,
+}
+
+impl House {
+    /// Opens the book, takes the state up, and lets phones, watchers and administrators in, in this order.
+    pub async fn open(data: &Path, settings: &Settings) -> Result<Self, Failure> {
+        let book = tokio::task::spawn_blocking({
+            let data = data.to_owned();
+            move || Book::open(&data, Options::default())
+        });
+        let opened = book.await.map_err(failed("opening the book broke off"))?;
+        let Opened { store, vault, leases, report } =
+            opened.map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
+        let founding = startup::Founding {
+            book: report.book,
+            realm: settings.realm.clone().unwrap_or_else(|| "switchbook".into()),
+            time_zone: settings.time_zone.unwrap_or_else(machine_zone),
+        };
+        let calls = Arc::new(LateCalls::default());
+        let parts = Parts {
+            store: store.clone(),
+            secrets: vault.clone(),
+            calls: calls.clone(),
+            leases: Arc::new(leases.clone()),
+            clock: Arc::new(SystemClock),
+        };
+        let before = if report.clean { StopBefore::Clean } else { StopBefore::Unclean };
+        let version = env!("CARGO_PKG_VERSION");
+        let (desk, writer) = startup::start(parts, &vault, founding, version, before)
+            .await
+            .map_err(failed("the exchange cannot be started"))?;
+        let readers = Readers::start(desk.book(), opener(&vault))
+            .await
+            .map_err(failed("the read models cannot be folded"))?;
+        let edges = tokio::spawn(schedules::run(desk.clone()));
+        let config = sip_config(settings);
+        let doing = format!("phones cannot be served at udp:{}", config.listen);
+        let port = DeskPort::new(desk.clone(), leases.clone());
+        let server = Server::start(config, Arc::new(port)).map_err(|error| {
+            failed(&doing)(error).advice("Is another program using this port? Choose another with --sip.")
+        })?;
+        let _ = calls.0.set(server.live_calls());
+        let rooms = Arc::new(Rooms {
+            desk,
+            readers,
+            leases,
+            store,
+            metrics: server.metrics(),
+            sip: server.local_addr(),
+            data: data.to_owned(),
+            began: Instant::now(),
+        });
+        let admin = match settings.http.unwrap_or(Http::Address(default_http())) {
+            Http::None => None,
+            Http::Address(address) => {
+                let started = switchbook_admin::Server::start(address, rooms.clone()).await;
+                Some(started.map_err(|error| Failure::new(error.to_string()))?)
+            }
+        };
+        let socket = console::socket_of(data);
+        let console = console::server::listen(&socket, rooms.clone())?;
+        Ok(Self {
+            sip: server.local_addr(),
+            http: admin.as_ref().map(switchbook_admin::Server::local_addr),
+            rooms,
+            report,
+            server,
+            admin,
+            tasks: vec![edges, console, writer],
+            socket,
+        })
+    }
+
+    /// Lets nobody in any more, ends the calls, keeps the tables as snapshots, and closes the book.
+    pub async fn stop(self) -> Result<(), Failure> {
+        let _ = std::fs::remove_file(&self.socket);
+        self.server.stop().await;
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        self.rooms.keep_snapshots().await;
+        Ok(())
+    }
+}
+
+fn default_http() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 8060).into()
+}
+
+fn sip_config(settings: &Settings) -> Config {
+    let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
+    let mut config = Config::new(settings.sip.unwrap_or(default));
+    config.registration.min = settings.registration.min;
+    config.registration.default = settings.registration.default;
+    config.registration.max = settings.registration.max;
+    config.limits.calls = settings.limits.calls;
+    config
+}
+
+/// The zone of the machine, as `/etc/localtime` points to it; UTC when that says nothing.
+fn machine_zone() -> chrono_tz::Tz {
+    let link = std::fs::read_link("/etc/localtime").unwrap_or_default();
+    let name = link.to_string_lossy().split_once("zoneinfo/").map(|(_, name)| name.to_owned());
+    name.and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::Tz::UTC)
+}
+
+fn opener(vault: &Arc<Vault>) -> Opener {
+    let vault = Arc::clone(vault);
+    Arc::new(move |key, sealed| vault.open_sealed(key, sealed))
+}
+
+/// Calls in progress as decisions see them. The Desk is there before the phones are: until then, none.
+#[derive(Default)]
+struct LateCalls(OnceLock<Arc<LiveCalls>>);
+
+impl Calls for LateCalls {
+    fn in_call(&self, device: DeviceId) -> bool {
+        self.0.get().is_some_and(|live| live.in_call(device))
+    }
+}
+
+impl Rooms {
+    /// Shows a view, now or as of then.
+    pub async fn view(
+        &self,
+        view: &str,
+        arguments: &Map<String, Value>,
+        as_of: Option<&str>,
+        language: Language,
+    ) -> Result<Value, Failure> {
+        let now = SystemClock.now();
+        if view == "status" {
+            return self.status();
+        }
+        if let Some(when) = as_of {
+            let (tables, at) = self.tables_at(when).await?;
+            let seen = views::Seen { tables: &tables, leases: &BookOnly, at, language };
+            return views::show(&seen, view, arguments);
+        }
+        let tables = self.readers.now();
+        let seen = views::Seen { tables: &tables, leases: &self.leases, at: now, language };
+        views::show(&seen, view, arguments)
+    }
+
+    /// All tables as of a position (`#123`) or a moment (RFC 3339), and the moment they stand for.
+    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
+        let book = self.readers.book().as_ref();
+        let position = match when_of(when)? {
+            When::Position(position) => position,
+            When::Moment(moment) => fold::position_at(book, moment)
+                .await
+                .map_err(failed("the book cannot be read"))?,
+        };
+        let open = readers::borrow(self.readers.opener());
+        let tables = fold::tables_at(book, position, open)
+            .await
+            .map_err(failed("the state of then cannot be folded"))?;
+        let at = match when_of(when)? {
+            When::Position(_) => tables.exchange.recorded_at,
+            When::Moment(moment) => moment,
+        };
+        Ok((tables, at))
+    }
+
+    /// An event in one sentence, with the names of now.
+    pub fn sentence(&self, event: &Event, language: Language) -> String {
+        let tables = self.readers.now();
+        let zone = switchbook_projections::text::zone(&tables.exchange);
+        sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
+    }
+
+    fn status(&self) -> Result<Value, Failure> {
+        let health = self.health();
+        let mut table = Table::new("", &["", ""]);
+        let tables = self.readers.now();
+        let now = SystemClock.now();
+        let counts = registrar::counts(&tables.exchange, &self.leases, now);
+        for (name, value) in [
+            ("version", health.version.to_owned()),
+            ("book", format!("{} at {}", self.data.display(), tables.position())),
+            ("writable", health.book.clone()),
+            ("phones", format!("{} of {} registered", counts.registered, counts.devices)),
+            ("SIP", format!("udp:{}", self.sip)),
+            ("up", format!("{} s", health.uptime_seconds)),
+        ] {
+            table.row([name.to_owned(), value]);
+        }
+        let data = json!({
+            "health": health, "sip": self.sip, "registered": counts.registered,
+            "devices": counts.devices,
+        });
+        Ok(json!({ "data": data, "tables": [table] }))
+    }
+
+    /// Keeps the tables, so that the next start and every look at the past fold less.
+    async fn keep_snapshots(&self) {
+        let tables = self.readers.now();
+        for (name, bytes) in tables.snapshots() {
+            let kept = self.store.put_snapshot(name, tables.position(), bytes).await;
+            if let Err(error) = kept {
+                tracing::warn!(%error, name, "a snapshot was not kept; the next start folds more");
+            }
+        }
+    }
+}
+
+/// A place in the book as people name it.
+enum When {
+    Position(Position),
+    Moment(Moment),
+}
+
+fn when_of(text: &str) -> Result<When, Failure> {
+    if let Some(Ok(position)) = text.strip_prefix('#').map(str::parse) {
+        return Ok(When::Position(Position(position)));
+    }
+    if let Ok(position) = text.parse() {
+        return Ok(When::Position(Position(position)));
+    }
+    let moment = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
+        Failure::new(format!("`{text}` is neither a position nor a moment"))
+            .advice("Write a position like #123, or a moment like 2026-11-23T12:00:00Z.")
+    })?;
+    Ok(When::Moment(Moment::from_utc(moment.to_utc())))
+}
+
+impl Status for Rooms {
+    fn health(&self) -> Health {
+        let (ok, book) = match self.desk.health() {
+            DeskHealth::Writable => (true, "yes".to_owned()),
+            DeskHealth::ReadOnly { why } => (false, format!("no: {why}")),
+        };
+        Health {
+            ok,
+            book,
+            position: self.desk.published().position.0,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.began.elapsed().as_secs(),
+        }
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let tables = self.readers.now();
+        let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
+        let gauge = |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
+        let mut figures = vec![
+            Figure {
+                name: "book_position",
+                help: "Events in the book",
+                value: self.desk.published().position.0,
+                counter: true,
+            },
+            gauge("devices", "Phones known", counts.devices),
+            gauge("devices_registered", "Phones with a binding", counts.registered),
+            gauge("bindings", "Bindings of all phones", counts.bindings),
+            gauge("users", "Users", tables.exchange.users.len()),
+        ];
+        figures.extend(self.metrics.all().map(|(name, help, value)| Figure {
+            name,
+            help,
+            value,
+            counter: !name.ends_with("_active"),
+        }));
+        figures
+    }
+}

@@ -1,0 +1,86 @@
+//! `switchbook serve`: the exchange until SIGTERM or Ctrl-C.
+
+use crate::cli::{Common, output};
+use crate::failure::{Failure, failed};
+use crate::house::House;
+use crate::settings::{Http, Settings};
+use clap::ArgMatches;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs until told to stop.
+pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let mut settings = match matches.get_one::<PathBuf>("config") {
+        Some(path) => Settings::read(path)?,
+        None => Settings::default(),
+    };
+    listening(&mut settings, matches);
+    if let Some(realm) = matches.get_one::<String>("realm") {
+        settings.realm = Some(realm.clone());
+    }
+    if let Some(zone) = matches.get_one::<String>("time-zone") {
+        let wrong = |_| Failure::new(format!("`{zone}` is no time zone: write it like Europe/Berlin"));
+        settings.time_zone = Some(zone.parse().map_err(wrong)?);
+    }
+    log(settings.log.as_deref());
+    let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
+    runtime()?.block_on(async {
+        let house = House::open(&data, &settings).await?;
+        welcome(&data, &house);
+        until_told().await?;
+        output::line("stopping: calls are ended, tables are kept, the book is closed");
+        house.stop().await
+    })
+}
+
+/// The addresses that `serve` and `demo` share.
+pub fn listening(settings: &mut Settings, matches: &ArgMatches) {
+    if let Some(address) = matches.get_one::<SocketAddr>("sip") {
+        settings.sip = Some(*address);
+    }
+    if let Some(address) = matches.get_one::<Http>("http") {
+        settings.http = Some(*address);
+    }
+}
+
+/// What goes wrong is told on standard error; `SWITCHBOOK_LOG` or `log` in the file tell more.
+pub fn log(wanted: Option<&str>) {
+    let wanted = wanted.map(ToOwned::to_owned).or_else(|| std::env::var("SWITCHBOOK_LOG").ok());
+    let filter = EnvFilter::new(wanted.unwrap_or_else(|| "warn".into()));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// The runtime of the server.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("the server's threads cannot be started"))
+}
+
+fn welcome(data: &std::path::Path, house: &House) {
+    let position = house.rooms.desk.published().position;
+    output::done(&format!("the book {} is open at {position}", data.display()));
+    if house.report.cut_bytes > 0 {
+        output::warning(&format!(
+            "{} bytes of unfinished commits were cut off its end; nobody had been told they were kept",
+            house.report.cut_bytes
+        ));
+    }
+    output::done(&format!("phones: udp:{}", house.sip));
+    if let Some(http) = house.http {
+        output::done(&format!("health and metrics: http://{http}/health, http://{http}/metrics"));
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn until_told() -> Result<(), Failure> {
+    let doing = "signals cannot be waited for";
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed(doing))?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        told = tokio::signal::ctrl_c() => told.map_err(failed(doing)),
+    }
+}

@@ -1,0 +1,114 @@
+//! Where the server keeps its book and what it listens on: flags before the file, the file before the defaults.
+
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set. No file is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Folder of the book.
+    pub data: Option<PathBuf>,
+    /// UDP address for phones; `0.0.0.0:5060` when not set.
+    pub sip: Option<SocketAddr>,
+    /// Address for `/health` and `/metrics`, or `none`; `127.0.0.1:8060` when not set.
+    pub http: Option<Http>,
+    /// Digest realm and SIP domain of a new book; fixed when the folder is made.
+    pub realm: Option<String>,
+    /// System time zone of a new book.
+    pub time_zone: Option<chrono_tz::Tz>,
+    /// Registration expiry, in seconds.
+    pub registration: Registration,
+    /// Limits against floods and guessing.
+    pub limits: Limits,
+    /// What the built-in scenes of `demo` and tests need not set.
+    pub log: Option<String>,
+}
+
+/// Bounds of a registration's expiry, in seconds (RFC 3261 §10.3 step 6).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registration {
+    /// Less is answered 423.
+    pub min: u32,
+    /// When the phone asks for nothing.
+    pub default: u32,
+    /// More is granted as this.
+    pub max: u32,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self { min: 60, default: 3600, max: 7200 }
+    }
+}
+
+/// Limits of the SIP side.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls at once.
+    pub calls: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { calls: 10_000 }
+    }
+}
+
+/// An address, or nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Http {
+    /// Listen there.
+    Address(SocketAddr),
+    /// Do not listen.
+    None,
+}
+
+impl std::str::FromStr for Http {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        text.parse().map(Self::Address).map_err(|_| {
+            format!("`{text}` is no address: write it like 127.0.0.1:8060, or none")
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Http {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Settings {
+    /// From a TOML file.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(format!("the configuration {} cannot be read: {error}", path.display()))
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            Failure::new(format!("the configuration {} is wrong:\n{error}", path.display()))
+                .advice("docs/configuration.md lists every setting.")
+        })
+    }
+}
+
+/// The folder when none is named: `SWITCHBOOK_DATA`, else the system's place for root, else the user's.
+pub fn default_data() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = set("SWITCHBOOK_DATA") {
+        return folder;
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/switchbook");
+    }
+    let home = set("HOME").unwrap_or_else(|| PathBuf::from("."));
+    set("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")).join("switchbook")
+}
