@@ -14,6 +14,7 @@ pub mod config;
 pub mod endpoint;
 pub mod metrics;
 pub mod orders;
+pub mod phone;
 pub mod port;
 pub mod server;
 mod socket;

@@ -17,7 +17,7 @@ use switchbook_core::user::SecretRef;
 use switchbook_sip::digest::{Algorithm, Ha1};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::orders::{language_at, orders, trouble};
-use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Snapshot, Trouble};
+use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Trouble};
 use uuid::Uuid;
 
 pub const REALM: &str = "pbx.test";
@@ -71,7 +71,9 @@ impl MemoryDesk {
             read_only: AtomicBool::new(false),
             live: OnceLock::new(),
         };
-        let found = settings::Found { realm: REALM.into(), time_zone: chrono_tz::Europe::Berlin };
+        let book = switchbook_core::id::BookId(Uuid::from_u128(7));
+        let time_zone = chrono_tz::Europe::Berlin;
+        let found = settings::Found { book, realm: REALM.into(), time_zone };
         desk.carry_out(Actor::System, found.into()).unwrap();
         Arc::new(desk)
     }
@@ -185,8 +187,8 @@ impl MemoryDesk {
 }
 
 impl Port for MemoryDesk {
-    fn exchange(&self) -> Snapshot {
-        Snapshot::new(self.state())
+    fn exchange(&self) -> Arc<Exchange> {
+        self.state()
     }
 
     fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1> {

@@ -1,0 +1,595 @@
+//! The SIP side of a built-in phone: one registration, one call at a time.
+
+use super::{OnCall, PhoneConfig, PhoneEvent, Wish};
+use crate::wire::{host_of, reparse};
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use switchbook_sip::dialog::{Dialog, Retransmission, Retransmit2xx, Stage};
+use switchbook_sip::digest::{Answer, Challenge, Ha1};
+use switchbook_sip::id::IdSource;
+use switchbook_sip::message::{Builder, HeaderName, Method, Request, Response};
+use switchbook_sip::sdp::{Connection, Direction, Sdp};
+use switchbook_sip::transaction::{Config, Flow, Key, Output, Transactions, Transport};
+
+pub(super) struct Ua {
+    config: PhoneConfig,
+    flow: Flow,
+    media_port: u16,
+    table: Transactions,
+    ids: IdSource,
+    buf: BytesMut,
+    direct: VecDeque<(SocketAddr, Bytes)>,
+    registration: Registration,
+    call: Option<Call>,
+    pub events: Vec<PhoneEvent>,
+}
+
+struct Registration {
+    call_id: String,
+    tag: String,
+    seq: u32,
+    seconds: u32,
+    key: Option<Key>,
+    again: Option<Instant>,
+    tried: bool,
+}
+
+struct Call {
+    /// The INVITE that made it, ours or theirs.
+    invite: Option<Request>,
+    key: Key,
+    /// Of ours: before the answer.
+    number: String,
+    call_id: String,
+    tag: String,
+    seq: u32,
+    tried: bool,
+    dialog: Option<Dialog>,
+    sound: Option<SocketAddr>,
+    /// Our hold, theirs.
+    holds: bool,
+    held: bool,
+    version: u32,
+    answer_at: Option<Instant>,
+    unacknowledged: Option<Retransmit2xx>,
+    change: Option<Key>,
+    ack: Option<Bytes>,
+}
+
+impl Ua {
+    pub fn new(config: PhoneConfig, local: SocketAddr, media_port: u16, seed: [u8; 32]) -> Self {
+        let mut ids = IdSource::new(seed);
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&ids.u64().to_le_bytes());
+        let flow = Flow { remote: config.server, local, transport: Transport::Udp };
+        let registration = Registration {
+            call_id: ids.call_id(),
+            tag: ids.tag(),
+            seq: 0,
+            seconds: 0,
+            key: None,
+            again: None,
+            tried: false,
+        };
+        Self {
+            config,
+            flow,
+            media_port,
+            table: Transactions::new(Config::default(), secret),
+            ids,
+            buf: BytesMut::new(),
+            direct: VecDeque::new(),
+            registration,
+            call: None,
+            events: Vec::new(),
+        }
+    }
+
+    pub fn wish(&mut self, now: Instant, wish: Wish) {
+        match wish {
+            Wish::Register(seconds) => {
+                self.registration.seconds = seconds;
+                self.registration.tried = false;
+                self.register(now, None);
+            }
+            Wish::Call(number) => self.invite(now, number),
+            Wish::HangUp => self.hang_up(now),
+            Wish::Hold(on) => self.hold(now, on),
+            Wish::OnCall(what) => self.config.on_call = what,
+        }
+        self.drain(now);
+    }
+
+    pub fn receive(&mut self, now: Instant, from: SocketAddr, bytes: Bytes) {
+        self.table.receive(now, Flow { remote: from, ..self.flow }, bytes);
+        self.drain(now);
+    }
+
+    pub fn timer(&mut self, now: Instant) {
+        self.table.handle_timeout(now);
+        if self.registration.again.is_some_and(|due| due <= now) {
+            self.registration.again = None;
+            self.registration.tried = false;
+            self.register(now, None);
+        }
+        if let Some(call) = &mut self.call {
+            if call.answer_at.is_some_and(|due| due <= now) {
+                call.answer_at = None;
+                self.answer(now);
+            } else if let Some(repeat) = &mut call.unacknowledged {
+                match repeat.handle_timeout(now) {
+                    Retransmission::Send(bytes) => {
+                        let _ = self.table.respond(now, call.key, bytes);
+                    }
+                    Retransmission::GiveUp => self.hang_up(now),
+                    Retransmission::Nothing => {}
+                }
+            }
+        }
+        self.drain(now);
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let call = self.call.as_ref();
+        let waits = call.and_then(|call| call.answer_at);
+        let repeat = call.and_then(|call| call.unacknowledged.as_ref()?.poll_timeout());
+        [self.table.poll_timeout(), self.registration.again, waits, repeat]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
+        self.direct.pop_front()
+    }
+
+    /// Where its tone goes at present.
+    pub fn sends_sound_to(&self) -> Option<SocketAddr> {
+        let call = self.call.as_ref().filter(|call| !call.held)?;
+        call.dialog.as_ref().filter(|dialog| dialog.stage() == Stage::Confirmed)?;
+        call.sound
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(output) = self.table.poll_output() {
+            match output {
+                Output::Transmit { flow, bytes, .. } => self.direct.push_back((flow.remote, bytes)),
+                Output::Request { key, flow, request } => self.requested(now, key, flow, request),
+                Output::Ack2xx { .. } => {
+                    if let Some(call) = &mut self.call {
+                        call.unacknowledged = None;
+                    }
+                }
+                Output::Cancel { key, .. } => self.cancelled(now, key),
+                Output::Response { key, response, .. } => self.responded(now, key, &response),
+                Output::TimedOut { key } => self.lost(now, key),
+                _ => {}
+            }
+        }
+    }
+
+    fn uri(&self, user: &str) -> String {
+        let domain = &self.config.domain;
+        if user.is_empty() {
+            return format!("sip:{domain}");
+        }
+        format!("sip:{}@{domain}", switchbook_sip::message::escape_user(user))
+    }
+
+    fn contact(&self) -> String {
+        format!("sip:{}@{}", self.config.name, self.flow.local)
+    }
+
+    /// The answer to a challenge, once per attempt.
+    fn credentials(&mut self, challenged: &Response, method: &str, uri: &str) -> Option<String> {
+        let values = challenged
+            .values(HeaderName::WwwAuthenticate)
+            .chain(challenged.values(HeaderName::ProxyAuthenticate));
+        let challenge = Challenge::choose(values).ok()?;
+        let (name, password) = (&self.config.name, &self.config.password);
+        let ha1 = Ha1::compute(challenge.algorithm, name, &challenge.realm, password);
+        let cnonce = self.ids.tag();
+        let answer = Answer { username: name, ha1: &ha1, method, uri, cnonce: &cnonce, count: 1 };
+        answer.header(&challenge).ok()
+    }
+
+    fn register(&mut self, now: Instant, challenged: Option<&Response>) {
+        let (uri, own) = (self.uri(""), self.uri(&self.config.name));
+        let credentials = challenged.and_then(|c| self.credentials(c, "REGISTER", &uri));
+        let (branch, contact) = (self.ids.branch(), self.contact());
+        self.registration.seq += 1;
+        let mut b = Builder::request(&mut self.buf, Method::Register, &uri);
+        b.via("UDP", &self.flow.local.to_string(), &branch);
+        b.max_forwards(70);
+        b.addr(HeaderName::From, None, &own, Some(&self.registration.tag));
+        b.addr(HeaderName::To, None, &own, None);
+        b.header(HeaderName::CallId, &self.registration.call_id);
+        b.cseq(self.registration.seq, Method::Register);
+        b.addr(HeaderName::Contact, None, &contact, None);
+        b.header_fmt(HeaderName::Expires, format_args!("{}", self.registration.seconds));
+        if let Some(credentials) = credentials {
+            b.header(name_for(challenged), credentials);
+        }
+        if let Ok(bytes) = b.finish() {
+            self.registration.key = self.table.request(now, self.flow, bytes).ok();
+        }
+    }
+
+    fn invite(&mut self, now: Instant, number: String) {
+        if self.call.is_some() {
+            return self.events.push(PhoneEvent::Refused(486, "Busy Here".into()));
+        }
+        let (call_id, tag) = (self.ids.call_id(), self.ids.tag());
+        self.send_invite(now, number, call_id, tag, 1, None);
+    }
+
+    fn send_invite(
+        &mut self,
+        now: Instant,
+        number: String,
+        call_id: String,
+        tag: String,
+        seq: u32,
+        challenged: Option<&Response>,
+    ) {
+        let (uri, own) = (self.uri(&number), self.uri(&self.config.name));
+        let credentials = challenged.and_then(|c| self.credentials(c, "INVITE", &uri));
+        let (branch, contact, sdp) =
+            (self.ids.branch(), self.contact(), self.description(1, Direction::SendRecv));
+        let mut b = Builder::request(&mut self.buf, Method::Invite, &uri);
+        b.via("UDP", &self.flow.local.to_string(), &branch);
+        b.max_forwards(70);
+        b.addr(HeaderName::From, None, &own, Some(&tag));
+        b.addr(HeaderName::To, None, &uri, None);
+        b.header(HeaderName::CallId, &call_id);
+        b.cseq(seq, Method::Invite);
+        b.addr(HeaderName::Contact, None, &contact, None);
+        if let Some(credentials) = credentials {
+            b.header(name_for(challenged), credentials);
+        }
+        let Ok(bytes) = b.body("application/sdp", sdp.as_bytes()) else {
+            return self.events.push(PhoneEvent::Refused(484, "Address Incomplete".into()));
+        };
+        let Ok(key) = self.table.request(now, self.flow, bytes.clone()) else { return };
+        let mut call = Call::new(key, reparse(bytes), call_id, tag);
+        (call.number, call.seq, call.tried) = (number, seq, challenged.is_some());
+        self.call = Some(call);
+    }
+
+    fn description(&self, version: u32, direction: Direction) -> String {
+        let ip = self.flow.local.ip();
+        let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        let (name, port) = (&self.config.name, self.media_port);
+        let direction = match direction {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        };
+        format!(
+            "v=0\r\no={name} 1 {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na={direction}\r\n"
+        )
+    }
+
+    fn responded(&mut self, now: Instant, key: Key, response: &Response) {
+        let status = response.status();
+        if self.registration.key == Some(key) && status >= 200 {
+            return self.registered(now, status, response);
+        }
+        let Some(call) = &mut self.call else { return };
+        if call.change == Some(key) {
+            if status >= 200 {
+                self.changed(now, status, response);
+            }
+            return;
+        }
+        if call.key != key {
+            return;
+        }
+        match status {
+            100 => {}
+            101..200 => self.events.push(PhoneEvent::Rings),
+            200..300 => self.answered(response),
+            401 | 407 if !call.tried => {
+                let Some(call) = self.call.take() else { return };
+                let (number, seq) = (call.number, call.seq + 1);
+                self.send_invite(now, number, call.call_id, call.tag, seq, Some(response));
+            }
+            _ => {
+                self.call = None;
+                let phrase = String::from_utf8_lossy(response.reason_phrase()).into_owned();
+                self.events.push(PhoneEvent::Refused(status, phrase));
+            }
+        }
+    }
+
+    fn registered(&mut self, now: Instant, status: u16, response: &Response) {
+        match status {
+            401 | 407 if !self.registration.tried => {
+                self.registration.tried = true;
+                self.register(now, Some(response));
+            }
+            200..300 => {
+                let own = self.contact();
+                let mine = |c: &switchbook_sip::message::Contact<'_>| {
+                    c.addr().is_some_and(|addr| addr.uri_raw == own)
+                };
+                let contacts = response.contacts().flatten();
+                let granted = contacts.filter(mine).find_map(|contact| contact.expires());
+                let granted = granted.unwrap_or(0);
+                let half = Duration::from_secs(u64::from(granted) / 2);
+                self.registration.again = (granted > 0).then(|| now + half);
+                self.events.push(PhoneEvent::Registered(granted));
+            }
+            _ => self.events.push(PhoneEvent::NotRegistered(status)),
+        }
+    }
+
+    /// Our INVITE was answered; a repeated answer gets its ACK again.
+    fn answered(&mut self, response: &Response) {
+        let Some(call) = &mut self.call else { return };
+        if let Some(ack) = &call.ack {
+            return self.direct.push_back((self.flow.remote, ack.clone()));
+        }
+        let Some(invite) = &call.invite else { return };
+        let Ok(dialog) = Dialog::uac(invite, response) else { return };
+        call.sound = sound_of(response.body());
+        let branch = self.ids.branch();
+        let sent_by = self.flow.local.to_string();
+        call.ack = dialog.ack(&mut self.buf, "UDP", &sent_by, &branch).finish().ok();
+        self.direct.extend(call.ack.clone().map(|ack| (self.flow.remote, ack)));
+        call.dialog = Some(dialog);
+        self.events.push(PhoneEvent::Talks);
+    }
+
+    fn requested(&mut self, now: Instant, key: Key, flow: Flow, request: Request) {
+        let tag = request.to().ok().and_then(|to| to.tag().map(str::to_owned));
+        let ours = self.call.as_ref().is_some_and(|call| tag.as_deref() == Some(&call.tag));
+        match (request.method(), ours) {
+            (Method::Invite, true) => self.changed_by_them(now, key, flow, request),
+            (Method::Invite, false) if tag.is_none() => self.called(now, key, flow, request),
+            (Method::Bye, true) => {
+                self.respond(now, key, flow, &request, 200, None);
+                self.call = None;
+                self.events.push(PhoneEvent::Ended);
+            }
+            (Method::Options, _) => self.respond(now, key, flow, &request, 200, None),
+            (Method::Info | Method::Message, true) => {
+                self.respond(now, key, flow, &request, 200, None);
+            }
+            _ => self.respond(now, key, flow, &request, 481, None),
+        }
+    }
+
+    fn called(&mut self, now: Instant, key: Key, flow: Flow, request: Request) {
+        let refusal = match self.config.on_call {
+            _ if self.call.is_some() => Some(486),
+            OnCall::Refuse(status) => Some(status),
+            OnCall::Answer(_) | OnCall::Ring => None,
+        };
+        if let Some(status) = refusal {
+            return self.respond(now, key, flow, &request, status, None);
+        }
+        let caller = request.from().ok().and_then(|from| from.uri().ok());
+        let caller = caller.and_then(|uri| uri.as_sip()?.user.map(str::to_owned));
+        let (call_id, tag) = (String::new(), self.ids.tag());
+        let sound = sound_of(request.body());
+        let mut call = Call::new(key, Some(request), call_id, tag);
+        call.sound = sound;
+        if let OnCall::Answer(after) = self.config.on_call {
+            call.answer_at = Some(now + after);
+        }
+        self.call = Some(call);
+        self.respond_to_invite(now, flow, 180, None);
+        self.events.push(PhoneEvent::Called(caller.unwrap_or_default()));
+    }
+
+    fn answer(&mut self, now: Instant) {
+        let sdp = self.description(1, Direction::SendRecv);
+        let flow = self.flow;
+        let Some(call) = &mut self.call else { return };
+        let Some(invite) = &call.invite else { return };
+        call.dialog = Dialog::uas(invite, &call.tag, Stage::Confirmed).ok();
+        let sent = self.respond_to_invite(now, flow, 200, Some(&sdp));
+        if let Some(call) = &mut self.call {
+            let timers = Config::default().timers;
+            call.unacknowledged = sent.map(|bytes| Retransmit2xx::new(now, &timers, bytes));
+        }
+        self.events.push(PhoneEvent::Talks);
+    }
+
+    fn respond_to_invite(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        status: u16,
+        sdp: Option<&str>,
+    ) -> Option<Bytes> {
+        let call = self.call.as_ref()?;
+        let (key, tag, invite) = (call.key, call.tag.clone(), call.invite.clone()?);
+        self.write_response(now, key, flow, &invite, status, Some(&tag), sdp)
+    }
+
+    fn respond(
+        &mut self,
+        now: Instant,
+        key: Key,
+        flow: Flow,
+        request: &Request,
+        status: u16,
+        sdp: Option<&str>,
+    ) {
+        let tag = self.ids.tag();
+        self.write_response(now, key, flow, request, status, Some(&tag), sdp);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn write_response(
+        &mut self,
+        now: Instant,
+        key: Key,
+        flow: Flow,
+        request: &Request,
+        status: u16,
+        tag: Option<&str>,
+        sdp: Option<&str>,
+    ) -> Option<Bytes> {
+        let contact = self.contact();
+        let phrase = switchbook_sip::message::reason_phrase(status);
+        let mut b = Builder::reply(&mut self.buf, request, status, phrase, tag, flow.remote);
+        b.copy(request, HeaderName::RecordRoute);
+        b.addr(HeaderName::Contact, None, &contact, None);
+        let bytes = match sdp {
+            Some(sdp) => b.body("application/sdp", sdp.as_bytes()),
+            None => b.finish(),
+        };
+        let bytes = bytes.ok()?;
+        self.table.respond(now, key, bytes.clone()).ok()?;
+        Some(bytes)
+    }
+
+    /// A re-INVITE of theirs: agreed to.
+    fn changed_by_them(&mut self, now: Instant, key: Key, flow: Flow, request: Request) {
+        let Some(call) = &mut self.call else { return };
+        let in_order = call.dialog.as_mut().is_some_and(|dialog| dialog.receive(&request).is_ok());
+        if !in_order {
+            return self.respond(now, key, flow, &request, 500, None);
+        }
+        let held = Sdp::parse(request.body()).is_ok_and(|sdp| sdp.is_hold());
+        call.sound = sound_of(request.body()).or(call.sound);
+        call.version += 1;
+        call.key = key;
+        let changed = std::mem::replace(&mut call.held, held) != held;
+        let (version, answer) =
+            (call.version, if held { Direction::RecvOnly } else { Direction::SendRecv });
+        let sdp = self.description(version, answer);
+        let sent = self.write_response(now, key, flow, &request, 200, None, Some(&sdp));
+        if let Some(call) = &mut self.call {
+            let timers = Config::default().timers;
+            call.unacknowledged = sent.map(|bytes| Retransmit2xx::new(now, &timers, bytes));
+        }
+        if changed {
+            self.events.push(PhoneEvent::Held(held));
+        }
+    }
+
+    fn hold(&mut self, now: Instant, on: bool) {
+        let contact = self.contact();
+        let Some(call) = &mut self.call else { return };
+        call.version += 1;
+        call.holds = on;
+        let version = call.version;
+        let sdp =
+            self.description(version, if on { Direction::SendOnly } else { Direction::SendRecv });
+        let (branch, sent_by) = (self.ids.branch(), self.flow.local.to_string());
+        let Some(call) = &mut self.call else { return };
+        let Some(dialog) = &mut call.dialog else { return };
+        let mut b = dialog.request(&mut self.buf, Method::Invite, "UDP", &sent_by, &branch);
+        b.addr(HeaderName::Contact, None, &contact, None);
+        if let Ok(bytes) = b.body("application/sdp", sdp.as_bytes()) {
+            call.change = self.table.request(now, self.flow, bytes).ok();
+        }
+    }
+
+    fn changed(&mut self, _: Instant, status: u16, response: &Response) {
+        let Some(call) = &mut self.call else { return };
+        if status < 300 {
+            let branch = self.ids.branch();
+            let sent_by = self.flow.local.to_string();
+            if let Some(dialog) = &call.dialog {
+                let ack = dialog.ack(&mut self.buf, "UDP", &sent_by, &branch).finish();
+                self.direct.extend(ack.ok().map(|ack| (self.flow.remote, ack)));
+            }
+            call.sound = sound_of(response.body()).or(call.sound);
+        }
+        self.events.push(PhoneEvent::Changed(status));
+    }
+
+    fn hang_up(&mut self, now: Instant) {
+        let flow = self.flow;
+        let Some(call) = &mut self.call else { return };
+        match &mut call.dialog {
+            Some(dialog) => {
+                let (branch, sent_by) = (self.ids.branch(), flow.local.to_string());
+                let mut b = dialog.request(&mut self.buf, Method::Bye, "UDP", &sent_by, &branch);
+                if let Ok(bytes) = b.finish() {
+                    let _ = self.table.request(now, flow, bytes);
+                }
+                self.call = None;
+                self.events.push(PhoneEvent::Ended);
+            }
+            // Theirs, not answered yet.
+            None if call.number.is_empty() => {
+                self.respond_to_invite(now, flow, 603, None);
+                self.call = None;
+                self.events.push(PhoneEvent::Ended);
+            }
+            None => {
+                let _ = self.table.cancel(now, call.key, None);
+            }
+        }
+    }
+
+    fn cancelled(&mut self, now: Instant, key: Key) {
+        if self.call.as_ref().is_some_and(|call| call.key == key && call.dialog.is_none()) {
+            self.respond_to_invite(now, self.flow, 487, None);
+            self.call = None;
+            self.events.push(PhoneEvent::Ended);
+        }
+    }
+
+    fn lost(&mut self, now: Instant, key: Key) {
+        if self.registration.key == Some(key) {
+            self.registration.again = Some(now + Duration::from_secs(5));
+            return self.events.push(PhoneEvent::NotRegistered(408));
+        }
+        if self.call.as_ref().is_some_and(|call| call.key == key && call.dialog.is_none()) {
+            self.call = None;
+            self.events.push(PhoneEvent::Refused(408, "Request Timeout".into()));
+        }
+    }
+}
+
+impl Call {
+    fn new(key: Key, invite: Option<Request>, call_id: String, tag: String) -> Self {
+        Self {
+            invite,
+            key,
+            number: String::new(),
+            call_id,
+            tag,
+            seq: 1,
+            tried: false,
+            dialog: None,
+            sound: None,
+            holds: false,
+            held: false,
+            version: 1,
+            answer_at: None,
+            unacknowledged: None,
+            change: None,
+            ack: None,
+        }
+    }
+}
+
+/// Where a description wants sound to go; nowhere if it takes none.
+fn sound_of(body: &[u8]) -> Option<SocketAddr> {
+    let sdp = Sdp::parse(body).ok()?;
+    let audio = sdp.audio()?;
+    if matches!(audio.direction, Direction::SendOnly | Direction::Inactive) {
+        return None;
+    }
+    let Some(Connection::Ip(ip)) = audio.connection else { return None };
+    format!("{}:{}", host_of(ip), audio.port).parse().ok()
+}
+
+fn name_for(challenged: Option<&Response>) -> HeaderName {
+    match challenged {
+        Some(response) if response.status() == 407 => HeaderName::ProxyAuthorization,
+        _ => HeaderName::Authorization,
+    }
+}
