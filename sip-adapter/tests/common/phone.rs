@@ -175,6 +175,21 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
+    /// A dialog as its called end knows it.
+    pub fn bare(at: SocketAddr, call_id: &str, local: &str, remote: &str, target: &str) -> Self {
+        Self {
+            at,
+            call_id: call_id.into(),
+            local: local.into(),
+            remote: remote.into(),
+            target: target.into(),
+            seq: 0,
+            invite_branch: String::new(),
+            invite: None,
+            branches: 0,
+        }
+    }
+
     fn send_invite(&mut self, sim: &mut Sim, phone: &mut Phone, sdp: &str) {
         let authorization = phone.authorization("INVITE", &self.target);
         self.request_with(sim, "INVITE", self.seq, &authorization, sdp);
