@@ -356,6 +356,73 @@ fn a_refused_hold_leaves_the_call() {
 }
 
 #[test]
+fn a_hold_under_way_when_the_call_ends_gets_487() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    ada.request(&mut sim, "INVITE", "", HOLD);
+    let hold = sim.request(bob.at).unwrap();
+    bob.bye(&mut sim);
+    let ended = ada.response(&mut sim);
+    assert_eq!((ended.status(), ended.cseq().unwrap().method), (487, Method::Invite));
+    ada.ack_failure(&mut sim, &ended);
+    ada.agrees_to(&mut sim, Method::Bye);
+    bob.respond(&mut sim, &hold, 487, "");
+    sim.expect_idle();
+}
+
+#[test]
+fn a_redirection_is_not_followed_and_a_challenge_not_answered() {
+    for status in [302, 401, 407] {
+        let (mut sim, mut p1, p2, ..) = office();
+        let mut ada = p1.call(&mut sim, "200");
+        let mut bob = p2.incoming(&mut sim);
+        bob.answer(&mut sim, status, "");
+        bob.expect_ack(&mut sim);
+        let end = ada.response(&mut sim);
+        assert_eq!(end.status(), 480, "{status}");
+        ada.ack_failure(&mut sim, &end);
+        sim.expect_idle();
+    }
+}
+
+#[test]
+fn a_phone_behind_nat_is_called_where_its_packets_came_from_and_nobody_else_is() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let mut p1 = Phone::registered(&mut sim, "p1", 1);
+    let mut p2 = Phone::new("p2", 2);
+    p2.at.set_port(40_000);
+    let answer = p2.register_with(&mut sim, "Contact: <sip:p2@10.0.0.7:5060>\r\n");
+    assert_eq!(answer.status(), 200);
+    p1.call(&mut sim, "200");
+    let bob = p2.incoming(&mut sim);
+    assert_eq!(bob.invite.unwrap().uri_raw(), "sip:p2@10.0.0.7:5060");
+    assert!(sim.wiretap.iter().all(|(to, _)| to.ip() != std::net::IpAddr::from([10, 0, 0, 7])));
+}
+
+#[test]
+fn media_for_everybody_is_not_acceptable() {
+    let (mut sim, mut p1, ..) = office();
+    let everybody = SDP_A.replace("198.51.100.1", "255.255.255.255");
+    let mut ada = p1.call_with(&mut sim, "200", &everybody);
+    assert_eq!(ada.status(&mut sim), 488);
+}
+
+#[test]
+fn a_call_is_ended_from_outside_by_its_name() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    let placed = sim.desk.events().into_iter().find_map(|event| match event {
+        switchbook_core::event::Event::CallPlaced(placed) => Some(placed.call),
+        _ => None,
+    });
+    let command = switchbook_sip_adapter::endpoint::Command::HangUp(placed.unwrap());
+    sim.feed(switchbook_sip_adapter::endpoint::Input::Command(command));
+    ada.agrees_to(&mut sim, Method::Bye);
+    bob.agrees_to(&mut sim, Method::Bye);
+    sim.expect_idle();
+}
+
+#[test]
 fn two_holds_at_once_get_491() {
     let (mut sim, mut p1, p2, ..) = office();
     let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");

@@ -41,6 +41,7 @@ impl Call {
 
     /// Ends the call on every side that is still there.
     pub(super) fn hang_up(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome, reason: &str) {
+        self.end_relays(cx);
         match self.phase {
             Phase::Hunting => {
                 self.cancel_branches(cx, |_| true, None);
@@ -56,7 +57,6 @@ impl Call {
             }
             Phase::Ending => {}
         }
-        self.end_relays(cx);
     }
 
     /// Sends BYE to one side, unless one came or went. A side that has not acknowledged our 2xx yet gets it after its
