@@ -14,6 +14,7 @@ use crate::segment::watermark::Mark;
 use crate::store::{Commit, Health};
 use crate::view::check_commits;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use switchbook_core::position::Position;
 use tokio::sync::{mpsc, oneshot};
@@ -97,6 +98,14 @@ impl Writer {
                 }));
             }
             return;
+        }
+        let counted = [
+            (&self.shared.groups, 1),
+            (&self.shared.records, batch.tail.0 - self.tail.0),
+            (&self.shared.bytes, batch.bytes.len() as u64),
+        ];
+        for (count, more) in counted {
+            count.fetch_add(more, Ordering::Relaxed);
         }
         self.offset += batch.bytes.len() as u64;
         (self.tail, self.tree) = (batch.tail, batch.tree);
