@@ -3,10 +3,10 @@
 use crate::command::Decide;
 use crate::decide::keeps_an_administrator;
 use crate::draft::Draft;
+use crate::form::text;
 use crate::lookup;
 use crate::order::{Warning, WarningCode};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::user::text;
 use crate::wire::{DeviceRef, GroupRef, UserRef, Word, Zone};
 use serde::Deserialize;
 use switchbook_core::envelope::Subject;

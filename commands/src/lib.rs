@@ -12,6 +12,7 @@ mod decide;
 pub mod desk;
 pub mod device;
 mod draft;
+mod form;
 pub mod forwarding;
 pub mod group;
 pub mod lookup;

@@ -2,11 +2,11 @@
 
 use crate::command::Decide;
 use crate::draft::{Confirm, Draft};
+use crate::form::text;
 use crate::lookup;
 use crate::loops;
 use crate::order::{Warning, WarningCode};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::user::text;
 use crate::wire::{ProfileRef, UserRef};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use switchbook_core::device::Origin;

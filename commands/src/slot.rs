@@ -3,10 +3,10 @@
 use crate::command::Decide;
 use crate::device::{self, NewDevice};
 use crate::draft::{Draft, Force};
+use crate::form::text;
 use crate::lookup;
 use crate::number::not_on_slot;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::user::text;
 use crate::wire::{SlotRef, UserRef, Word};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use switchbook_core::device::LogoutReason;

@@ -2,9 +2,9 @@
 
 use crate::command::Decide;
 use crate::draft::Draft;
+use crate::form::text;
 use crate::lookup;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::user::text;
 use crate::wire::TrunkRef;
 use serde::Deserialize;
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 use crate::command::Decide;
 use crate::decide::keeps_an_administrator;
 use crate::draft::{Confirm, Draft, Force};
+use crate::form::{check_username, optional, text};
 use crate::lookup;
 use crate::order::{Warning, WarningCode};
 use crate::refusal::{Refusal, RefusalCode};
@@ -463,47 +464,7 @@ impl Decide for Contact {
     }
 }
 
-/// U-2, and what references need: no slash, nothing that looks like an id.
-pub(crate) fn check_username(name: &str) -> Result<(), Refusal> {
-    let refuse = || Err(Refusal::new(RefusalCode::UsernameInvalid).with("username", name));
-    let letter = |c: char| c.is_alphabetic() && c.is_lowercase();
-    let fits = |c: char| letter(c) || c.is_ascii_digit() || ".-_".contains(c);
-    let begins = name.chars().next().is_some_and(letter);
-    let id = uuid::Uuid::try_parse(name).is_ok();
-    if !begins || id || name.chars().count() > 64 || !name.chars().all(fits) {
-        return refuse();
-    }
-    Ok(())
-}
-
-/// A text for people: not empty, at most 128 characters, nothing invisible. Spaces around it are dropped.
-pub(crate) fn text<'t>(given: &'t str, field: &'static str) -> Result<&'t str, Refusal> {
-    let text = given.trim();
-    let refuse =
-        |why| Err(Refusal::new(RefusalCode::ValueInvalid).with("field", field).with("why", why));
-    if text.is_empty() {
-        return refuse("it is empty");
-    }
-    if text.chars().count() > 128 {
-        return refuse("it is longer than 128 characters");
-    }
-    if text.chars().any(char::is_control) {
-        return refuse("it holds control characters");
-    }
-    Ok(text)
-}
-
-fn optional<'t>(
-    given: &'t Option<String>,
-    field: &'static str,
-) -> Result<Option<&'t String>, Refusal> {
-    match given {
-        Some(value) => text(value, field).map(|_| Some(value)),
-        None => Ok(None),
-    }
-}
-
-/// The users whose names are needed by others to read refusals.
+/// What people call the owner of a number.
 pub(crate) fn owner_name(exchange: &Exchange, number: Number) -> Option<String> {
     let owner = exchange.numbers.get(&number)?.owner.value;
     Some(lookup::user_name(exchange, owner))

@@ -1,9 +1,10 @@
 //! behaviour.md 2.5: profiles, choices by hand, schedules, loops. T17 and the F rules.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 
 use expect_test::expect;
+use proptest::prelude::*;
 use switchbook_core::forwarding::Reach;
 use switchbook_core::user::Language;
 use world::*;
@@ -176,4 +177,49 @@ fn a_cell_of_the_table_holds_one_rule() {
     let twice = r#"{"command":"profile.rules","profile":"ada/V","rules":[
         {"when":"no-answer","after":20,"from":"internal","to":"300"},{"when":"no-answer","after":30,"to":"300"}]}"#;
     assert_eq!(world.tries(CONSOLE, twice), "RULE_TWICE");
+}
+
+proptest! {
+    /// F-8 against a naive walk: a change is refused exactly when it would let calls go round.
+    #[test]
+    fn a_change_is_refused_exactly_when_it_closes_a_circle(
+        steps in proptest::collection::vec((0..5usize, 0..6usize, any::<bool>()), 1..30),
+    ) {
+        let number = |n: usize| format!("{}", 100 + n);
+        let mut world = World::founded();
+        for n in 0..5 {
+            world.console(&format!(
+                r#"{{"command":"user.add","username":"u{n}","display_name":"U","numbers":["{}"]}}"#, number(n)
+            ));
+            world.console(&format!(r#"{{"command":"profile.add","user":"u{n}","name":"P"}}"#));
+        }
+        // What each profile sends to, and whether it is set.
+        let (mut to, mut set) = ([None; 5], [false; 5]);
+        for (n, target, switch) in steps {
+            let (mut next_to, mut next_set) = (to, set);
+            let json = if switch {
+                next_set[n] = !set[n];
+                let verb = if next_set[n] { "set" } else { "clear" };
+                let profile =
+                    if next_set[n] { format!(r#","profile":"u{n}/P""#) } else { String::new() };
+                format!(r#"{{"command":"forwarding.{verb}","number":"{}"{profile}}}"#, number(n))
+            } else {
+                next_to[n] = (target < 5).then_some(target);
+                let rules = next_to[n].map_or(String::new(), |target| {
+                    format!(r#"{{"when":"always","to":"{}"}}"#, number(target))
+                });
+                format!(r#"{{"command":"profile.rules","profile":"u{n}/P","rules":[{rules}]}}"#)
+            };
+            let circle = (0..5).any(|start| {
+                let step = |at: usize| next_to[at].filter(|_| next_set[at]);
+                let walk = std::iter::successors(step(start), |at| step(*at));
+                walk.take(6).any(|at| at == start)
+            });
+            let said = world.tries(CONSOLE, &json);
+            prop_assert_eq!(said == "FORWARD_LOOP", circle, "{} with {:?} {:?}", json, to, set);
+            if !circle {
+                (to, set) = (next_to, next_set);
+            }
+        }
+    }
 }

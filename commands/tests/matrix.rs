@@ -1,5 +1,5 @@
 //! behaviour.md 2.2: numbers, slots and ticks. T10, T11, T12 and the N rules.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 

@@ -1,5 +1,5 @@
 //! behaviour.md 2.1: users. T18 and U-2 to U-7, and how commands are written.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 

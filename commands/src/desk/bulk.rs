@@ -3,6 +3,7 @@
 use super::answer::{Answer, DeskError, Published};
 use super::front::Keep;
 use super::group::{Reply, record};
+use super::secrets::Entry;
 use super::writer::Message;
 use super::{DeskHandle, memory};
 use crate::command::Command;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{CommandId, UserId};
 use switchbook_core::position::Position;
 use tokio::sync::oneshot;
@@ -134,7 +136,7 @@ impl DeskHandle {
         Ok((done.events, done.warnings))
     }
 
-    /// Every secret of the list is hashed and kept before anything is decided.
+    /// Every secret of the list is hashed, on all cores, and kept before anything is decided.
     async fn keep_secrets(
         &self,
         mut commands: Vec<Command>,
@@ -143,24 +145,47 @@ impl DeskHandle {
         let (handle, head) = (self.clone(), head.clone());
         let work = move || {
             let published = handle.published();
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let share = commands.len().div_ceil(cores).max(1);
+            let hashed: Vec<Result<Vec<Entry>, DeskError>> = std::thread::scope(|scope| {
+                let shares = commands.chunks_mut(share).enumerate().map(|(nth, share_of)| {
+                    let (handle, head, exchange) = (&handle, &head, &published.exchange);
+                    scope.spawn(move || handle.hash(exchange, share_of, nth * share, head))
+                });
+                let running: Vec<_> = shares.collect();
+                running.into_iter().map(|job| job.join().map_err(|_| DeskError::Closed)?).collect()
+            });
             let mut entries = Vec::new();
-            for (index, command) in commands.iter_mut().enumerate() {
-                let order = Order { command: command.clone(), ..head.clone() };
-                // Who may not give an order costs nobody a hash; what is unknown yet may come earlier in the list.
-                if let Err(refusal) = crate::authorise::authorise(&published.exchange, &order)
-                    && refusal.code == RefusalCode::Forbidden
-                {
-                    return Err(DeskError::RefusedInBulk { index, refusal });
-                }
-                handle
-                    .front
-                    .replace(&published.exchange, command, Keep::Yes, &mut entries)
-                    .map_err(|refusal| DeskError::RefusedInBulk { index, refusal })?;
+            for done in hashed {
+                entries.extend(done?);
             }
             handle.front.keep(&entries)?;
             Ok(commands)
         };
         tokio::task::spawn_blocking(work).await.map_err(stopped)?
+    }
+
+    /// Hashes the secrets of a part of the list, which begins at `first`.
+    fn hash(
+        &self,
+        exchange: &Exchange,
+        commands: &mut [Command],
+        first: usize,
+        head: &Order,
+    ) -> Result<Vec<Entry>, DeskError> {
+        let mut entries = Vec::new();
+        for (nth, command) in commands.iter_mut().enumerate() {
+            let in_bulk = |refusal| DeskError::RefusedInBulk { index: first + nth, refusal };
+            let order = Order { command: command.clone(), ..head.clone() };
+            // Who may not give an order costs nobody a hash; what is unknown yet may come earlier in the list.
+            if let Err(refusal) = crate::authorise::authorise(exchange, &order)
+                && refusal.code == RefusalCode::Forbidden
+            {
+                return Err(in_bulk(refusal));
+            }
+            self.front.replace(exchange, command, Keep::Yes, &mut entries).map_err(in_bulk)?;
+        }
+        Ok(entries)
     }
 
     fn decide_all(

@@ -33,7 +33,7 @@ pub(crate) enum Message {
 }
 
 type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
-type Resume = Pin<Box<dyn Future<Output = Result<Exchange, String>> + Send>>;
+type Resume = Pin<Box<dyn Future<Output = Result<Box<Exchange>, String>> + Send>>;
 
 /// The first wait before the book is tried again; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -62,7 +62,7 @@ pub(crate) struct Writer {
 enum Happened {
     Came(Option<Message>),
     Appended(Result<Position, AppendError>),
-    Resumed(Result<Exchange, String>),
+    Resumed(Result<Box<Exchange>, String>),
 }
 
 impl Writer {
@@ -228,16 +228,16 @@ impl Writer {
                 }
                 records.iter().for_each(|recorded| exchange.evolve(recorded));
             }
-            Ok(exchange)
+            Ok(Box::new(exchange))
         })
     }
 
-    fn resume(&mut self, state: Result<Exchange, String>) {
+    fn resume(&mut self, state: Result<Box<Exchange>, String>) {
         match state {
             Ok(exchange) => {
                 tracing::warn!(position = %exchange.position, "the book is written again");
-                self.private = exchange.clone();
-                self.publish(exchange);
+                self.private = Exchange::clone(&exchange);
+                self.publish(*exchange);
                 self.stopped = None;
                 let _ = self.health.send(DeskHealth::Writable);
             }
@@ -395,7 +395,7 @@ async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, Append
     }
 }
 
-async fn resumed(resume: &mut Option<Resume>) -> Result<Exchange, String> {
+async fn resumed(resume: &mut Option<Resume>) -> Result<Box<Exchange>, String> {
     match resume {
         Some(resume) => resume.await,
         None => std::future::pending().await,

@@ -1,5 +1,5 @@
 //! A small exchange that obeys orders, for stories about decisions.
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::cell::RefCell;
 use std::collections::HashSet;

@@ -1,0 +1,499 @@
+//! The Desk on a book in memory, and on one whose disk fails.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use switchbook_commands::desk::{
+    Bulk, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts, Progress,
+};
+use switchbook_commands::registration::{Ask, Contact, Register};
+use switchbook_commands::settings::StopBefore;
+use switchbook_commands::startup::{Founding, recover, save, start};
+use switchbook_commands::{
+    Command, LeaseRenewal, LeaseState, LeaseView, NoCalls, Order, RefusalCode,
+};
+use switchbook_core::envelope::{Actor, Recorded, Subject};
+use switchbook_core::event::Event;
+use switchbook_core::id::*;
+use switchbook_core::position::{Moment, Position, Seconds};
+use switchbook_core::registration::BindingId;
+use switchbook_journal::{
+    AppendError, Commit, EventReader, EventStore, Health, MemoryStore, ReadError,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+const CONSOLE: Actor = Actor::Supervisor { uid: 0 };
+
+/// A clock that is set by hand.
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Moment {
+        Moment(self.0.load(Ordering::SeqCst))
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+#[derive(Default)]
+struct NoBook(std::sync::Mutex<Vec<LeaseRenewal>>);
+
+impl LeaseView for NoBook {
+    fn lease(&self, device: DeviceId, binding: BindingId) -> Option<LeaseState> {
+        let leases = self.0.lock().unwrap();
+        let found = leases.iter().rev().find(|l| l.device == device && l.binding == binding)?;
+        Some(LeaseState { expires_at: found.expires_at, cseq: found.cseq })
+    }
+}
+
+impl LeaseBook for NoBook {
+    fn renew(&self, lease: LeaseRenewal) {
+        self.0.lock().unwrap().push(lease);
+    }
+
+    fn forget(&self, device: DeviceId, binding: BindingId) {
+        self.0.lock().unwrap().retain(|l| l.device != device || l.binding != binding);
+    }
+}
+
+/// A store whose disk can fail in the middle of an append.
+struct Failing {
+    inner: MemoryStore,
+    broken: AtomicBool,
+}
+
+#[async_trait]
+impl EventReader for Failing {
+    fn tail(&self) -> Position {
+        self.inner.tail()
+    }
+    fn subscribe(&self) -> watch::Receiver<Position> {
+        self.inner.subscribe()
+    }
+    async fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        self.inner.read(from, limit).await
+    }
+    async fn history(
+        &self,
+        subject: Subject,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        self.inner.history(subject, from, limit).await
+    }
+    async fn outcome(&self, command: CommandId) -> Result<Option<(Position, Position)>, ReadError> {
+        self.inner.outcome(command).await
+    }
+    async fn snapshot(
+        &self,
+        name: &str,
+        at_most: Position,
+    ) -> Result<Option<(Position, Vec<u8>)>, ReadError> {
+        self.inner.snapshot(name, at_most).await
+    }
+}
+
+#[async_trait]
+impl EventStore for Failing {
+    fn seal(&self, event: &mut Event) -> Result<(), AppendError> {
+        self.inner.seal(event)
+    }
+    async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(AppendError::OutcomeUnknown { reason: "test".into() });
+        }
+        self.inner.append(commits).await
+    }
+    async fn put_snapshot(
+        &self,
+        name: &str,
+        at: Position,
+        bytes: Vec<u8>,
+    ) -> Result<(), AppendError> {
+        self.inner.put_snapshot(name, at, bytes).await
+    }
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+    async fn resume(&self) -> Result<Position, AppendError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(AppendError::Stopped { reason: "test".into() });
+        }
+        self.inner.resume().await
+    }
+}
+
+struct House {
+    desk: DeskHandle,
+    store: Arc<Failing>,
+    clock: Arc<Hand>,
+    leases: Arc<NoBook>,
+}
+
+fn parts(store: &Arc<Failing>, clock: &Arc<Hand>, leases: &Arc<NoBook>) -> Parts {
+    Parts {
+        store: store.clone(),
+        secrets: store.inner.vault().clone(),
+        calls: Arc::new(NoCalls),
+        leases: leases.clone(),
+        clock: clock.clone(),
+    }
+}
+
+async fn open(store: Arc<Failing>) -> House {
+    let now = switchbook_commands::desk::SystemClock.now();
+    let (clock, leases) = (Arc::new(Hand(AtomicI64::new(now.0))), Arc::new(NoBook::default()));
+    let founding = Founding {
+        book: BookId(Uuid::from_u128(1)),
+        realm: "pbx.test".into(),
+        time_zone: "Europe/Berlin".parse().unwrap(),
+    };
+    let vault = store.inner.vault().clone();
+    let parts = parts(&store, &clock, &leases);
+    let (desk, _) = start(parts, &vault, founding, "test", StopBefore::Clean).await.unwrap();
+    House { desk, store, clock, leases }
+}
+
+async fn house() -> House {
+    open(Arc::new(Failing { inner: MemoryStore::default(), broken: AtomicBool::new(false) })).await
+}
+
+fn order(json: &str) -> Order {
+    let command: Command = serde_json::from_str(json).unwrap();
+    Order::new(CommandId(Uuid::now_v7()), CONSOLE, command)
+}
+
+fn add(name: &str, number: &str) -> String {
+    format!(
+        r#"{{"command":"user.add","username":"{name}","display_name":"{name}","pin":"4711","numbers":["{number}"],
+        "devices":[{{"name":"{name}-phone","type":"desk","password":"secret-secret"}}]}}"#
+    )
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, DeskError>) -> RefusalCode {
+    result.unwrap_err().code().unwrap()
+}
+
+#[tokio::test]
+async fn a_command_is_answered_when_readers_see_it() {
+    let house = house().await;
+    let answer = house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let published = house.desk.published();
+    assert!(published.position >= answer.position);
+    assert!(published.exchange.user_named("ada").is_some());
+    let first = answer.records.first().unwrap();
+    assert_eq!(first.event.name(), "UserAdded");
+    assert!(
+        first
+            .envelope
+            .subjects
+            .contains(&Subject::User(published.exchange.user_named("ada").unwrap()))
+    );
+    assert_eq!(house.store.tail(), answer.position);
+}
+
+#[tokio::test]
+async fn secrets_reach_the_vault_and_nothing_else() {
+    let house = house().await;
+    let answer = house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let text = format!("{:?}", answer.records);
+    assert!(!text.contains("4711") && !text.contains("secret-secret"));
+    let exchange = &house.desk.published().exchange;
+    let device = &exchange.devices[&exchange.device_named("ada-phone").unwrap()];
+    let hashes = house.desk.secrets().digest(device.credential.unwrap().value).unwrap();
+    let right =
+        switchbook_commands::secret::DigestHashes::of("ada-phone", "pbx.test", "secret-secret");
+    assert_eq!(hashes, right);
+    let short = r#"{"command":"user.pin","user":"ada","pin":"47"}"#;
+    assert_eq!(code(house.desk.submit(order(short)).await), RefusalCode::PinTooShort);
+    assert_eq!(code(house.desk.dry_run(order(short)).await), RefusalCode::PinTooShort);
+}
+
+#[tokio::test]
+async fn a_repeated_id_gets_the_first_answer_also_at_the_same_time_and_after_a_restart() {
+    let house = house().await;
+    let order = order(r#"{"command":"user.add","username":"ada","display_name":"Ada"}"#);
+    let (one, two) =
+        tokio::join!(house.desk.submit(order.clone()), house.desk.submit(order.clone()));
+    assert_eq!(one.as_ref().unwrap().positions(), two.unwrap().positions());
+    let again = open(house.store.clone()).await;
+    let three = again.desk.submit(order.clone()).await.unwrap();
+    assert_eq!(three.positions(), one.unwrap().positions());
+    assert_eq!(again.desk.published().exchange.users.len(), 1);
+    again.clock.0.fetch_add(25 * 3600 * 1_000_000, Ordering::SeqCst);
+    assert_eq!(code(again.desk.submit(order).await), RefusalCode::CommandTooOld);
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let house = house().await;
+    let before = house.store.tail();
+    let decision = house.desk.dry_run(order(&add("ada", "100"))).await.unwrap();
+    assert_eq!(decision.events.len(), 8);
+    assert_eq!(house.store.tail(), before);
+}
+
+#[tokio::test]
+async fn x21_a_refused_attempt_is_recorded_and_a_malformed_one_is_not() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let before = house.store.tail();
+    let unknown = r#"{"command":"user.rename","user":"eve","display_name":"E"}"#;
+    assert_eq!(code(house.desk.submit(order(unknown)).await), RefusalCode::UserUnknown);
+    let taken = r#"{"command":"number.add","user":"ada","number":"100"}"#;
+    assert_eq!(code(house.desk.submit(order(taken)).await), RefusalCode::NumberTaken);
+    house.desk.wait_for(Position(before.0 + 1)).await.unwrap();
+    let records = house.store.read(before.next(), 10).await.unwrap();
+    let [Recorded { event: Event::AttemptRefused(attempt), envelope }] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert_eq!((attempt.what.as_str(), attempt.code.as_str()), ("number.add", "NUMBER_TAKEN"));
+    assert_eq!(envelope.actor, CONSOLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_disk_leaves_the_outcome_open_and_the_desk_comes_back_by_itself() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let before = house.desk.published();
+    house.store.broken.store(true, Ordering::SeqCst);
+    let lost = order(r#"{"command":"user.add","username":"bob","display_name":"Bob"}"#);
+    assert_eq!(code(house.desk.submit(lost.clone()).await), RefusalCode::OutcomeUnknown);
+    assert!(matches!(house.desk.health(), DeskHealth::ReadOnly { .. }));
+    let other = r#"{"command":"user.dnd","user":"ada","on":true}"#;
+    assert_eq!(code(house.desk.submit(order(other)).await), RefusalCode::BookReadOnly);
+    assert_eq!(house.desk.published().exchange, before.exchange, "the private state is gone");
+    house.store.broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!(house.desk.health(), DeskHealth::Writable);
+    // The sender asks again with the same id, and now it holds.
+    house.desk.submit(lost).await.unwrap();
+    assert!(house.desk.published().exchange.user_named("bob").is_some());
+}
+
+#[tokio::test]
+async fn many_at_once_stand_in_the_book_one_after_the_other() {
+    let house = house().await;
+    let jobs: Vec<_> = (200..300)
+        .map(|n| {
+            let (desk, json) = (
+                house.desk.clone(),
+                format!(r#"{{"command":"user.add","username":"u{n}","display_name":"U","numbers":["{n}"]}}"#),
+            );
+            tokio::spawn(async move { desk.submit(order(&json)).await })
+        })
+        .collect();
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    let records = house.store.read(Position(1), 10_000).await.unwrap();
+    let positions: Vec<u64> = records.iter().map(|r| r.envelope.position.0).collect();
+    assert_eq!(positions, (1..=records.len() as u64).collect::<Vec<_>>());
+    let folded = recover(&*house.store, house.store.inner.vault()).await.unwrap();
+    assert_eq!(folded, house.desk.published().exchange);
+}
+
+#[tokio::test]
+async fn a_list_is_carried_out_whole_or_not_at_all() {
+    let house = house().await;
+    let list = |lines: &[String]| Bulk {
+        id: CommandId(Uuid::now_v7()),
+        actor: CONSOLE,
+        on_behalf_of: None,
+        commands: lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect(),
+    };
+    let tick = r#"{"command":"user.caller_id","user":"ada","number":"101"}"#.to_owned();
+    let bad = list(&[add("ada", "100"), add("bob", "100")]);
+    let before = house.store.tail();
+    let error = house.desk.apply(bad, &Progress::default()).await.unwrap_err();
+    assert!(matches!(&error, DeskError::RefusedInBulk { index: 1, refusal }
+        if refusal.code == RefusalCode::NumberTaken));
+    assert_eq!(house.store.tail(), before);
+    let progress = Progress::default();
+    let good = list(&[add("ada", "100"), add("bob", "101"), tick]);
+    let (events, _) = house.desk.dry_apply(good.clone(), &progress).await.unwrap();
+    assert_eq!(house.store.tail(), before);
+    let answer = house.desk.apply(good.clone(), &progress).await.unwrap();
+    assert_eq!((answer.records.len(), progress.decided()), (events.len(), 3));
+    let again = house.desk.apply(good, &progress).await.unwrap();
+    assert_eq!(again.positions(), answer.positions());
+    let cancelled = Progress::default();
+    cancelled.cancel();
+    let other = list(&[add("cleo", "102")]);
+    assert_eq!(code(house.desk.apply(other, &cancelled).await), RefusalCode::Cancelled);
+}
+
+#[tokio::test]
+async fn a_snapshot_folds_to_what_the_book_folds_to() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let half = house.desk.published();
+    save(&*house.store, &half.exchange).await.unwrap();
+    house.desk.submit(order(&add("bob", "101"))).await.unwrap();
+    let folded = recover(&*house.store, house.store.inner.vault()).await.unwrap();
+    assert_eq!(folded, house.desk.published().exchange);
+    assert_eq!(folded.user_named("ada"), half.exchange.user_named("ada"));
+    let name = &folded.users[&folded.user_named("ada").unwrap()].display_name;
+    assert_eq!(name.value.known(), Some("ada"));
+}
+
+#[tokio::test]
+async fn way3_a_refresh_is_a_lease_and_a_change_is_an_event() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let device = house.desk.published().exchange.device_named("ada-phone").unwrap();
+    let register = |cseq, expires, uri: &str| {
+        let contact = Contact { uri: uri.into(), source: None, expires: Seconds(expires) };
+        let command = Register {
+            device,
+            ask: Ask::Contacts(vec![contact]),
+            call_id: 7,
+            cseq,
+            user_agent: None,
+            bounds: (Seconds(60), Seconds(3600)),
+        };
+        Order::new(CommandId(Uuid::now_v7()), Actor::Phone(device), command)
+    };
+    let first = house.desk.submit(register(1, 600, "sip:a@10.0.0.1")).await.unwrap();
+    assert_eq!(first.records[0].event.name(), "PhoneRegistered");
+    let before = house.store.tail();
+    let refresh = house.desk.submit(register(2, 600, "sip:a@10.0.0.1")).await.unwrap();
+    assert!(refresh.records.is_empty() && refresh.leases.len() == 1);
+    assert_eq!(house.store.tail(), before);
+    assert_eq!(house.leases.0.lock().unwrap().len(), 1);
+    let old = house.desk.submit(register(2, 600, "sip:a@10.0.0.1")).await;
+    assert_eq!(code(old), RefusalCode::RegistrationOutOfOrder);
+    let shorter = house.desk.submit(register(3, 120, "sip:a@10.0.0.1")).await.unwrap();
+    assert_eq!(shorter.records[0].event.name(), "RegistrationChanged");
+    assert!(house.leases.0.lock().unwrap().is_empty());
+    for n in 2..=5 {
+        house.desk.submit(register(3, 600, &format!("sip:a@10.0.0.{n}"))).await.unwrap();
+    }
+    let sixth = house.desk.submit(register(3, 600, "sip:a@10.0.0.6")).await;
+    assert_eq!(code(sixth), RefusalCode::ContactLimit);
+    house.clock.0.fetch_add(200 * 1_000_000, Ordering::SeqCst);
+    let room = house.desk.submit(register(3, 600, "sip:a@10.0.0.6")).await.unwrap();
+    let names: Vec<_> = room.records.iter().map(|r| r.event.name()).collect();
+    assert_eq!(names, ["RegistrationExpired", "PhoneRegistered"], "one whose time is over goes");
+    let gone = house.desk.submit(register(9, 0, "sip:a@10.0.0.6")).await.unwrap();
+    assert_eq!(gone.records[0].event.name(), "RegistrationRemoved");
+    let foreign =
+        Order { actor: Actor::Phone(DeviceId(Uuid::from_u128(9))), ..register(9, 60, "x") };
+    assert_eq!(code(house.desk.submit(foreign).await), RefusalCode::Forbidden);
+}
+
+#[tokio::test]
+async fn ro12_log_in_at_a_phone_with_extension_and_pin() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    house
+        .desk
+        .submit(order(r#"{"command":"device.add","name":"hall","type":"desk"}"#))
+        .await
+        .unwrap();
+    let hall = house.desk.published().exchange.device_named("hall").unwrap();
+    let log_in = |extension: &str, pin: &str| {
+        let json =
+            format!(r#"{{"command":"phone.log_in","extension":"{extension}","pin":"{pin}"}}"#);
+        Order::new(
+            CommandId(Uuid::now_v7()),
+            Actor::Phone(hall),
+            serde_json::from_str::<Command>(&json).unwrap(),
+        )
+    };
+    let wrong = house.desk.submit(log_in("100", "0000")).await.unwrap_err();
+    let unknown = house.desk.submit(log_in("999", "4711")).await.unwrap_err();
+    assert_eq!(wrong, unknown);
+    assert_eq!(wrong.code(), Some(RefusalCode::LoginFailed));
+    let answer = house.desk.submit(log_in("100", "4711")).await.unwrap();
+    let names: Vec<_> = answer.records.iter().map(|r| r.event.name()).collect();
+    assert_eq!(names, ["DeviceLoggedOut", "DeviceLoggedIn"]);
+    for _ in 0..5 {
+        assert_eq!(code(house.desk.submit(log_in("100", "0000")).await), RefusalCode::LoginFailed);
+    }
+    assert_eq!(code(house.desk.submit(log_in("100", "4711")).await), RefusalCode::LoginLocked);
+    house.clock.0.fetch_add(11 * 1_000_000, Ordering::SeqCst);
+    house.desk.submit(log_in("100", "4711")).await.unwrap();
+}
+
+/// X-16: what is recorded is what was due, once each, in order, and late only what came while the server was down.
+#[tokio::test(start_paused = true)]
+async fn edges_are_recorded_once_also_after_a_restart() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let commands = [
+        r#"{"command":"profile.add","user":"ada","name":"V"}"#,
+        r#"{"command":"schedule.add","number":"100","profile":"ada/V","pattern":{"weekly":"daily 12:00-13:00"}}"#,
+        r#"{"command":"schedule.add","number":"100","profile":"ada/V","pattern":{"weekly":"daily 13:00-14:00"}}"#,
+    ];
+    for json in commands {
+        house.desk.submit(order(json)).await.unwrap();
+    }
+    let fired = |records: Vec<Recorded>| -> Vec<(Moment, bool)> {
+        let told = |recorded: Recorded| match recorded.event {
+            Event::ScheduleFired(fired) => Some((fired.due, fired.late)),
+            _ => None,
+        };
+        records.into_iter().filter_map(told).collect()
+    };
+    let day = 24 * 3600 * 1_000_000;
+    let bell = tokio::spawn(switchbook_commands::schedules::run(house.desk.clone()));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    house.clock.0.fetch_add(day, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    let first = fired(house.store.read(Position(1), 10_000).await.unwrap());
+    // 12:00, 13:00 twice (one ends, one begins), 14:00.
+    assert_eq!(first.len(), 4);
+    assert!(first.is_sorted() && first.iter().all(|(_, late)| !late));
+    bell.abort();
+    let again = open(house.store.clone()).await;
+    again.clock.0.store(house.clock.0.load(Ordering::SeqCst) + 2 * day, Ordering::SeqCst);
+    let bell = tokio::spawn(switchbook_commands::schedules::run(again.desk.clone()));
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    bell.abort();
+    let all = fired(house.store.read(Position(1), 10_000).await.unwrap());
+    assert_eq!(all.len(), 12);
+    assert!(all.is_sorted_by_key(|(due, _)| *due) && all[4..].iter().all(|(_, late)| *late));
+    // Three years away: summed up.
+    let last = open(house.store.clone()).await;
+    last.clock.0.store(again.clock.0.load(Ordering::SeqCst) + 3 * 365 * day, Ordering::SeqCst);
+    let bell = tokio::spawn(switchbook_commands::schedules::run(last.desk.clone()));
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+    bell.abort();
+    let records = house.store.read(Position(1), 10_000).await.unwrap();
+    let missed = records.iter().find_map(|recorded| match &recorded.event {
+        Event::ScheduleEdgesMissed(missed) => Some(missed.edges),
+        _ => None,
+    });
+    assert_eq!(missed, Some(4 * 3 * 365));
+}
+
+#[tokio::test]
+async fn way4_calls_left_open_by_a_crash_are_closed_at_the_next_start() {
+    use switchbook_commands::call::{Entry, Record};
+    use switchbook_core::call::{CallPlaced, Caller, Dialled, Facts};
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let device = house.desk.published().exchange.device_named("ada-phone").unwrap();
+    let call = CallId(Uuid::from_u128(5));
+    let placed = CallPlaced {
+        call,
+        caller: Caller::Device { device, number: None },
+        dialled: Dialled::Inside("100".parse().unwrap()),
+        origin: switchbook_core::device::Origin::Internal,
+        facts: Facts::default(),
+        decided_on: Position(1),
+        decided_for: Moment(1),
+        plan: "{}".into(),
+    };
+    let command = Record { entries: vec![Entry::Placed(Box::new(placed))] };
+    let id = CommandId(Uuid::now_v7());
+    house.desk.submit(Order::new(id, Actor::Phone(device), command)).await.unwrap();
+    assert!(house.desk.published().exchange.open_calls.contains_key(&call));
+    let again = open(house.store.clone()).await;
+    assert!(again.desk.published().exchange.open_calls.is_empty());
+}
