@@ -16,13 +16,14 @@ use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
 use switchbook_core::event::Event;
 use switchbook_core::id::DeviceId;
-use switchbook_core::position::{Moment, Position};
+use switchbook_core::position::Moment;
 use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{self, Opener, Readers};
 use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
+use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::{Config, Metrics, Server};
 use tokio::task::JoinHandle;
@@ -185,7 +186,6 @@ impl Rooms {
         view: &str,
         arguments: &Map<String, Value>,
         as_of: Option<&str>,
-        language: Language,
     ) -> Result<Value, Failure> {
         let now = SystemClock.now();
         if view == "status" {
@@ -193,32 +193,26 @@ impl Rooms {
         }
         if let Some(when) = as_of {
             let (tables, at) = self.tables_at(when).await?;
-            let seen = views::Seen { tables: &tables, leases: &BookOnly, at, language };
+            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
             return views::show(&seen, view, arguments);
         }
         let tables = self.readers.now();
-        let seen = views::Seen { tables: &tables, leases: &self.leases, at: now, language };
+        let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
         views::show(&seen, view, arguments)
     }
 
-    /// All tables as of a position (`#123`) or a moment (RFC 3339), and the moment they stand for.
+    /// All tables as of a position or a moment, and the moment they stand for.
     async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
-        let book = self.readers.book().as_ref();
-        let position = match when_of(when)? {
-            When::Position(position) => position,
-            When::Moment(moment) => fold::position_at(book, moment)
-                .await
-                .map_err(failed("the book cannot be read"))?,
-        };
+        let told = |error: ReplayError| Failure::new(error.to_string());
+        let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
+        let position = as_of::position(book, at).await.map_err(told)?;
+        let moment = as_of::moment(book, at).await.map_err(told)?;
         let open = readers::borrow(self.readers.opener());
         let tables = fold::tables_at(book, position, open)
             .await
             .map_err(failed("the state of then cannot be folded"))?;
-        let at = match when_of(when)? {
-            When::Position(_) => tables.exchange.recorded_at,
-            When::Moment(moment) => moment,
-        };
-        Ok((tables, at))
+        let moment = moment.unwrap_or(tables.exchange.recorded_at);
+        Ok((tables, moment))
     }
 
     /// An event in one sentence, with the names of now.
@@ -261,26 +255,6 @@ impl Rooms {
             }
         }
     }
-}
-
-/// A place in the book as people name it.
-enum When {
-    Position(Position),
-    Moment(Moment),
-}
-
-fn when_of(text: &str) -> Result<When, Failure> {
-    if let Some(Ok(position)) = text.strip_prefix('#').map(str::parse) {
-        return Ok(When::Position(Position(position)));
-    }
-    if let Ok(position) = text.parse() {
-        return Ok(When::Position(Position(position)));
-    }
-    let moment = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
-        Failure::new(format!("`{text}` is neither a position nor a moment"))
-            .advice("Write a position like #123, or a moment like 2026-11-23T12:00:00Z.")
-    })?;
-    Ok(When::Moment(Moment::from_utc(moment.to_utc())))
 }
 
 impl Status for Rooms {

@@ -1,5 +1,6 @@
 //! `switchbook`: the exchange, its command line and its demo in one binary. Wiring only: no rule stands here.
 
+mod audit;
 mod cli;
 mod console;
 mod demo;
