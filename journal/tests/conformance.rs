@@ -1,5 +1,7 @@
 //! One suite for every store: what the rest of Switchbook relies on, asked of each.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use std::sync::Arc;

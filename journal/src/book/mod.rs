@@ -6,10 +6,11 @@ mod read;
 mod tail;
 mod writer;
 
+pub(crate) use read::each_key;
 pub(crate) use tail::{Key, command_key, key_of, subject_key};
 
 use crate::codec::Codec;
-use crate::error::{AppendError, ReadError};
+use crate::error::{AppendError, Damage, ReadError};
 use crate::files::{Files, RealFiles};
 use crate::index::Index;
 use crate::leases::Leases;
@@ -20,8 +21,8 @@ use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
 use crate::view::seal_event;
 use async_trait::async_trait;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::event::Event;
@@ -72,7 +73,8 @@ pub(crate) struct Shared {
     pub(crate) book: BookId,
     pub(crate) segments: Arc<Segments>,
     pub(crate) vault: Arc<Vault>,
-    pub(crate) index: OnceLock<Index>,
+    index: RwLock<Option<Arc<Index>>>,
+    damage: Mutex<Option<Damage>>,
     pub(crate) watermark: Watermark,
     pub(crate) leases: Leases,
     tail: Mutex<Tail>,
@@ -80,6 +82,20 @@ pub(crate) struct Shared {
     durable: watch::Sender<Position>,
     health: Mutex<Health>,
     pub(crate) closing: AtomicBool,
+    groups: AtomicU64,
+    records: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Counts since the book was opened, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Writes, each with one fdatasync.
+    pub groups: u64,
+    /// Records.
+    pub records: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
 }
 
 impl Shared {
@@ -100,9 +116,22 @@ impl Shared {
     }
 
     /// The index has taken everything up to here.
-    #[allow(dead_code)]
     pub(crate) fn indexed(&self, upto: Position) {
         self.tail().indexed(upto);
+    }
+
+    pub(crate) fn index(&self) -> Option<Arc<Index>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+        index.filter(|index| !index.has_failed())
+    }
+
+    pub(crate) fn set_index(&self, index: Option<Arc<Index>>) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    /// Remembers damage found while nobody was reading.
+    pub(crate) fn note_damage(&self, damage: Damage) {
+        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(damage);
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Position> {
@@ -136,7 +165,22 @@ impl Book {
     /// How far the index follows; `None` while it is not open.
     #[must_use]
     pub fn indexed(&self) -> Option<Position> {
-        self.shared.index.get().map(Index::upto)
+        self.shared.index().map(|index| index.upto())
+    }
+
+    /// Damage that was found in the background since the book was opened, by name.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the writing thread has done so far.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        let [groups, records, bytes] =
+            [&self.shared.groups, &self.shared.records, &self.shared.bytes]
+                .map(|count| count.load(Ordering::Relaxed));
+        Written { groups, records, bytes }
     }
 
     /// The vault.
@@ -217,7 +261,7 @@ impl EventReader for Book {
         self.aside(move |shared| {
             // A snapshot from beyond the durable end (of another life of the book) is none.
             let at_most = at_most.min(shared.durable());
-            Ok(shared.index.get().and_then(|index| index.snapshot(&name, at_most)))
+            Ok(shared.index().and_then(|index| index.snapshot(&name, at_most)))
         })
         .await
     }
@@ -245,7 +289,7 @@ impl EventStore for Book {
     ) -> Result<(), AppendError> {
         let name = name.to_owned();
         let shared = Arc::clone(&self.shared);
-        let kept = tokio::task::spawn_blocking(move || match shared.index.get() {
+        let kept = tokio::task::spawn_blocking(move || match shared.index() {
             Some(index) => index.put_snapshot(&name, at, &bytes),
             None => Err("the index is not open".into()),
         });

@@ -5,6 +5,7 @@ use super::{Book, Options, Shared, keeper};
 use crate::error::{Damage, OpenError};
 use crate::files::{FileLike, How, replace};
 use crate::frame;
+use crate::index::follow;
 use crate::leases::Leases;
 use crate::merkle::Frontier;
 use crate::segment::cursor::{Cursor, Step};
@@ -15,15 +16,19 @@ use crate::segment::{file_name, folder};
 use crate::store::Health;
 use crate::vault::{self, Vault};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock, mpsc as channels};
 use std::thread;
+use std::time::Duration;
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 use tokio::sync::{mpsc, watch};
 
 /// So many callers may wait in the queue; more wait outside it.
 const QUEUE: usize = 4096;
+
+/// The start waits so long for the index.
+const INDEX_WAIT: Duration = Duration::from_secs(10);
 
 /// An open book and what belongs to it.
 #[derive(Debug)]
@@ -121,7 +126,8 @@ impl Book {
             book,
             segments,
             vault: Arc::clone(&vault),
-            index: OnceLock::new(),
+            index: RwLock::new(None),
+            damage: Mutex::new(None),
             watermark,
             leases: leases.clone(),
             tail: Mutex::new(super::Tail::new(tail)),
@@ -129,6 +135,9 @@ impl Book {
             durable: watch::Sender::new(tail),
             health: Mutex::new(Health::Writable),
             closing: AtomicBool::new(false),
+            groups: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
         });
         let file = open_for_writing(&shared, &segment)
             .map_err(OpenError::io("opening the last segment"))?;
@@ -147,6 +156,18 @@ impl Book {
         let mut threads = vec![spawn("book-writer", move || writer.run(queue))?];
         let keeping = Arc::clone(&shared);
         threads.push(spawn("book-keeper", move || keeper::run(&keeping))?);
+        if options.index {
+            let following = Arc::clone(&shared);
+            let place =
+                follow::Place { book_folder: folder.to_path_buf(), cache: options.index_cache };
+            let (opened, opening) = channels::sync_channel(1);
+            let run = move || follow::run(&following, &place, &opened);
+            threads.push(spawn("book-index", run)?);
+            // Snapshots make the start quick, so it waits for the index; not for ever, since it can do without.
+            if opening.recv_timeout(INDEX_WAIT).is_err() {
+                tracing::warn!("the index takes long to open: the segments serve meanwhile");
+            }
+        }
         let store = Arc::new(Self { shared, work: Some(work), threads, _lock: lock });
         Ok(Opened { store, vault, leases, report })
     }
@@ -313,7 +334,9 @@ impl End {
         let clean = !torn
             && length == whole.offset
             && mark.is_some_and(|mark| mark.clean && mark.position == whole.position);
-        let cut_bytes = if torn { length.saturating_sub(whole.offset) } else { 0 };
+        // Zeros are space that was never written; anything else behind the last whole commit is cut.
+        let written = if torn { length } else { cursor.offset() };
+        let cut_bytes = written.saturating_sub(whole.offset);
         segment.set_valid(whole.position, whole.offset);
         let segment = Some(segment);
         Ok(Self { segment, durable, whole, durable_tree, whole_tree, carry, cut_bytes, clean })

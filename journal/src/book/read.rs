@@ -2,6 +2,7 @@
 
 use super::{Key, Shared, command_key, key_of, subject_key};
 use crate::error::ReadError;
+use crate::index::Looked;
 use crate::record::{Outline, decode_record, outcome_is_kept};
 use crate::view::open_personal;
 use switchbook_core::envelope::{Recorded, Subject};
@@ -20,7 +21,7 @@ impl Shared {
     pub(super) fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let mut out = Vec::new();
         let mut next = from;
-        if let Some(index) = self.index.get() {
+        if let Some(index) = self.index() {
             while out.len() < limit && next <= index.upto() {
                 let before = next;
                 let room = limit - out.len();
@@ -62,20 +63,17 @@ impl Shared {
         from: Position,
         visit: &mut dyn FnMut(Position) -> Result<bool, ReadError>,
     ) -> Result<(), ReadError> {
-        // Memory first: what the index takes in meanwhile is then in both, never in none.
-        let upto = self.index.get().map_or(Position::START, |index| index.upto());
+        let index = self.index();
+        let upto = index.as_ref().map_or(Position::START, |index| index.upto());
         let (complete_after, recent) = self.tail().positions(key, upto);
-        let indexed = match self.index.get().map(|index| index.positions(key, from, upto)) {
-            Some(Some(positions)) => positions,
+        let rest = match index.map(|index| index.positions(key, from, upto, visit)).transpose()? {
+            Some(Looked::Enough) => return Ok(()),
+            Some(Looked::Through) => from.max(upto.next()),
             // No index, or none that can be read: the segments have everything.
-            Some(None) | None => return self.scan(key, from, complete_after, recent, visit),
+            Some(Looked::Failed { from }) => from,
+            None => from,
         };
-        for position in indexed {
-            if !visit(position)? {
-                return Ok(());
-            }
-        }
-        self.scan(key, from.max(upto.next()), complete_after, recent, visit)
+        self.scan(key, rest, complete_after, recent, visit)
     }
 
     /// The positions of a key from `from` on by reading the segments up to `until`, then the given ones.

@@ -1,41 +1,134 @@
 //! The index (sled): what makes reads quick. Never the only copy of anything: behind, damaged or gone, it is made
-//! anew from the segments while these serve.
+//! anew from the segments while these serve. One tree, keys told apart by their first byte:
+//! `b` blocks of records, `p` pages of postings, `s` snapshots, `m` what it has taken in.
 
-use crate::book::Key;
-use crate::error::ReadError;
+mod blocks;
+pub(crate) mod follow;
+mod postings;
+mod snapshots;
+
+use crate::bytes::Reader;
+pub(crate) use postings::Looked;
+use postings::Run;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
+
+/// Changes whenever what is stored changes: an index of another version is thrown away and made anew.
+const VERSION: u16 = 1;
+const META: &[u8] = b"m";
+/// Values stay below 64 KiB: larger ones make sled slow.
+const VALUE: usize = 60 * 1024;
 
 /// An open index.
 #[derive(Debug)]
-pub(crate) struct Index {}
+pub(crate) struct Index {
+    db: sled::Db,
+    book: BookId,
+    upto: AtomicU64,
+    runs: RwLock<Vec<Run>>,
+    /// Something did not check, or sled failed: nothing more is asked of it.
+    failed: AtomicBool,
+}
 
 impl Index {
+    /// Opens the index in a folder, or begins one. Whatever goes wrong, sled's panics included, is an error in words.
+    pub(crate) fn open(folder: &Path, book: BookId, cache: u64) -> Result<Self, String> {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            sled::Config::new()
+                .path(folder)
+                .cache_capacity(cache)
+                .flush_every_ms(Some(1000))
+                .open()
+                .map_err(|error| error.to_string())
+        }));
+        let db = opened.unwrap_or_else(|_| Err("it panicked".into()))?;
+        let (upto, runs) = (AtomicU64::new(0), RwLock::new(Vec::new()));
+        let index = Self { db, book, upto, runs, failed: AtomicBool::new(false) };
+        let meta = index.guard(|db| db.get(META)).ok_or("it cannot be read")?;
+        if let Some(meta) = meta {
+            let (upto, runs) = read_meta(&meta, book).ok_or("it is another book's or version's")?;
+            index.upto.store(upto.0, Ordering::Release);
+            *index.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
+        }
+        Ok(index)
+    }
+
+    /// Everything up to here is in the index.
     pub(crate) fn upto(&self) -> Position {
-        Position::START
+        if self.has_failed() {
+            return Position::START;
+        }
+        Position(self.upto.load(Ordering::Acquire))
     }
 
-    pub(crate) fn with_block(
-        &self,
-        _position: Position,
-        _visit: impl FnMut(Position, &[u8]) -> Result<(), ReadError>,
-    ) -> Option<Result<(), ReadError>> {
-        None
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
-    pub(crate) fn positions(
-        &self,
-        _key: Key,
-        _from: Position,
-        _upto: Position,
-    ) -> Option<Vec<Position>> {
-        None
+    fn fail(&self, what: &str) {
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            tracing::warn!(
+                what,
+                "the index is not used any more and will be made anew from the segments"
+            );
+        }
     }
 
-    pub(crate) fn snapshot(&self, _: &str, _: Position) -> Option<(Position, Vec<u8>)> {
-        None
+    fn runs(&self) -> RwLockReadGuard<'_, Vec<Run>> {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn put_snapshot(&self, _: &str, _: Position, _: &[u8]) -> Result<(), String> {
-        Ok(())
+    /// Asks sled something; an error or a panic means that the index is done for.
+    fn guard<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| ask(&self.db))) {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
+                self.fail(&error.to_string());
+                None
+            }
+            Err(_) => {
+                self.fail("it panicked");
+                None
+            }
+        }
     }
+
+    /// What the index knows of itself, for the batch that changes it.
+    fn meta(&self, upto: Position, runs: &[Run]) -> Vec<u8> {
+        let mut out = VERSION.to_le_bytes().to_vec();
+        out.extend(self.book.bytes());
+        out.extend(upto.0.to_le_bytes());
+        for run in runs {
+            out.push(run.level);
+            out.extend(run.first.0.to_le_bytes());
+            out.extend(run.last.0.to_le_bytes());
+        }
+        out.extend(crc32c::crc32c(&out).to_le_bytes());
+        out
+    }
+
+    /// Puts everything on disk, as well as sled can.
+    pub(crate) fn flush(&self) {
+        self.guard(|db| db.flush());
+    }
+}
+
+fn read_meta(bytes: &[u8], book: BookId) -> Option<(Position, Vec<Run>)> {
+    let (body, sum) = bytes.split_last_chunk::<4>()?;
+    let mut reader = Reader(body);
+    let ours = reader.u16()? == VERSION && BookId(reader.uuid()?) == book;
+    if !ours || u32::from_le_bytes(*sum) != crc32c::crc32c(body) {
+        return None;
+    }
+    let upto = Position(reader.u64()?);
+    let mut runs = Vec::new();
+    while !reader.0.is_empty() {
+        let level = reader.u8()?;
+        runs.push(Run { level, first: Position(reader.u64()?), last: Position(reader.u64()?) });
+    }
+    Some((upto, runs))
 }

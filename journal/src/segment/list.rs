@@ -139,6 +139,11 @@ impl Segments {
         list.push(segment);
     }
 
+    /// The head of the segment that begins at a position.
+    pub(crate) fn head_of(&self, first: Position) -> Option<Head> {
+        self.holding(first).filter(|segment| segment.head.first == first).map(|s| s.head.clone())
+    }
+
     fn holding(&self, position: Position) -> Option<Arc<Segment>> {
         let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
         let behind = list.partition_point(|segment| segment.head.first <= position);

@@ -1,5 +1,5 @@
 //! Events, envelopes and commits for the tests of the book.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::event::Event;
