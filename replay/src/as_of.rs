@@ -118,6 +118,21 @@ pub async fn state(
     Ok(fold::exchange_at(reader, position, open).await?)
 }
 
+/// The exchange as of a place in time, and the moment T that views of it are asked for: the moment that was named, or
+/// else when the last event was recorded.
+///
+/// # Errors
+/// As [`position`].
+pub async fn seen(
+    reader: &dyn EventReader,
+    at: At,
+    open: Open<'_>,
+) -> Result<(Exchange, Moment), ReplayError> {
+    let exchange = state(reader, at, open).await?;
+    let moment = moment(reader, at).await?.unwrap_or(exchange.recorded_at);
+    Ok((exchange, moment))
+}
+
 /// The exchange as of `position`, had the events in `without` never happened. The fold ends all the same: events that
 /// refer to what is not there change nothing.
 ///

@@ -2,6 +2,7 @@
 
 use crate::as_of::{self, At};
 use crate::error::ReplayError;
+use switchbook_core::id::CorrelationId;
 use switchbook_core::position::Position;
 use switchbook_journal::EventReader;
 use switchbook_projections::audit_trail::{self, By, Order, Page, Query};
@@ -22,6 +23,8 @@ pub struct Request {
     pub to: Option<At>,
     /// Names of events, however written (`ScheduleAdded`, `schedule-added`).
     pub kinds: Vec<String>,
+    /// Only of this thread: a command and everything it led to.
+    pub thread: Option<CorrelationId>,
     /// Behind this position: the next page.
     pub after: Position,
     /// Which first.
@@ -49,6 +52,7 @@ pub async fn history(
         actor: by,
         kinds: kinds?,
         after: request.after,
+        correlation: request.thread,
         order: request.order,
         ..Query::default()
     };

@@ -196,6 +196,18 @@ async fn without_the_event_that_defined_the_schedule_another_plan_comes_out() {
 }
 
 #[tokio::test]
+async fn whatever_event_is_left_out_the_fold_ends_and_the_call_is_explained() {
+    let (story, call) = forwarded().await;
+    for position in 1..=story.exchange.position.0 {
+        let without = vec![Position(position)];
+        let told = explained(&story, call, Options { without, ..Options::default() }).await;
+        assert!(told.plan.is_some(), "without #{position}");
+        let json = serde_json::to_value(&told).unwrap();
+        assert!(json["verdict"].is_string() && json["steps"].is_array());
+    }
+}
+
+#[tokio::test]
 async fn a_tampered_plan_is_noticed() {
     let (mut story, _) = forwarded().await;
     story.now = at("2026-11-23T11:40:00Z");
@@ -247,6 +259,9 @@ async fn as_of_before_and_after_shows_both_truths() {
     assert_eq!(state("2026-11-23 12:00").await.position, added);
     assert_eq!(state("now").await, story.exchange);
     assert_eq!(state("2020-01-01").await.position, Position::START);
+    let noon = "2026-11-23 12:00".parse().unwrap();
+    let (_, moment) = as_of::seen(&*story.store, noon, open.as_ref()).await.unwrap();
+    assert_eq!(moment, at("2026-11-23T11:00:00Z"));
     let beyond = as_of::state(&*story.store, At::Position(Position(999)), open.as_ref()).await;
     expect!["the book ends at #26; there is no #999 in it yet"]
         .assert_eq(&beyond.unwrap_err().to_string());
