@@ -147,7 +147,70 @@ fn replaying(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0) / 1024
+}
+
+/// A large book: what the index costs, how long it takes to open, and what a question costs then.
+fn large(events: u64) {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let seconds = |start: Instant| start.elapsed().as_secs_f64();
+    {
+        let options = Options { index: false, ..Options::default() };
+        let store = Book::open(folder.path(), options).unwrap().store;
+        let mut kinds: Vec<Event> = (0..10_000).map(registered).collect();
+        kinds.iter_mut().for_each(|event| store.seal(event).unwrap());
+        let start = Instant::now();
+        let by = Actor::Phone(support::device(1));
+        while store.tail().0 < events {
+            let first = store.tail().0 + 1;
+            let group = (first..first + 4096).map(|n| {
+                let event = kinds[(n % 10_000) as usize].clone();
+                commit(Position(n), by, command(u128::from(n)), vec![event])
+            });
+            runtime.block_on(store.append(group.collect())).unwrap();
+        }
+        println!("wrote {events} events in {:.1} s, {} MiB resident", seconds(start), resident());
+    }
+    let mut tail = 0;
+    for turn in ["without index", "indexed", "again"] {
+        let start = Instant::now();
+        let store = Book::open(folder.path(), Options::default()).unwrap().store;
+        println!("{turn}: open in {:.3} s, {} MiB resident", seconds(start), resident());
+        while store.indexed().is_none_or(|indexed| indexed < store.tail()) && seconds(start) < 120.0
+        {
+            if store.indexed().is_some_and(|indexed| indexed.0 + 4096 > store.tail().0) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        println!("{turn}: index there after {:.1} s, {} MiB resident", seconds(start), resident());
+        tail = store.tail().0;
+        for from in [1, tail / 2, tail - 100_000] {
+            let start = Instant::now();
+            let subject = switchbook_core::envelope::Subject::Device(support::device(77));
+            let found = runtime.block_on(store.history(subject, Position(from), 5)).unwrap();
+            let history = start.elapsed();
+            let start = Instant::now();
+            let read = runtime.block_on(store.read(Position(from), 100)).unwrap().len();
+            let reading = start.elapsed();
+            println!(
+                "  from {from}: {} of a history in {history:?}, {read} records in {reading:?}",
+                found.len()
+            );
+        }
+    }
+    println!("{tail} events");
+}
+
 fn main() {
+    if let Some(events) = std::env::var("SWITCHBOOK_BENCH_EVENTS").ok().and_then(|n| n.parse().ok())
+    {
+        return large(events);
+    }
     beside_bare();
     let mut criterion = Criterion::default().configure_from_args();
     decoding(&mut criterion);
