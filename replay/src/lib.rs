@@ -4,8 +4,8 @@
 //! store of a running server, and on [`SegmentBook`], which reads the segment files themselves without asking the
 //! server (architecture.md way 9).
 //!
-//! [`as_of`] gives states, [`history`] and [`show`] events, [`diff`] what changed between two moments and by whom,
-//! [`explain`] walks from a call back to the events that made its plan.
+//! [`as_of`] gives states, [`mod@history`] and [`mod@show`] events, [`mod@diff`] what changed between two moments and by whom,
+//! [`mod@explain`] walks from a call back to the events that made its plan.
 //!
 //! [`EventReader`]: switchbook_journal::EventReader
 //! [`SegmentBook`]: segments::SegmentBook
