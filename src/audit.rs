@@ -110,8 +110,7 @@ pub async fn answer(
         }
         Question::AsOf { when, view, arguments } => {
             let when = at(when)?;
-            let position =
-                as_of::position(book, when).await.map_err(|error| told(&error))?;
+            let position = as_of::position(book, when).await.map_err(|error| told(&error))?;
             let moment = as_of::moment(book, when).await.map_err(|error| told(&error))?;
             let tables = fold::tables_at(book, position, open)
                 .await

@@ -4,6 +4,7 @@ use crate::console::protocol::Language;
 use crate::console::{self, views};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
+use crate::route::{self, Asked};
 use crate::settings::{Http, Settings};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,14 +16,17 @@ use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemCloc
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
 use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Moment;
+use switchbook_core::registration::BindingId;
 use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{self, Opener, Readers};
 use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
+use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::{Config, Metrics, Server};
@@ -83,10 +87,15 @@ impl House {
         };
         let before = if report.clean { StopBefore::Clean } else { StopBefore::Unclean };
         let version = env!("CARGO_PKG_VERSION");
-        let (desk, writer) = startup::start(parts, &vault, founding, version, before)
+        let open = opener(&vault);
+        let exchange = fold::exchange_at(store.as_ref(), report.tail, readers::borrow(&open))
+            .await
+            .map_err(failed("the book cannot be read"))?;
+        leases.retain(|device, binding| known(&exchange, device, binding));
+        let (desk, writer) = startup::start(parts, exchange, founding, version, before)
             .await
             .map_err(failed("the exchange cannot be started"))?;
-        let readers = Readers::start(desk.book(), opener(&vault))
+        let readers = Readers::start(desk.book(), open)
             .await
             .map_err(failed("the read models cannot be folded"))?;
         let edges = tokio::spawn(schedules::run(desk.clone()));
@@ -94,7 +103,8 @@ impl House {
         let doing = format!("phones cannot be served at udp:{}", config.listen);
         let port = DeskPort::new(desk.clone(), leases.clone());
         let server = Server::start(config, Arc::new(port)).map_err(|error| {
-            failed(&doing)(error).advice("Is another program using this port? Choose another with --sip.")
+            failed(&doing)(error)
+                .advice("Is another program using this port? Choose another with --sip.")
         })?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
@@ -143,6 +153,13 @@ impl House {
     }
 }
 
+/// Leases of bindings that are not in the book any more are of no use.
+fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
+    exchange.registrations.get(&device).is_some_and(|registration| {
+        registration.bindings.iter().any(|(bound, _)| bound.binding == binding)
+    })
+}
+
 fn default_http() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 8060).into()
 }
@@ -186,7 +203,11 @@ impl Rooms {
         view: &str,
         arguments: &Map<String, Value>,
         as_of: Option<&str>,
+        language: Language,
     ) -> Result<Value, Failure> {
+        if view == "route" {
+            return self.route(arguments, as_of, language).await;
+        }
         let now = SystemClock.now();
         if view == "status" {
             return self.status();
@@ -199,6 +220,40 @@ impl Rooms {
         let tables = self.readers.now();
         let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
         views::show(&seen, view, arguments)
+    }
+
+    /// Who would ring, and why.
+    async fn route(
+        &self,
+        arguments: &Map<String, Value>,
+        as_of: Option<&str>,
+        language: Language,
+    ) -> Result<Value, Failure> {
+        let past = match as_of {
+            Some(when) => Some(self.tables_at(when).await?.0),
+            None => None,
+        };
+        let present = self.readers.now();
+        let tables = past.as_ref().unwrap_or(&present);
+        let exchange = &tables.exchange;
+        let asked = Asked::read(exchange, arguments)?;
+        let plan = match asked.at {
+            Some(at) => route::then(exchange, at, &asked),
+            None => route::now(exchange, &self.leases, SystemClock.now(), &asked),
+        };
+        let zone = switchbook_projections::text::zone(exchange);
+        let book = self.readers.book().as_ref();
+        let told = would_ring(book, plan, &tables.names, zone)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
+        let data = serde_json::to_value(&told).map_err(broken)?;
+        let table = Table {
+            title: format!("If {} were called ({})", asked.to, route::assumption(&asked)),
+            notes: told.lines(language.into()),
+            ..Table::default()
+        };
+        Ok(json!({ "data": data, "tables": [table] }))
     }
 
     /// All tables as of a position or a moment, and the moment they stand for.
@@ -275,7 +330,8 @@ impl Status for Rooms {
     fn figures(&self) -> Vec<Figure> {
         let tables = self.readers.now();
         let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
-        let gauge = |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
+        let gauge =
+            |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
         let mut figures = vec![
             Figure {
                 name: "book_position",

@@ -7,6 +7,7 @@ mod demo;
 mod failure;
 mod house;
 mod port;
+mod route;
 mod serve;
 mod settings;
 

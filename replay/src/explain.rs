@@ -22,6 +22,7 @@ use switchbook_core::personal::Personal;
 use switchbook_core::position::Position;
 use switchbook_core::routing::plan::RoutePlan;
 use switchbook_core::routing::{From, Routed, RoutingInput, Volatile, route};
+use switchbook_core::user::Language;
 use switchbook_journal::EventReader;
 use switchbook_projections::audit_trail::{self, Entry};
 use switchbook_projections::fold;
@@ -194,6 +195,40 @@ pub async fn explain(
         happened: then.map(|one| audit_trail::entry(one, &names, zone)).collect(),
         zone,
     })
+}
+
+/// A plan that was asked for rather than made for a call: "who would ring if …".
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct WouldRing {
+    /// The plan.
+    pub plan: RoutePlan,
+    /// The plan in words; the first step is where it begins.
+    pub steps: Vec<Told>,
+    #[serde(skip)]
+    zone: Tz,
+}
+
+impl WouldRing {
+    /// For people.
+    #[must_use]
+    pub fn lines(&self, language: Language) -> Vec<String> {
+        print::step_lines(&self.steps, Some(&self.plan), self.zone, language)
+    }
+}
+
+/// Tells a plan with the events behind its reasons.
+///
+/// # Errors
+/// The reader's.
+pub async fn would_ring(
+    reader: &dyn EventReader,
+    plan: RoutePlan,
+    names: &NameBook,
+    zone: Tz,
+) -> Result<WouldRing, ReplayError> {
+    let sources = sources(reader, &plan, names, zone).await?;
+    let steps = plan::tell(&plan, names, zone, &sources);
+    Ok(WouldRing { plan, steps, zone })
 }
 
 async fn history(reader: &dyn EventReader, call: CallId) -> Result<Vec<Recorded>, ReplayError> {

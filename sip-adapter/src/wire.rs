@@ -207,8 +207,7 @@ impl Wire {
 
     /// Sends a BYE; `false` if it could not be sent.
     pub fn bye(&mut self, id: SessionId, dialog: &mut Dialog, flow: &Flow, reason: &str) -> bool {
-        let (to, mut b) =
-            Self::in_dialog(&mut self.buf, &mut self.ids, dialog, flow, Method::Bye);
+        let (to, mut b) = Self::in_dialog(&mut self.buf, &mut self.ids, dialog, flow, Method::Bye);
         if !reason.is_empty() {
             b.header(HeaderName::Reason, reason);
         }

@@ -108,8 +108,8 @@ fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
             output::line(line);
         }
     } else {
-        let view: View = serde_json::from_value(value.clone())
-            .map_err(failed("the answer makes no sense"))?;
+        let view: View =
+            serde_json::from_value(value.clone()).map_err(failed("the answer makes no sense"))?;
         output::view(&view, common.form);
     }
     if !open && value.to_string().contains("[erased]") {
@@ -164,7 +164,8 @@ fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {
 }
 
 fn position(text: &str) -> Result<u64, Failure> {
-    text.strip_prefix('#').unwrap_or(text).parse().map_err(|_| {
-        Failure::new(format!("`{text}` is no position")).advice("Write it like #123.")
-    })
+    text.strip_prefix('#')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| Failure::new(format!("`{text}` is no position")).advice("Write it like #123."))
 }

@@ -106,7 +106,9 @@ impl Argument {
         let arg = Arg::new(self.field).help(self.help);
         let named = |arg: Arg| arg.long(self.word).value_name(self.word.to_uppercase());
         match self.kind {
-            Kind::Place | Kind::Shaped(_) => arg.required(true).value_name(self.word.to_uppercase()),
+            Kind::Place | Kind::Shaped(_) => {
+                arg.required(true).value_name(self.word.to_uppercase())
+            }
             Kind::OnOffPlace => arg.required(true).value_parser(["on", "off"]),
             Kind::Text | Kind::Whole => named(arg),
             Kind::OnOff => named(arg).value_parser(["on", "off"]),
@@ -145,7 +147,9 @@ impl Argument {
             Kind::Each(shape) => match matches.get_many::<String>(self.field) {
                 None => None,
                 Some(all) => Some(
-                    all.map(|text| shape(text)).collect::<Result<Value, String>>().map_err(wrong)?,
+                    all.map(|text| shape(text))
+                        .collect::<Result<Value, String>>()
+                        .map_err(wrong)?,
                 ),
             },
             Kind::Secret => match one() {

@@ -133,8 +133,8 @@ impl Session {
             Request::Audit { question, as_user, language } => {
                 self.audit(&question, as_user, language).await
             }
-            Request::View { view, arguments, as_of, language: _ } => {
-                let shown = self.rooms.view(&view, &arguments, as_of.as_deref()).await;
+            Request::View { view, arguments, as_of, language } => {
+                let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
                 match shown {
                     Ok(value) => Response::Done(value),
                     Err(failure) => Response::Failed { text: failure.to_string() },

@@ -115,8 +115,7 @@ fn calls<L: Refreshes>(
     let limit = arguments.get("limit").and_then(Value::as_u64).unwrap_or(50);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let zone = switchbook_projections::text::zone(exchange);
-    let view =
-        call_log::view(&seen.tables.calls, &seen.tables.names, zone, filter, limit);
+    let view = call_log::view(&seen.tables.calls, &seen.tables.names, zone, filter, limit);
     both(&view, vec![view.table()])
 }
 

@@ -1,6 +1,8 @@
 //! The explanation as lines for a person.
 
-use super::{Explanation, Verdict};
+use super::{Explanation, Told, Verdict};
+use chrono_tz::Tz;
+use switchbook_core::routing::plan::RoutePlan;
 use switchbook_core::user::Language;
 use switchbook_projections::text;
 use switchbook_projections::text::Text;
@@ -91,23 +93,39 @@ impl Explanation {
             let Text { en, de } = line;
             out.push(&text!("Note: {en}.", "Hinweis: {de}."));
         }
-        for told in &self.steps {
-            let (step, Text { en, de }) = (told.step, &told.does);
-            out.push(&text!("{step}. {en}", "{step}. {de}"));
-            for why in &told.because {
-                let (rule, Text { en, de }) = (&why.rule, &why.says);
-                out.push(&text!("   because {en} ({rule})", "   weil: {de} ({rule})"));
-                let lines = why.source.as_ref().map(|source| source.lines(self.zone, out.language));
-                out.lines.extend(lines.into_iter().flatten().map(|line| format!("     ← {line}")));
-            }
-            for branch in &told.then {
-                let (to, Text { en, de }) = (branch.step, &branch.when);
-                out.push(&text!("   {en}: step {to}", "   {de}: Schritt {to}"));
-            }
+        steps(&self.steps, self.plan.as_ref(), self.zone, out);
+    }
+}
+
+/// A plan's steps as lines.
+pub(super) fn step_lines(
+    told: &[Told],
+    plan: Option<&RoutePlan>,
+    zone: Tz,
+    language: Language,
+) -> Vec<String> {
+    let mut out = Lines { language, lines: Vec::new() };
+    steps(told, plan, zone, &mut out);
+    out.lines
+}
+
+fn steps(told: &[Told], plan: Option<&RoutePlan>, zone: Tz, out: &mut Lines) {
+    for told in told {
+        let (step, Text { en, de }) = (told.step, &told.does);
+        out.push(&text!("{step}. {en}", "{step}. {de}"));
+        for why in &told.because {
+            let (rule, Text { en, de }) = (&why.rule, &why.says);
+            out.push(&text!("   because {en} ({rule})", "   weil: {de} ({rule})"));
+            let lines = why.source.as_ref().map(|source| source.lines(zone, out.language));
+            out.lines.extend(lines.into_iter().flatten().map(|line| format!("     ← {line}")));
         }
-        for warning in self.plan.iter().flat_map(|plan| &plan.warnings) {
-            out.push(&text!("Warning: {warning}", "Warnung: {warning}"));
+        for branch in &told.then {
+            let (to, Text { en, de }) = (branch.step, &branch.when);
+            out.push(&text!("   {en}: step {to}", "   {de}: Schritt {to}"));
         }
+    }
+    for warning in plan.into_iter().flat_map(|plan| &plan.warnings) {
+        out.push(&text!("Warning: {warning}", "Warnung: {warning}"));
     }
 }
 

@@ -79,7 +79,17 @@ impl Call {
         cx.wire.dialogs.insert(tag.clone(), (self.id, Side::B(index)));
         let (place, device) = at.unzip();
         let state = State::Calling;
-        self.branches.push(Branch { place, device, number, state, tag, leg: None, key, flow, sent });
+        self.branches.push(Branch {
+            place,
+            device,
+            number,
+            state,
+            tag,
+            leg: None,
+            key,
+            flow,
+            sent,
+        });
         true
     }
 

@@ -233,14 +233,7 @@ impl Call {
     }
 
     /// A request within a dialog (RFC 3261 §12.2.2).
-    fn in_dialog(
-        &mut self,
-        cx: &mut Cx<'_>,
-        side: Side,
-        key: Key,
-        flow: Flow,
-        request: Request,
-    ) {
+    fn in_dialog(&mut self, cx: &mut Cx<'_>, side: Side, key: Key, flow: Flow, request: Request) {
         let Some(leg) = self.leg_mut(side).filter(|leg| leg.is_of(&request)) else {
             return cx.wire.answer(key, &flow, &request, 481, None);
         };

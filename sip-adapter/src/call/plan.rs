@@ -91,7 +91,13 @@ impl Call {
                 None
             }
             Some(Step::Ring {
-                number, legs, until, on_busy, on_no_answer, on_not_available, ..
+                number,
+                legs,
+                until,
+                on_busy,
+                on_no_answer,
+                on_not_available,
+                ..
             }) => {
                 let began = cx.wire.now.instant;
                 self.ring = Some(Ring {
@@ -147,7 +153,6 @@ impl Call {
             }
         }
     }
-
 
     /// Rings every device whose wait is over.
     fn start_bells(&mut self, cx: &mut Cx<'_>) {

@@ -130,7 +130,9 @@ impl Endpoint {
                     let failures = self.gatekeeper.accounts.failed(now.instant, account);
                     self.gatekeeper.sources.failed(now.instant, source);
                     // Told at 5, 10, 20, 40 …: a guesser fills no disk.
-                    if failures >= 5 && failures.is_multiple_of(5) && (failures / 5).is_power_of_two()
+                    if failures >= 5
+                        && failures.is_multiple_of(5)
+                        && (failures / 5).is_power_of_two()
                     {
                         tracing::warn!(source = %flow.remote.ip(), failures, "wrong passwords");
                     }
@@ -161,8 +163,7 @@ impl Endpoint {
         let salt = self.gatekeeper.salts.u64();
         let tag = self.wire.table.stateless_tag(request);
         let buf = &mut self.wire.buf;
-        let mut b =
-            crate::wire::Wire::reply(buf, request, flow, 401, "Unauthorized", Some(&tag));
+        let mut b = crate::wire::Wire::reply(buf, request, flow, 401, "Unauthorized", Some(&tag));
         for value in self.gatekeeper.verifier.challenge(now, expectation, salt, stale) {
             b.header(HeaderName::WwwAuthenticate, value);
         }

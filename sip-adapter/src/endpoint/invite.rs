@@ -36,7 +36,8 @@ impl Endpoint {
         if let Some(settings) = exchange.settings.as_deref() {
             self.keep_domain(&settings.realm.value);
         }
-        let peer = |(_, trunk): &(_, &Arc<switchbook_core::trunk::Trunk>)| trunk.peer == flow.remote;
+        let peer =
+            |(_, trunk): &(_, &Arc<switchbook_core::trunk::Trunk>)| trunk.peer == flow.remote;
         let party = match exchange.trunks.iter().find(peer) {
             Some((trunk, _)) => Party::Trunk(*trunk),
             None => match self.authenticate(key, &flow, &request, &exchange) {
@@ -96,7 +97,9 @@ impl Endpoint {
             tracing::warn!("{warning}");
         }
         let (number, shown) = match party {
-            Party::Device(device) => (number_of(exchange, device), caller_id::inside(exchange, device)),
+            Party::Device(device) => {
+                (number_of(exchange, device), caller_id::inside(exchange, device))
+            }
             Party::Trunk(_) => (None, shown_by_trunk(&request)),
         };
         let placed = CallPlaced {
@@ -113,8 +116,7 @@ impl Endpoint {
         let mut effects = Vec::new();
         let mut cx = Cx { wire: &mut self.wire, effects: &mut effects, places: &world };
         let (again, way) = (request.clone(), flow);
-        let begin =
-            Begin { id, call, key, flow, request, party, shown, dialled, plan, trunk_ring };
+        let begin = Begin { id, call, key, flow, request, party, shown, dialled, plan, trunk_ring };
         let Ok(machine) = Call::new(&mut cx, begin) else {
             return self.wire.refuse(key, &way, &again, 400, "Bad Contact", &[]);
         };

@@ -10,8 +10,8 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{DeviceId, TrunkId};
 use switchbook_core::number::Number;
 use switchbook_core::position::Moment;
-use switchbook_core::routing::caller_id::{self, Shown};
 use switchbook_core::routing::Volatile;
+use switchbook_core::routing::caller_id::{self, Shown};
 
 /// Which devices are in a call, for others to look at.
 #[derive(Debug, Default)]

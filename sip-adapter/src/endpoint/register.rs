@@ -47,12 +47,7 @@ impl Endpoint {
     }
 
     /// What a REGISTER asks for; `None`: only to be told.
-    fn wish(
-        &self,
-        request: &Request,
-        flow: &Flow,
-        name: &str,
-    ) -> Result<Option<Wish>, Refusal> {
+    fn wish(&self, request: &Request, flow: &Flow, name: &str) -> Result<Option<Wish>, Refusal> {
         let to = request.to().ok().and_then(|to| to.uri().ok());
         let Some(Uri::Sip(to)) = to else { return Err((400, "Bad To", None)) };
         if super::user_of(&to).as_deref() != Some(name) {
@@ -96,9 +91,7 @@ impl Endpoint {
     fn points_at_us(&self, uri: &switchbook_sip::message::SipUri<'_>, flow: &Flow) -> bool {
         match uri.host {
             Host::Name(_) => self.is_ours(&uri.host, flow),
-            _ => {
-                self.is_ours(&uri.host, flow) && uri.port.unwrap_or(5060) == flow.local.port()
-            }
+            _ => self.is_ours(&uri.host, flow) && uri.port.unwrap_or(5060) == flow.local.port(),
         }
     }
 

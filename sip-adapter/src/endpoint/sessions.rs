@@ -79,8 +79,7 @@ impl Endpoint {
                     usage: &self.usage,
                     at: self.wire.now.moment,
                 };
-                let mut cx =
-                    Cx { wire: &mut self.wire, effects: &mut effects, places: &places };
+                let mut cx = Cx { wire: &mut self.wire, effects: &mut effects, places: &places };
                 call.handle(&mut cx, input);
             }
             Session::Code(code, _) => {

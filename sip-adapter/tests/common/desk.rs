@@ -98,7 +98,8 @@ impl MemoryDesk {
             let owner = exchange.numbers.get(&login.extension).map(|number| number.owner.value);
             let secret = owner.and_then(|owner| exchange.users.get(&owner)?.pin);
             let secrets = self.secrets.lock().unwrap();
-            let right = secret.and_then(|s| secrets.pins.get(&s.value)).is_some_and(|p| *p == **pin);
+            let right =
+                secret.and_then(|s| secrets.pins.get(&s.value)).is_some_and(|p| *p == **pin);
             login.pin = match owner.filter(|_| right) {
                 Some(owner) => PinEntry::Right(owner),
                 None => PinEntry::Wrong,
