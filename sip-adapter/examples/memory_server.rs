@@ -5,7 +5,7 @@
 //! (address, users, password prefix or `bench`; a fourth argument `IP:PORT` is a trunk that reaches every number).
 
 #[path = "../tests/common/desk.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::unwrap_used, clippy::panic)]
 mod desk;
 
 use desk::MemoryDesk;

@@ -153,16 +153,16 @@ impl Call {
         let relay = self.relays.remove(place);
         self.settle(relay.from, relay.to, &relay.request);
         let is_invite = relay.request.method() == Method::Invite;
-        if (200..300).contains(&status) {
-            if let Some(leg) = self.leg_mut(relay.to) {
-                if relay.is_offer() || is_invite {
-                    let _ = leg.dialog.refresh_target(response);
-                }
-                if is_invite && !relay.request.body().is_empty() {
-                    leg.acknowledge(cx.wire, None);
-                } else if is_invite {
-                    leg.ack = Ack::Owed;
-                }
+        if (200..300).contains(&status)
+            && let Some(leg) = self.leg_mut(relay.to)
+        {
+            if relay.is_offer() || is_invite {
+                let _ = leg.dialog.refresh_target(response);
+            }
+            if is_invite && !relay.request.body().is_empty() {
+                leg.acknowledge(cx.wire, None);
+            } else if is_invite {
+                leg.ack = Ack::Owed;
             }
         }
         self.pass_back(cx, &relay, status, Some(response));

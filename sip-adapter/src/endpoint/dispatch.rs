@@ -39,7 +39,7 @@ impl Endpoint {
                 let phrase = "Call/Transaction Does Not Exist";
                 return self.wire.refuse(key, &flow, &request, 481, phrase, &[]);
             };
-            return self.to_session(session, CallInput::Request { side, key, flow, request });
+            return self.session(session, CallInput::Request { side, key, flow, request });
         }
         match method {
             Method::Register => self.register(key, flow, request),
@@ -80,25 +80,25 @@ impl Endpoint {
         let tag = request.to().ok().and_then(|to| to.tag());
         let found = tag.and_then(|tag| self.wire.dialogs.get(tag).copied());
         if let Some((session, side)) = found {
-            self.to_session(session, CallInput::Ack(side, request));
+            self.session(session, CallInput::Ack(side, request));
         }
     }
 
     pub(super) fn cancel(&mut self, key: Key) {
         if let Some((session, role)) = self.wire.owners.get(&key).copied() {
-            self.to_session(session, CallInput::Cancel(role));
+            self.session(session, CallInput::Cancel(role));
         }
     }
 
     pub(super) fn response(&mut self, key: Key, response: Response) {
         if let Some((session, role)) = self.wire.owners.get(&key).copied() {
-            self.to_session(session, CallInput::Response { role, key, response });
+            self.session(session, CallInput::Response { role, key, response });
         }
     }
 
     pub(super) fn lost(&mut self, key: Key) {
         if let Some((session, role)) = self.wire.owners.get(&key).copied() {
-            self.to_session(session, CallInput::Lost { role, key });
+            self.session(session, CallInput::Lost { role, key });
         }
     }
 

@@ -61,7 +61,7 @@ impl Sessions {
 
 impl Endpoint {
     /// Hands an input to a session, and carries out what it tells.
-    pub(super) fn to_session(&mut self, id: SessionId, input: Input) {
+    pub(super) fn session(&mut self, id: SessionId, input: Input) {
         let mut effects = Vec::new();
         let Some(slot) = self.sessions.slots.get_mut(&id) else {
             // The last answers to BYE and CANCEL of a call that is over.
@@ -182,7 +182,7 @@ impl Endpoint {
             let Some(slot) = self.sessions.slots.get_mut(&id) else { continue };
             if slot.due == Some(due) {
                 slot.due = None;
-                self.to_session(id, Input::Timer);
+                self.session(id, Input::Timer);
             }
         }
     }
@@ -193,7 +193,7 @@ impl Endpoint {
             None => self.sessions.slots.keys().copied().collect(),
         };
         for id in ids {
-            self.to_session(id, Input::HangUp);
+            self.session(id, Input::HangUp);
         }
     }
 

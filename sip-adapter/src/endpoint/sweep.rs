@@ -66,8 +66,8 @@ impl Endpoint {
             };
             let lease = self.port.lease(device, id);
             let ends = lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at));
-            let due = self.instant_of(ends) + GRACE;
-            if due > now.instant {
+            if ends > now.moment {
+                let due = self.instant_of(ends) + GRACE;
                 self.sweeper.queue.push(Reverse((due, device, id)));
                 continue;
             }

@@ -17,7 +17,7 @@ use switchbook_core::user::SecretRef;
 use switchbook_sip::digest::{Algorithm, Ha1};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::orders::{language_at, orders, trouble};
-use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Trouble};
+use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Snapshot, Trouble};
 use uuid::Uuid;
 
 pub const REALM: &str = "pbx.test";
@@ -76,6 +76,10 @@ impl MemoryDesk {
         Arc::new(desk)
     }
 
+    pub fn state(&self) -> Arc<Exchange> {
+        self.exchange.lock().unwrap().clone()
+    }
+
     fn new_id(&self) -> Uuid {
         let mut ids = self.ids.lock().unwrap();
         *ids += 1;
@@ -90,7 +94,7 @@ impl MemoryDesk {
     }
 
     pub fn carry_out(&self, actor: Actor, mut command: Command) -> Result<(), Refusal> {
-        let exchange = self.exchange();
+        let exchange = self.state();
         self.keep_secrets(&mut command);
         if let Command::PhoneLogIn(login) = &mut command
             && let PinEntry::Clear(pin) = &login.pin
@@ -151,7 +155,7 @@ impl MemoryDesk {
     }
 
     fn keep_secrets(&self, command: &mut Command) {
-        let exchange = self.exchange();
+        let exchange = self.state();
         command.each_secret(&mut |new, usage| {
             let NewSecret::Clear(clear) = &*new else { return };
             let name = SecretRef { id: SecretId(self.new_id()), version: 1 };
@@ -181,8 +185,8 @@ impl MemoryDesk {
 }
 
 impl Port for MemoryDesk {
-    fn exchange(&self) -> Arc<Exchange> {
-        self.exchange.lock().unwrap().clone()
+    fn exchange(&self) -> Snapshot {
+        Snapshot::new(self.state())
     }
 
     fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1> {
@@ -204,7 +208,7 @@ impl Port for MemoryDesk {
             return reply.tell(Err(Trouble::ReadOnly));
         }
         let language = match &errand {
-            Errand::Code { device, .. } => language_at(&self.exchange(), *device),
+            Errand::Code { device, .. } => language_at(&self.state(), *device),
             _ => switchbook_core::user::Language::English,
         };
         for (actor, command) in orders(errand) {

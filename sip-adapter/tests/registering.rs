@@ -1,0 +1,224 @@
+//! Registration as phones see it (RFC 3261 §10, RFC 7616, checklist 1–15).
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Phone, REALM, Sim};
+use std::sync::atomic::Ordering::Relaxed;
+use switchbook_core::event::Event;
+use switchbook_sip::message::HeaderName;
+
+const ADA: &str = r#"{"command":"user.add","username":"ada","display_name":"Ada","numbers":["100"],
+    "slots":["desk"],"devices":[{"name":"p1","type":"desk","password":"secret-p1"}]}"#;
+const BOB: &str = r#"{"command":"user.add","username":"bob","display_name":"Bob","numbers":["200"],
+    "slots":["desk"],"devices":[{"name":"p2","type":"desk","password":"secret-p2"}]}"#;
+
+fn registrations(sim: &Sim) -> Vec<&'static str> {
+    let told = |event: &Event| {
+        Some(match event {
+            Event::PhoneRegistered(_) => "registered",
+            Event::RegistrationChanged(_) => "changed",
+            Event::RegistrationRemoved(_) => "removed",
+            Event::RegistrationExpired(_) => "expired",
+            _ => return None,
+        })
+    };
+    sim.desk.events().iter().filter_map(told).collect()
+}
+
+#[test]
+fn a_phone_is_challenged_and_then_registered() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    let lines = format!("Contact: {}\r\nExpires: 600\r\n", phone.contact());
+    let first = phone.register_once(&mut sim, "p1", &lines);
+    assert_eq!(first.status(), 401);
+    let offered: Vec<&[u8]> = first.values(HeaderName::WwwAuthenticate).collect();
+    assert_eq!(offered.len(), 2);
+    assert!(String::from_utf8_lossy(offered[0]).contains("algorithm=MD5"));
+    phone.take_challenge(&first);
+    let second = phone.register_once(&mut sim, "p1", &lines);
+    assert_eq!(second.status(), 200);
+    let contact = second.contacts().next().unwrap().unwrap();
+    assert_eq!(contact.addr().unwrap().uri_raw, "sip:p1@198.51.100.1:5060");
+    assert_eq!(contact.expires(), Some(600));
+    assert_eq!(registrations(&sim), ["registered"]);
+}
+
+#[test]
+fn a_refresh_is_a_lease_and_no_event() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    sim.pass_seconds(100);
+    let again = phone.register(&mut sim, 3600);
+    assert_eq!(again.contacts().next().unwrap().unwrap().expires(), Some(3600));
+    assert_eq!(registrations(&sim), ["registered"]);
+    sim.pass_seconds(3599);
+    assert_eq!(registrations(&sim), ["registered"]);
+    sim.pass_seconds(3);
+    assert_eq!(registrations(&sim), ["registered", "expired"]);
+}
+
+#[test]
+fn a_wrong_password_is_challenged_again_and_after_some_tries_made_to_wait() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    phone.password = "guess".into();
+    // Each time with the old challenge, and with the new one.
+    for _ in 0..3 {
+        assert_eq!(phone.register(&mut sim, 600).status(), 401);
+    }
+    let made_to_wait = phone.register(&mut sim, 600);
+    assert_eq!(made_to_wait.status(), 503);
+    assert!(made_to_wait.has(HeaderName::RetryAfter));
+    // The real phone elsewhere is not locked out.
+    Phone::registered(&mut sim, "p1", 9);
+    assert_eq!(registrations(&sim), ["registered"]);
+}
+
+#[test]
+fn a_replayed_answer_is_stale_and_changes_nothing() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    phone.count -= 1;
+    let lines = "Contact: *\r\nExpires: 0\r\n";
+    let replayed = phone.register_once(&mut sim, "p1", lines);
+    assert_eq!(replayed.status(), 401);
+    let offer = replayed.value(HeaderName::WwwAuthenticate).unwrap();
+    assert!(String::from_utf8_lossy(offer).contains("stale=true"));
+    assert_eq!(registrations(&sim), ["registered"]);
+}
+
+#[test]
+fn unknown_and_known_names_are_answered_alike() {
+    let mut sim = Sim::new(&[ADA]);
+    let shape = |sim: &mut Sim, name: &str, host: u8| {
+        let mut phone = Phone::new(name, host);
+        phone.password = "guess".into();
+        let mut seen = Vec::new();
+        for _ in 0..8 {
+            let answer = phone.register(sim, 600);
+            let names: Vec<_> = answer.lines().map(|(name, ..)| name).collect();
+            seen.push((answer.status(), answer.reason_phrase().to_vec(), names));
+        }
+        seen
+    };
+    assert_eq!(shape(&mut sim, "p1", 1), shape(&mut sim, "nobody", 2));
+}
+
+#[test]
+fn an_expiry_below_the_bound_is_refused_with_the_bound() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    let answer = phone.register(&mut sim, 10);
+    assert_eq!(answer.status(), 423);
+    assert_eq!(answer.str_value(HeaderName::MinExpires), Some("60"));
+    let answer = phone.register(&mut sim, 1_000_000);
+    assert_eq!(answer.contacts().next().unwrap().unwrap().expires(), Some(7200));
+}
+
+#[test]
+fn star_takes_everything_back_and_only_with_expires_0() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    assert_eq!(phone.register_with(&mut sim, "Contact: *\r\n").status(), 400);
+    let answer = phone.register_with(&mut sim, "Contact: *\r\nExpires: 0\r\n");
+    assert_eq!((answer.status(), answer.contacts().count()), (200, 0));
+    assert_eq!(registrations(&sim), ["registered", "removed"]);
+}
+
+#[test]
+fn nobody_registers_as_somebody_else() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let lines = format!("Contact: {}\r\n", phone.contact());
+    let challenged = phone.register_once(&mut sim, "p2", &lines);
+    let answer = match challenged.status() {
+        401 => {
+            phone.take_challenge(&challenged);
+            phone.register_once(&mut sim, "p2", &lines)
+        }
+        _ => challenged,
+    };
+    assert_eq!(answer.status(), 403);
+}
+
+#[test]
+fn several_contacts_are_listed_and_the_sixth_is_refused() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    for port in 1..=5 {
+        let lines = format!("Contact: <sip:p1@198.51.100.1:{}>\r\n", 6000 + port);
+        let answer = phone.register_with(&mut sim, &lines);
+        assert_eq!((answer.status(), answer.contacts().count()), (200, port));
+    }
+    let sixth = phone.register_with(&mut sim, "Contact: <sip:p1@198.51.100.1:6006>\r\n");
+    assert_eq!(sixth.status(), 403);
+}
+
+#[test]
+fn a_contact_that_is_us_is_refused() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    for host in ["192.0.2.1:5060", "192.0.2.1", REALM] {
+        let answer = phone.register_with(&mut sim, &format!("Contact: <sip:p1@{host}>\r\n"));
+        assert_eq!(answer.status(), 403, "{host}");
+    }
+}
+
+#[test]
+fn a_book_that_cannot_be_written_refuses_new_bindings_with_a_time_to_try_again() {
+    let mut sim = Sim::new(&[ADA]);
+    sim.desk.read_only.store(true, Relaxed);
+    let answer = Phone::new("p1", 1).register(&mut sim, 600);
+    assert_eq!(answer.status(), 503);
+    assert!(answer.has(HeaderName::RetryAfter));
+}
+
+#[test]
+fn sha_256_only_means_that_md5_is_not_taken() {
+    let mut sim = Sim::new(&[ADA, r#"{"command":"settings.digest","policy":"sha256-only"}"#]);
+    let mut phone = Phone::new("p1", 1);
+    let lines = format!("Contact: {}\r\n", phone.contact());
+    let challenged = phone.register_once(&mut sim, "p1", &lines);
+    assert_eq!(challenged.values(HeaderName::WwwAuthenticate).count(), 1);
+    phone.take_challenge(&challenged);
+    let mut weak = phone.challenge.clone().unwrap();
+    weak.algorithm = switchbook_sip::digest::Algorithm::Md5;
+    let strong = phone.challenge.replace(weak);
+    assert_eq!(phone.register_once(&mut sim, "p1", &lines).status(), 401);
+    phone.challenge = strong;
+    assert_eq!(phone.register_once(&mut sim, "p1", &lines).status(), 200);
+}
+
+#[test]
+fn other_requests_are_challenged_too() {
+    let mut sim = Sim::new(&[ADA]);
+    let phone = Phone::new("p1", 1);
+    for method in ["MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH"] {
+        let text = format!(
+            "{method} sip:100@{REALM} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{method}\r\nFrom: <sip:p1@{REALM}>;tag=1\r\n\
+             To: <sip:100@{REALM}>\r\nCall-ID: {method}\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n",
+            phone.at
+        );
+        sim.send(phone.at, text);
+        assert_eq!(sim.response(phone.at).unwrap().status(), 401, "{method}");
+    }
+}
+
+#[test]
+fn a_source_that_never_authenticates_gets_no_more_than_its_budget() {
+    let mut sim = Sim::with(&[ADA], |config| config.limits.budget.burst = 2_000);
+    let phone = Phone::new("p1", 1);
+    for n in 0..100 {
+        let text = format!(
+            "REGISTER sip:{REALM} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{n}\r\nFrom: <sip:p1@{REALM}>;tag=1\r\n\
+             To: <sip:p1@{REALM}>\r\nCall-ID: {n}\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n",
+            phone.at
+        );
+        sim.send(phone.at, text);
+    }
+    let sent: usize = sim.wiretap.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(sent <= 2_000, "{sent} bytes");
+}
