@@ -43,6 +43,12 @@ impl Holds for Exchange {
     }
 }
 
+impl Holds for switchbook_commands::desk::Published {
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+}
+
 impl Snapshot {
     /// A view of what somebody holds.
     pub fn new(holder: Arc<impl Holds + 'static>) -> Self {
