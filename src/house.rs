@@ -4,6 +4,7 @@ use crate::console::protocol::Language;
 use crate::console::{self, views};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
+use crate::route::{self, Asked};
 use crate::settings::{Http, Settings};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,14 +16,18 @@ use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemCloc
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
 use switchbook_core::event::Event;
+use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
-use switchbook_core::position::{Moment, Position};
+use switchbook_core::position::Moment;
+use switchbook_core::registration::BindingId;
 use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{self, Opener, Readers};
 use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
+use switchbook_replay::explain::would_ring;
+use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::{Config, Metrics, Server};
 use tokio::task::JoinHandle;
@@ -82,10 +87,15 @@ impl House {
         };
         let before = if report.clean { StopBefore::Clean } else { StopBefore::Unclean };
         let version = env!("CARGO_PKG_VERSION");
-        let (desk, writer) = startup::start(parts, &vault, founding, version, before)
+        let open = opener(&vault);
+        let exchange = fold::exchange_at(store.as_ref(), report.tail, readers::borrow(&open))
+            .await
+            .map_err(failed("the book cannot be read"))?;
+        leases.retain(|device, binding| known(&exchange, device, binding));
+        let (desk, writer) = startup::start(parts, exchange, founding, version, before)
             .await
             .map_err(failed("the exchange cannot be started"))?;
-        let readers = Readers::start(desk.book(), opener(&vault))
+        let readers = Readers::start(desk.book(), open)
             .await
             .map_err(failed("the read models cannot be folded"))?;
         let edges = tokio::spawn(schedules::run(desk.clone()));
@@ -93,7 +103,8 @@ impl House {
         let doing = format!("phones cannot be served at udp:{}", config.listen);
         let port = DeskPort::new(desk.clone(), leases.clone());
         let server = Server::start(config, Arc::new(port)).map_err(|error| {
-            failed(&doing)(error).advice("Is another program using this port? Choose another with --sip.")
+            failed(&doing)(error)
+                .advice("Is another program using this port? Choose another with --sip.")
         })?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
@@ -142,6 +153,13 @@ impl House {
     }
 }
 
+/// Leases of bindings that are not in the book any more are of no use.
+fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
+    exchange.registrations.get(&device).is_some_and(|registration| {
+        registration.bindings.iter().any(|(bound, _)| bound.binding == binding)
+    })
+}
+
 fn default_http() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 8060).into()
 }
@@ -187,38 +205,69 @@ impl Rooms {
         as_of: Option<&str>,
         language: Language,
     ) -> Result<Value, Failure> {
+        if view == "route" {
+            return self.route(arguments, as_of, language).await;
+        }
         let now = SystemClock.now();
         if view == "status" {
             return self.status();
         }
         if let Some(when) = as_of {
             let (tables, at) = self.tables_at(when).await?;
-            let seen = views::Seen { tables: &tables, leases: &BookOnly, at, language };
+            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
             return views::show(&seen, view, arguments);
         }
         let tables = self.readers.now();
-        let seen = views::Seen { tables: &tables, leases: &self.leases, at: now, language };
+        let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
         views::show(&seen, view, arguments)
     }
 
-    /// All tables as of a position (`#123`) or a moment (RFC 3339), and the moment they stand for.
-    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
-        let book = self.readers.book().as_ref();
-        let position = match when_of(when)? {
-            When::Position(position) => position,
-            When::Moment(moment) => fold::position_at(book, moment)
-                .await
-                .map_err(failed("the book cannot be read"))?,
+    /// Who would ring, and why.
+    async fn route(
+        &self,
+        arguments: &Map<String, Value>,
+        as_of: Option<&str>,
+        language: Language,
+    ) -> Result<Value, Failure> {
+        let past = match as_of {
+            Some(when) => Some(self.tables_at(when).await?.0),
+            None => None,
         };
+        let present = self.readers.now();
+        let tables = past.as_ref().unwrap_or(&present);
+        let exchange = &tables.exchange;
+        let asked = Asked::read(exchange, arguments)?;
+        let plan = match asked.at {
+            Some(at) => route::then(exchange, at, &asked),
+            None => route::now(exchange, &self.leases, SystemClock.now(), &asked),
+        };
+        let zone = switchbook_projections::text::zone(exchange);
+        let book = self.readers.book().as_ref();
+        let told = would_ring(book, plan, &tables.names, zone)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
+        let data = serde_json::to_value(&told).map_err(broken)?;
+        let table = Table {
+            title: format!("If {} were called ({})", asked.to, route::assumption(&asked)),
+            notes: told.lines(language.into()),
+            ..Table::default()
+        };
+        Ok(json!({ "data": data, "tables": [table] }))
+    }
+
+    /// All tables as of a position or a moment, and the moment they stand for.
+    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
+        let told = |error: ReplayError| Failure::new(error.to_string());
+        let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
+        let position = as_of::position(book, at).await.map_err(told)?;
+        let moment = as_of::moment(book, at).await.map_err(told)?;
         let open = readers::borrow(self.readers.opener());
         let tables = fold::tables_at(book, position, open)
             .await
             .map_err(failed("the state of then cannot be folded"))?;
-        let at = match when_of(when)? {
-            When::Position(_) => tables.exchange.recorded_at,
-            When::Moment(moment) => moment,
-        };
-        Ok((tables, at))
+        let moment = moment.unwrap_or(tables.exchange.recorded_at);
+        Ok((tables, moment))
     }
 
     /// An event in one sentence, with the names of now.
@@ -263,26 +312,6 @@ impl Rooms {
     }
 }
 
-/// A place in the book as people name it.
-enum When {
-    Position(Position),
-    Moment(Moment),
-}
-
-fn when_of(text: &str) -> Result<When, Failure> {
-    if let Some(Ok(position)) = text.strip_prefix('#').map(str::parse) {
-        return Ok(When::Position(Position(position)));
-    }
-    if let Ok(position) = text.parse() {
-        return Ok(When::Position(Position(position)));
-    }
-    let moment = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
-        Failure::new(format!("`{text}` is neither a position nor a moment"))
-            .advice("Write a position like #123, or a moment like 2026-11-23T12:00:00Z.")
-    })?;
-    Ok(When::Moment(Moment::from_utc(moment.to_utc())))
-}
-
 impl Status for Rooms {
     fn health(&self) -> Health {
         let (ok, book) = match self.desk.health() {
@@ -301,7 +330,8 @@ impl Status for Rooms {
     fn figures(&self) -> Vec<Figure> {
         let tables = self.readers.now();
         let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
-        let gauge = |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
+        let gauge =
+            |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
         let mut figures = vec![
             Figure {
                 name: "book_position",

@@ -1,11 +1,13 @@
 //! `switchbook`: the exchange, its command line and its demo in one binary. Wiring only: no rule stands here.
 
+mod audit;
 mod cli;
 mod console;
 mod demo;
 mod failure;
 mod house;
 mod port;
+mod route;
 mod serve;
 mod settings;
 

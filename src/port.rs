@@ -1,48 +1,34 @@
 //! The Desk as the phones' room sees it: errands become orders, answers become replies.
 
-use arc_swap::ArcSwap;
-use std::sync::Arc;
 use switchbook_commands::Order;
 use switchbook_commands::desk::{Answer, DeskError, DeskHandle};
-use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{CommandId, DeviceId};
-use switchbook_core::position::{Moment, Position};
+use switchbook_core::position::Moment;
 use switchbook_core::registration::BindingId;
 use switchbook_core::user::{Language, SecretRef};
 use switchbook_journal::Leases;
 use switchbook_sip::digest::{Algorithm, Ha1};
 use switchbook_sip_adapter::orders::{language_at, orders, trouble};
-use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Trouble};
+use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Snapshot, Trouble};
 
 /// The Desk, the leases and the secrets, as one port.
 pub struct DeskPort {
     desk: DeskHandle,
     leases: Leases,
-    /// The published exchange as it was last asked for: shared until something new is published.
-    last: ArcSwap<(Position, Arc<Exchange>)>,
     runtime: tokio::runtime::Handle,
 }
 
 impl DeskPort {
     /// A port to this Desk. Must be made inside the runtime that the Desk runs on.
     pub fn new(desk: DeskHandle, leases: Leases) -> Self {
-        let published = desk.published();
-        let last = (published.position, Arc::new(published.exchange.clone()));
         let runtime = tokio::runtime::Handle::current();
-        Self { desk, leases, last: ArcSwap::from_pointee(last), runtime }
+        Self { desk, leases, runtime }
     }
 }
 
 impl Port for DeskPort {
-    fn exchange(&self) -> Arc<Exchange> {
-        let published = self.desk.published();
-        let last = self.last.load();
-        if last.0 == published.position {
-            return Arc::clone(&last.1);
-        }
-        let exchange = Arc::new(published.exchange.clone());
-        self.last.store(Arc::new((published.position, Arc::clone(&exchange))));
-        exchange
+    fn exchange(&self) -> Snapshot {
+        Snapshot::new(self.desk.published())
     }
 
     fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1> {

@@ -21,7 +21,8 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         settings.realm = Some(realm.clone());
     }
     if let Some(zone) = matches.get_one::<String>("time-zone") {
-        let wrong = |_| Failure::new(format!("`{zone}` is no time zone: write it like Europe/Berlin"));
+        let wrong =
+            |_| Failure::new(format!("`{zone}` is no time zone: write it like Europe/Berlin"));
         settings.time_zone = Some(zone.parse().map_err(wrong)?);
     }
     log(settings.log.as_deref());
@@ -49,7 +50,8 @@ pub fn listening(settings: &mut Settings, matches: &ArgMatches) {
 pub fn log(wanted: Option<&str>) {
     let wanted = wanted.map(ToOwned::to_owned).or_else(|| std::env::var("SWITCHBOOK_LOG").ok());
     let filter = EnvFilter::new(wanted.unwrap_or_else(|| "warn".into()));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// The runtime of the server.

@@ -75,9 +75,9 @@ impl std::str::FromStr for Http {
         if text == "none" {
             return Ok(Self::None);
         }
-        text.parse().map(Self::Address).map_err(|_| {
-            format!("`{text}` is no address: write it like 127.0.0.1:8060, or none")
-        })
+        text.parse()
+            .map(Self::Address)
+            .map_err(|_| format!("`{text}` is no address: write it like 127.0.0.1:8060, or none"))
     }
 }
 

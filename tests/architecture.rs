@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("sip", &[]),
     ("journal", &["core"]),
     ("projections", &["core", "journal"]),
-    ("commands", &["core", "journal", "projections"]),
+    ("commands", &["core", "journal"]),
     ("replay", &["core", "journal", "projections", "commands"]),
     ("sip-adapter", &["core", "commands", "projections", "sip"]),
     ("admin", &["core", "commands", "projections", "replay"]),

@@ -5,16 +5,12 @@ use crate::call::{Entry, Record};
 use crate::desk::{Desk, DeskError, DeskHandle, Parts};
 use crate::order::Order;
 use crate::settings::{Found, Start, StopBefore};
-use bincode::config::Configuration;
 use chrono_tz::Tz;
-use sha2::{Digest, Sha256};
 use switchbook_core::call::CallLost;
 use switchbook_core::envelope::Actor;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{BookId, CommandId};
-use switchbook_core::personal::HasPersonal;
-use switchbook_core::position::Position;
-use switchbook_journal::{EventReader, EventStore, ReadError, Vault};
+use switchbook_journal::{EventReader, ReadError};
 use tokio::task::JoinHandle;
 
 /// What an exchange is founded with when its book is empty.
@@ -39,23 +35,16 @@ pub enum StartError {
     Refused(#[from] DeskError),
 }
 
-/// Snapshots of the exchange are kept under this name.
-const SNAPSHOT: &str = "exchange";
-/// Begins every snapshot: another version of Switchbook does not read it, and folds the book instead.
-const STAMP: &str = concat!("switchbook exchange 1 ", env!("CARGO_PKG_VERSION"), "\n");
-const CONFIG: Configuration = bincode::config::standard();
 /// Records read at once.
 const STRETCH: usize = 4096;
 
-/// The exchange a book folds to: the newest usable snapshot, and every record after it.
+/// The exchange as of the end of the book: what stands in it after `known`, folded onto that. Whoever has kept the
+/// exchange of an earlier position begins with it; an empty exchange folds the whole book.
 ///
 /// # Errors
-/// When the book cannot be read. An unusable snapshot is none: the whole book is folded.
-pub async fn recover(book: &dyn EventReader, vault: &Vault) -> Result<Exchange, ReadError> {
-    let mut exchange = match book.snapshot(SNAPSHOT, book.tail()).await? {
-        Some((at, bytes)) => open(&bytes, at, vault).unwrap_or_default(),
-        None => Exchange::default(),
-    };
+/// When the book cannot be read.
+pub async fn recover(book: &dyn EventReader, known: Exchange) -> Result<Exchange, ReadError> {
+    let mut exchange = known;
     loop {
         let records = book.read(exchange.position.next(), STRETCH).await?;
         if records.is_empty() {
@@ -65,48 +54,18 @@ pub async fn recover(book: &dyn EventReader, vault: &Vault) -> Result<Exchange, 
     }
 }
 
-fn open(bytes: &[u8], at: Position, vault: &Vault) -> Option<Exchange> {
-    let sealed = bytes.strip_prefix(STAMP.as_bytes())?;
-    let (hash, body) = sealed.split_at_checked(32)?;
-    (Sha256::digest(body).as_slice() == hash).then_some(())?;
-    let (mut exchange, read): (Exchange, usize) =
-        bincode::serde::decode_from_slice(body, CONFIG).ok()?;
-    (read == body.len() && exchange.position == at).then_some(())?;
-    exchange.each_personal(&mut |field| {
-        field.open_with(|key, sealed| vault.open_sealed(key, sealed));
-    });
-    exchange.index();
-    Some(exchange)
-}
-
-/// Keeps a snapshot of the exchange, so that the next start folds less.
-///
-/// # Errors
-/// Why not; the book is not concerned.
-pub async fn save(store: &dyn EventStore, exchange: &Exchange) -> Result<(), String> {
-    let (at, exchange) = (exchange.position, exchange.clone());
-    let encode = move || bincode::serde::encode_to_vec(&exchange, CONFIG);
-    let body = tokio::task::spawn_blocking(encode).await.map_err(|error| error.to_string())?;
-    let body = body.map_err(|error| error.to_string())?;
-    let mut bytes = STAMP.as_bytes().to_vec();
-    bytes.extend_from_slice(&Sha256::digest(&body));
-    bytes.extend_from_slice(&body);
-    store.put_snapshot(SNAPSHOT, at, bytes).await.map_err(|error| error.to_string())
-}
-
-/// Starts the Desk on a book: recovers, founds the exchange if the book is empty, tells that the server started, and
+/// Starts the Desk on a book that folds to `exchange`: founds the exchange if the book is empty, tells that the server started, and
 /// closes calls that were open when it stopped (way 4).
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn start(
     parts: Parts,
-    vault: &Vault,
+    exchange: Exchange,
     founding: Founding,
     version: &str,
     stop_before: StopBefore,
 ) -> Result<(DeskHandle, JoinHandle<()>), StartError> {
-    let exchange = recover(&*parts.store, vault).await?;
     let (founded, open_calls) =
         (exchange.settings.is_some(), exchange.open_calls.keys().copied().collect::<Vec<_>>());
     let clock = std::sync::Arc::clone(&parts.clock);

@@ -218,6 +218,9 @@ impl Evolve for DeviceRemoved {
                 group.devices.retain(|member| member.value != self.device);
             });
         }
+        let of_it = |entry: &Fact<FollowMe>| entry.value.device == self.device;
+        let with = |user: &crate::user::User| user.follow_me.iter().any(of_it);
+        exchange.edit_users_with(with, |user| user.follow_me.retain(|entry| !of_it(entry)));
     }
 }
 

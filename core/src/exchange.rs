@@ -146,6 +146,8 @@ impl Exchange {
             self.schedules.remove(schedule);
         }
         edit(&mut self.users, &gone.owner.value, |user| user.numbers.retain(|n| *n != number));
+        let shows_it = |user: &User| user.caller_id.is_some_and(|shown| shown.value == number);
+        self.edit_users_with(shows_it, |user| user.caller_id = None);
         let reached: Vec<TrunkId> = self
             .trunks
             .iter()
@@ -156,6 +158,19 @@ impl Exchange {
             edit(&mut self.trunks, &trunk, |trunk| {
                 trunk.inbound.retain(|rule| rule.value.number != number);
             });
+        }
+    }
+
+    /// Changes all users that something is true of. It looks at every user: for rare events.
+    pub(crate) fn edit_users_with(
+        &mut self,
+        with: impl Fn(&User) -> bool,
+        change: impl Fn(&mut User),
+    ) {
+        let found: Vec<UserId> =
+            self.users.iter().filter(|(_, user)| with(user)).map(|(id, _)| *id).collect();
+        for id in found {
+            edit(&mut self.users, &id, &change);
         }
     }
 

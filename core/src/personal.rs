@@ -127,7 +127,8 @@ impl<'de> Deserialize<'de> for Personal {
             let (key, hex) = <(KeyId, String)>::deserialize(deserializer)?;
             (key, unhex(&hex).ok_or_else(|| D::Error::custom("sealed bytes are not hexadecimal"))?)
         } else {
-            <(KeyId, Vec<u8>)>::deserialize(deserializer)?
+            let (key, Sealed(sealed)) = Deserialize::deserialize(deserializer)?;
+            return Ok(Self { key, sealed, clear: None });
         };
         Ok(Self { key, sealed: Arc::from(sealed), clear: None })
     }
@@ -138,6 +139,25 @@ struct Bytes<'a>(&'a [u8]);
 impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Sealed bytes as a codec hands them over: in one piece, copied once.
+struct Sealed(Arc<[u8]>);
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Sealed;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("sealed bytes")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Sealed, E> {
+                Ok(Sealed(Arc::from(bytes)))
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
     }
 }
 

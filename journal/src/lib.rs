@@ -22,7 +22,7 @@ pub mod store;
 pub mod vault;
 mod view;
 
-pub use book::{Book, OpenReport, Opened, Options};
+pub use book::{Book, OpenReport, Opened, Options, Written};
 pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultError};
 pub use leases::{Lease, Leases};
 pub use memory::MemoryStore;

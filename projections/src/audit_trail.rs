@@ -123,7 +123,7 @@ impl By {
 /// A name that no kind of event has.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "there is no kind of event named `{0}`: `switchbook audit kinds` lists them, such as ScheduleAdded"
+    "there is no kind of event named `{0}`: kinds are named as in the history and in docs/journal-format.md, such as ScheduleAdded"
 )]
 pub struct NotAKind(pub String);
 

@@ -20,7 +20,7 @@ use switchbook_core::personal::{HasPersonal, Personal};
 use switchbook_core::position::Position;
 
 /// Somebody who knows names. What it does not know is shown by its id.
-pub trait Naming {
+pub trait Naming: Send + Sync {
     /// Log-in name.
     fn user_name(&self, id: UserId) -> Option<String>;
     /// Address of record.

@@ -90,7 +90,7 @@ pub struct Rebuilt {
 }
 
 enum Order {
-    Swap(Part, Box<Tables>, oneshot::Sender<Rebuilt>),
+    Swap(Part, Box<Tables>, oneshot::Sender<Result<Rebuilt, Behind>>),
     Reopen(oneshot::Sender<()>),
 }
 
@@ -171,13 +171,13 @@ impl Readers {
     /// [`Behind`] when the book cannot be read, or the server stops.
     pub async fn rebuild(&self, part: Part) -> Result<Rebuilt, Behind> {
         let mut fresh = Tables::default();
-        fold_on(self.reader.as_ref(), &mut fresh, self.reader.tail()).await.map_err(|error| {
-            Behind::Stuck { at: self.progress().position, reason: error.to_string() }
-        })?;
+        fold_on(self.reader.as_ref(), &mut fresh, self.reader.tail())
+            .await
+            .map_err(|error| stuck(self.progress().position, &error))?;
         let (done, answer) = oneshot::channel();
         let order = Order::Swap(part, Box::new(fresh), done);
         self.orders.send(order).await.map_err(|_| Behind::Stopped)?;
-        answer.await.map_err(|_| Behind::Stopped)
+        answer.await.map_err(|_| Behind::Stopped)?
     }
 
     /// Opens all personal values anew: to be called after keys were destroyed by an erasure.
@@ -296,34 +296,9 @@ impl Follower {
 
     async fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Swap(part, mut fresh, done) => {
-                let to = self.tables.position();
-                if fold_on(self.reader.as_ref(), &mut fresh, to).await.is_err()
-                    || fresh.position() < to
-                {
-                    // The old table stays; whoever asked learns it from the dropped sender.
-                    return;
-                }
-                if fresh.position() > to
-                    && fold_on(self.reader.as_ref(), &mut self.tables, fresh.position())
-                        .await
-                        .is_err()
-                {
-                    return;
-                }
-                let (old, new) = (&mut self.tables, *fresh);
-                let equal = match part {
-                    Part::Exchange => old.exchange == new.exchange,
-                    Part::Names => old.names == new.names,
-                    Part::CallLog => old.calls == new.calls,
-                };
-                match part {
-                    Part::Exchange => old.exchange = new.exchange,
-                    Part::Names => old.names = new.names,
-                    Part::CallLog => old.calls = new.calls,
-                }
-                self.publish();
-                let _ = done.send(Rebuilt { at: self.tables.position(), equal });
+            Order::Swap(part, fresh, done) => {
+                let rebuilt = self.swap(part, *fresh).await;
+                let _ = done.send(rebuilt.map_err(|error| stuck(self.tables.position(), &error)));
             }
             Order::Reopen(done) => {
                 self.tables.reopen(borrow(&self.open));
@@ -332,4 +307,29 @@ impl Follower {
             }
         }
     }
+
+    /// Puts the new table in the old one's place, both at the same position. When the book cannot be read, the old
+    /// one stays.
+    async fn swap(&mut self, part: Part, mut new: Tables) -> Result<Rebuilt, ReadError> {
+        let (here, there) = (self.tables.position(), new.position());
+        fold_on(self.reader.as_ref(), &mut new, here).await?;
+        fold_on(self.reader.as_ref(), &mut self.tables, there).await?;
+        let old = &mut self.tables;
+        let equal = match part {
+            Part::Exchange => replace(&mut old.exchange, new.exchange),
+            Part::Names => replace(&mut old.names, new.names),
+            Part::CallLog => replace(&mut old.calls, new.calls),
+        };
+        self.publish();
+        Ok(Rebuilt { at: self.tables.position(), equal })
+    }
+}
+
+/// Were they equal?
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    std::mem::replace(old, new) == *old
+}
+
+fn stuck(at: Position, error: &ReadError) -> Behind {
+    Behind::Stuck { at, reason: error.to_string() }
 }

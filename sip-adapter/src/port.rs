@@ -4,6 +4,7 @@
 //! No call blocks. An errand's outcome comes back through its [`Reply`], which wakes the event loop.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
@@ -17,13 +18,50 @@ use switchbook_sip::digest::{Algorithm, Ha1};
 /// The exchange as the adapter sees it.
 pub trait Port: Send + Sync {
     /// The newest published state. Called once per request: it must be cheap.
-    fn exchange(&self) -> Arc<Exchange>;
+    fn exchange(&self) -> Snapshot;
     /// The digest hash of a device's credential, if the vault has it.
     fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1>;
     /// When the last refresh of a binding ends, if it was refreshed since the book last told of it.
     fn lease(&self, device: DeviceId, binding: BindingId) -> Option<Moment>;
     /// Leaves an errand. Errands of one caller are begun in the order they were left.
     fn submit(&self, errand: Errand, reply: Reply);
+}
+
+/// A published state; cloning it costs a pointer.
+#[derive(Clone)]
+pub struct Snapshot(Arc<dyn Holds>);
+
+/// Something with an exchange inside.
+pub trait Holds: Send + Sync {
+    /// The exchange.
+    fn exchange(&self) -> &Exchange;
+}
+
+impl Holds for Exchange {
+    fn exchange(&self) -> &Exchange {
+        self
+    }
+}
+
+impl Holds for switchbook_commands::desk::Published {
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+}
+
+impl Snapshot {
+    /// A view of what somebody holds.
+    pub fn new(holder: Arc<impl Holds + 'static>) -> Self {
+        Self(holder)
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        self.0.exchange()
+    }
 }
 
 /// Something that is not the adapter's to decide.

@@ -39,10 +39,7 @@ fn request(text: &str) -> Request {
 fn messages(c: &mut Criterion) {
     let invite = REGISTER.replace("REGISTER", "INVITE").replace(
         "Content-Length: 0\r\n\r\n",
-        &format!(
-            "Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
-            SDP.len()
-        ),
+        &format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}", SDP.len()),
     );
     let mut group = c.benchmark_group("message");
     group.throughput(Throughput::Elements(1));
@@ -61,15 +58,8 @@ fn messages(c: &mut Criterion) {
     let mut buf = BytesMut::with_capacity(65_536);
     group.bench_function("build 200", |b| {
         b.iter(|| {
-            Builder::reply(
-                &mut buf,
-                black_box(&r),
-                200,
-                "OK",
-                Some("0123456789abcdef"),
-                source,
-            )
-            .finish()
+            Builder::reply(&mut buf, black_box(&r), 200, "OK", Some("0123456789abcdef"), source)
+                .finish()
         })
     });
     group.finish();
@@ -81,11 +71,7 @@ fn digest(c: &mut Criterion) {
     for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
         let mut verifier = Verifier::new([1; 32], Duration::from_secs(300), 100_000);
         let algorithms = [algorithm];
-        let expected = Expectation {
-            realm: "pbx",
-            method: "REGISTER",
-            algorithms: &algorithms,
-        };
+        let expected = Expectation { realm: "pbx", method: "REGISTER", algorithms: &algorithms };
         let now = Duration::from_secs(1_800_000_000);
         let offered: Vec<String> = verifier.challenge(now, &expected, 1, None).collect();
         let challenge =
@@ -117,11 +103,7 @@ fn digest(c: &mut Criterion) {
             });
         }
         group.bench_function(format!("challenge {}", algorithm.as_str()), |b| {
-            b.iter(|| {
-                verifier
-                    .challenge(now, black_box(&expected), 7, None)
-                    .count()
-            })
+            b.iter(|| verifier.challenge(now, black_box(&expected), 7, None).count())
         });
     }
     group.finish();
@@ -154,9 +136,7 @@ fn transactions(c: &mut Criterion) {
                         let answer =
                             Builder::reply(&mut buf, &request, status, "x", Some("t"), flow.remote)
                                 .finish();
-                        let Ok(answer) = answer else {
-                            panic!("no answer")
-                        };
+                        let Ok(answer) = answer else { panic!("no answer") };
                         let done = if stateless {
                             table.respond_stateless(key, answer)
                         } else {

@@ -16,9 +16,7 @@ pub struct IdSource {
 
 impl fmt::Debug for IdSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdSource")
-            .field("counter", &self.counter)
-            .finish_non_exhaustive()
+        f.debug_struct("IdSource").field("counter", &self.counter).finish_non_exhaustive()
     }
 }
 
@@ -32,12 +30,7 @@ impl Drop for IdSource {
 impl IdSource {
     /// A source of its own for each seed; the seed must be secret and used once.
     pub fn new(seed: [u8; 32]) -> IdSource {
-        IdSource {
-            seed,
-            counter: 0,
-            pool: [0; 32],
-            left: 0,
-        }
+        IdSource { seed, counter: 0, pool: [0; 32], left: 0 }
     }
 
     /// A source whose sequence is independent of this one.

@@ -104,10 +104,7 @@ const MOST_MEDIA: usize = 32;
 impl<'a> Sdp<'a> {
     /// Reads a body loosely: unknown lines and lines out of order are passed over.
     pub fn parse(body: &'a [u8]) -> Result<Sdp<'a>, SdpError> {
-        let mut sdp = Sdp {
-            origin: None,
-            media: Vec::new(),
-        };
+        let mut sdp = Sdp { origin: None, media: Vec::new() };
         let (mut connection, mut direction) = (None, Direction::default());
         let mut seen_version = false;
         for (i, raw) in body.split(|b| *b == b'\n').enumerate() {
@@ -136,8 +133,7 @@ impl<'a> Sdp<'a> {
                     if sdp.media.len() == MOST_MEDIA {
                         return Err(error);
                     }
-                    sdp.media
-                        .push(media(value, connection, direction).ok_or(error)?);
+                    sdp.media.push(media(value, connection, direction).ok_or(error)?);
                 }
                 b'a' => {
                     if let Some(d) = Direction::parse(value) {
@@ -150,20 +146,12 @@ impl<'a> Sdp<'a> {
                 _ => {}
             }
         }
-        if seen_version {
-            Ok(sdp)
-        } else {
-            Err(SdpError { line: 1 })
-        }
+        if seen_version { Ok(sdp) } else { Err(SdpError { line: 1 }) }
     }
 
     /// Whether the sender puts the other end on hold: every open audio is sendonly, inactive, or has no address.
     pub fn is_hold(&self) -> bool {
-        let mut audio = self
-            .media
-            .iter()
-            .filter(|m| m.kind == "audio" && m.port != 0)
-            .peekable();
+        let mut audio = self.media.iter().filter(|m| m.kind == "audio" && m.port != 0).peekable();
         audio.peek().is_some()
             && audio.all(|m| {
                 matches!(m.direction, Direction::SendOnly | Direction::Inactive)
@@ -173,9 +161,7 @@ impl<'a> Sdp<'a> {
 
     /// Whether any open media names a broadcast or multicast address: refuse with 488.
     pub fn has_broadcast(&self) -> bool {
-        self.media
-            .iter()
-            .any(|m| m.port != 0 && m.connection.is_some_and(|c| c.is_broadcast()))
+        self.media.iter().any(|m| m.port != 0 && m.connection.is_some_and(|c| c.is_broadcast()))
     }
 
     /// The first open audio.
@@ -227,9 +213,7 @@ fn address(value: &[u8]) -> Option<Connection<'_>> {
         return (ip.is_ipv4() == (family == "IP4")).then_some(Connection::Ip(ip));
     }
     let sound = !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
     sound.then_some(Connection::Name(host))
 }
 
@@ -269,14 +253,8 @@ mod tests {
         assert_eq!(sdp.origin, Some(("1", "2")));
         assert_eq!(sdp.media[0].direction, Direction::SendOnly);
         assert_eq!(sdp.media[1].direction, Direction::Inactive);
-        assert_eq!(
-            sdp.media[0].connection,
-            Some(Connection::Ip("192.0.2.1".parse().unwrap()))
-        );
-        assert_eq!(
-            sdp.media[1].connection,
-            Some(Connection::Ip("2001:db8::1".parse().unwrap()))
-        );
+        assert_eq!(sdp.media[0].connection, Some(Connection::Ip("192.0.2.1".parse().unwrap())));
+        assert_eq!(sdp.media[1].connection, Some(Connection::Ip("2001:db8::1".parse().unwrap())));
         assert!(sdp.is_hold());
     }
 
@@ -304,10 +282,7 @@ mod tests {
         let answer = Sdp::parse(answer.as_bytes()).unwrap();
         assert_eq!(answer.media.len(), 2);
         assert_eq!((answer.media[0].port, answer.media[0].formats), (9, "8"));
-        assert_eq!(
-            (answer.media[0].direction, answer.media[1].port),
-            (Direction::Inactive, 0)
-        );
+        assert_eq!((answer.media[0].direction, answer.media[1].port), (Direction::Inactive, 0));
     }
 
     #[test]
@@ -320,11 +295,7 @@ mod tests {
             ("v=0\r\nc=IN IP4 ::1", 2),
             ("v=0\nm =a", 2),
         ] {
-            assert_eq!(
-                Sdp::parse(bad.as_bytes()).unwrap_err(),
-                SdpError { line },
-                "{bad}"
-            );
+            assert_eq!(Sdp::parse(bad.as_bytes()).unwrap_err(), SdpError { line }, "{bad}");
         }
     }
 }

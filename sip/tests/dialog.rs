@@ -47,74 +47,41 @@ fn the_callee_sends_along_the_recorded_way_and_the_caller_back() {
     let invite = invite(TWO);
     let mut callee = Dialog::uas(&invite, "bt", Stage::Confirmed).unwrap();
     let mut buf = BytesMut::new();
-    let bye = callee
-        .request(&mut buf, Method::Bye, "UDP", "192.0.2.7", "z9hG4bK2")
-        .finish()
-        .unwrap();
+    let bye =
+        callee.request(&mut buf, Method::Bye, "UDP", "192.0.2.7", "z9hG4bK2").finish().unwrap();
     let bye = request(bye);
     assert_eq!(bye.uri_raw(), "sip:a@192.0.2.9:5070");
     assert_eq!(routes(&bye), ["sip:p1;lr", "sip:p2;lr", "sip:p3;lr"]);
-    assert_eq!(
-        (bye.from().unwrap().tag(), bye.to().unwrap().tag()),
-        (Some("bt"), Some("at"))
-    );
+    assert_eq!((bye.from().unwrap().tag(), bye.to().unwrap().tag()), (Some("bt"), Some("at")));
     assert_eq!(bye.to().unwrap().params.text("p"), Some("q"));
     assert_eq!(bye.cseq().unwrap().seq, 1);
     assert_eq!(callee.next_hop(), "sip:p1;lr");
     message::validate(&bye, &message::Rules::default()).unwrap();
 
-    let ok = answer(
-        &invite,
-        200,
-        &[
-            (HeaderName::RecordRoute, "<sip:p1;lr>, <sip:p2;lr>"),
-            CONTACT,
-        ],
-    );
+    let ok =
+        answer(&invite, 200, &[(HeaderName::RecordRoute, "<sip:p1;lr>, <sip:p2;lr>"), CONTACT]);
     let mut caller = Dialog::uac(&invite, &ok).unwrap();
     assert_eq!(caller.stage(), Stage::Confirmed);
-    let ack = request(
-        caller
-            .ack(&mut buf, "UDP", "192.0.2.9", "z9hG4bK3")
-            .finish()
-            .unwrap(),
-    );
-    assert_eq!(
-        (ack.uri_raw(), ack.cseq().unwrap().seq),
-        ("sip:b@192.0.2.7", 10)
-    );
+    let ack = request(caller.ack(&mut buf, "UDP", "192.0.2.9", "z9hG4bK3").finish().unwrap());
+    assert_eq!((ack.uri_raw(), ack.cseq().unwrap().seq), ("sip:b@192.0.2.7", 10));
     assert_eq!(routes(&ack), ["sip:p2;lr", "sip:p1;lr"]);
-    let info = caller
-        .request(&mut buf, Method::Info, "UDP", "192.0.2.9", "z9hG4bK4")
-        .finish()
-        .unwrap();
+    let info =
+        caller.request(&mut buf, Method::Info, "UDP", "192.0.2.9", "z9hG4bK4").finish().unwrap();
     assert_eq!(request(info).cseq().unwrap().seq, 11);
     // The ACK still belongs to the INVITE.
-    let ack = request(
-        caller
-            .ack(&mut buf, "UDP", "192.0.2.9", "z9hG4bK5")
-            .finish()
-            .unwrap(),
-    );
+    let ack = request(caller.ack(&mut buf, "UDP", "192.0.2.9", "z9hG4bK5").finish().unwrap());
     assert_eq!(ack.cseq().unwrap().seq, 10);
     assert_eq!(DialogId::of_request(&bye).unwrap().unwrap(), *caller.id());
 }
 
 #[test]
 fn a_strict_router_gets_its_own_uri_and_the_target_goes_last() {
-    let mut dialog = Dialog::uas(
-        &invite("Record-Route: <sip:p1>, <sip:p2;lr>\r\n"),
-        "bt",
-        Stage::Confirmed,
-    )
-    .unwrap();
+    let mut dialog =
+        Dialog::uas(&invite("Record-Route: <sip:p1>, <sip:p2;lr>\r\n"), "bt", Stage::Confirmed)
+            .unwrap();
     let mut buf = BytesMut::new();
-    let bye = request(
-        dialog
-            .request(&mut buf, Method::Bye, "UDP", "h", "z9hG4bK2")
-            .finish()
-            .unwrap(),
-    );
+    let bye =
+        request(dialog.request(&mut buf, Method::Bye, "UDP", "h", "z9hG4bK2").finish().unwrap());
     assert_eq!(bye.uri_raw(), "sip:p1");
     assert_eq!(routes(&bye), ["sip:p2;lr", "sip:a@192.0.2.9:5070"]);
 }
@@ -140,36 +107,16 @@ fn early_dialogs_are_confirmed_by_the_2xx_which_names_way_and_target_anew() {
     let invite = invite("");
     let ringing = answer(&invite, 180, &[(HeaderName::RecordRoute, "<sip:p1;lr>")]);
     let mut dialog = Dialog::uac(&invite, &ringing).unwrap();
-    assert_eq!(
-        (dialog.stage(), dialog.remote_target()),
-        (Stage::Early, "sip:b@pbx")
-    );
+    assert_eq!((dialog.stage(), dialog.remote_target()), (Stage::Early, "sip:b@pbx"));
     dialog
-        .confirm_by(&answer(
-            &invite,
-            200,
-            &[(HeaderName::RecordRoute, "<sip:p2;lr>"), CONTACT],
-        ))
+        .confirm_by(&answer(&invite, 200, &[(HeaderName::RecordRoute, "<sip:p2;lr>"), CONTACT]))
         .unwrap();
-    assert_eq!(
-        (dialog.stage(), dialog.remote_target()),
-        (Stage::Confirmed, "sip:b@192.0.2.7")
-    );
+    assert_eq!((dialog.stage(), dialog.remote_target()), (Stage::Confirmed, "sip:b@192.0.2.7"));
     assert_eq!(dialog.routes(), ["sip:p2;lr"]);
     // A re-INVITE may move the target, never the way.
     dialog
-        .confirm_by(&answer(
-            &invite,
-            200,
-            &[(HeaderName::Contact, "<sip:b@192.0.2.8>")],
-        ))
+        .confirm_by(&answer(&invite, 200, &[(HeaderName::Contact, "<sip:b@192.0.2.8>")]))
         .unwrap();
-    assert_eq!(
-        (dialog.remote_target(), dialog.routes().len()),
-        ("sip:b@192.0.2.8", 1)
-    );
-    assert!(matches!(
-        Dialog::uac(&invite, &answer(&invite, 200, &[])),
-        Err(DialogError::NoTarget)
-    ));
+    assert_eq!((dialog.remote_target(), dialog.routes().len()), ("sip:b@192.0.2.8", 1));
+    assert!(matches!(Dialog::uac(&invite, &answer(&invite, 200, &[])), Err(DialogError::NoTarget)));
 }

@@ -14,11 +14,7 @@ const OK: Verdict<'static> = Verdict::Ok { username: "ada" };
 const WRONG: Verdict<'static> = Verdict::Wrong { username: "ada" };
 
 fn expectation<'a>() -> Expectation<'a> {
-    Expectation {
-        realm: "pbx",
-        method: "REGISTER",
-        algorithms: BOTH,
-    }
+    Expectation { realm: "pbx", method: "REGISTER", algorithms: BOTH }
 }
 
 fn verifier() -> Verifier {
@@ -26,10 +22,7 @@ fn verifier() -> Verifier {
 }
 
 fn challenge(v: &Verifier, algorithm: Algorithm) -> Challenge {
-    let wanted = Expectation {
-        algorithms: &[algorithm],
-        ..expectation()
-    };
+    let wanted = Expectation { algorithms: &[algorithm], ..expectation() };
     let offered: Vec<_> = v.challenge(NOW, &wanted, 1, None).collect();
     Challenge::choose(offered.iter().map(|o| o.as_bytes())).unwrap()
 }
@@ -72,10 +65,7 @@ fn both_algorithms_are_offered_md5_first_and_the_client_prefers_sha_256() {
     assert!(offered[0].contains("algorithm=MD5, qop=\"auth\", stale=true"));
     let chosen = Challenge::choose(offered.iter().map(|o| o.as_bytes())).unwrap();
     assert!(chosen.algorithm == Algorithm::Sha256 && chosen.stale && chosen.qop_auth);
-    assert!(
-        v.challenge(NOW, &expectation(), 1, None)
-            .all(|c| !c.contains("stale"))
-    );
+    assert!(v.challenge(NOW, &expectation(), 1, None).all(|c| !c.contains("stale")));
 }
 
 #[test]
@@ -85,11 +75,7 @@ fn a_right_answer_is_taken_once() {
         let c = challenge(&v, algorithm);
         let first = answer(&c, 1);
         assert_eq!(judge(&mut v, NOW, &expectation(), &first), OK);
-        assert_eq!(
-            judge(&mut v, NOW, &expectation(), &first),
-            Verdict::Stale,
-            "replayed"
-        );
+        assert_eq!(judge(&mut v, NOW, &expectation(), &first), Verdict::Stale, "replayed");
         assert_eq!(judge(&mut v, NOW, &expectation(), &answer(&c, 9)), OK);
         assert_eq!(
             judge(&mut v, NOW, &expectation(), &answer(&c, 1)),
@@ -97,12 +83,7 @@ fn a_right_answer_is_taken_once() {
             "count went back"
         );
         assert_eq!(
-            judge(
-                &mut v,
-                NOW + Duration::from_secs(301),
-                &expectation(),
-                &answer(&c, 10)
-            ),
+            judge(&mut v, NOW + Duration::from_secs(301), &expectation(), &answer(&c, 10)),
             Verdict::Stale
         );
     }
@@ -115,45 +96,16 @@ fn an_answer_is_bound_to_method_realm_host_and_user() {
     let mut refused = |wanted: &Expectation<'_>, header: &str, verdict: Verdict<'_>| {
         assert_eq!(judge(&mut v, NOW, wanted, header), verdict, "{header}");
     };
-    refused(
-        &Expectation {
-            method: "INVITE",
-            ..expectation()
-        },
-        &header,
-        WRONG,
-    );
-    refused(
-        &Expectation {
-            realm: "other",
-            ..expectation()
-        },
-        &header,
-        Verdict::NoCredentials,
-    );
-    refused(
-        &Expectation {
-            algorithms: &[Algorithm::Sha256],
-            ..expectation()
-        },
-        &header,
-        WRONG,
-    );
-    refused(
-        &expectation(),
-        &header.replace("pbx.example.com", "evil.example.com"),
-        WRONG,
-    );
+    refused(&Expectation { method: "INVITE", ..expectation() }, &header, WRONG);
+    refused(&Expectation { realm: "other", ..expectation() }, &header, Verdict::NoCredentials);
+    refused(&Expectation { algorithms: &[Algorithm::Sha256], ..expectation() }, &header, WRONG);
+    refused(&expectation(), &header.replace("pbx.example.com", "evil.example.com"), WRONG);
     refused(
         &expectation(),
         &header.replace("\"ada\"", "\"eve\""),
         Verdict::Wrong { username: "eve" },
     );
-    refused(
-        &expectation(),
-        &header.replace("sip:pbx.example.com:5060", "pbx"),
-        WRONG,
-    );
+    refused(&expectation(), &header.replace("sip:pbx.example.com:5060", "pbx"), WRONG);
     // None of these used the count up.
     assert_eq!(judge(&mut v, NOW, &expectation(), &header), OK);
 }
@@ -164,61 +116,26 @@ fn a_right_hash_over_a_foreign_host_or_nonce_is_no_good() {
     let c = challenge(&v, Algorithm::Md5);
     let ha1 = Ha1::compute(Algorithm::Md5, "ada", "pbx", "secret");
     let forged = |nonce: &str, uri: &str| {
-        let r = response(
-            &ha1,
-            nonce.as_bytes(),
-            b"00000001",
-            b"c",
-            "REGISTER",
-            uri.as_bytes(),
-        );
+        let r = response(&ha1, nonce.as_bytes(), b"00000001", b"c", "REGISTER", uri.as_bytes());
         format!(
             "Digest username=ada, realm=pbx, nonce=\"{nonce}\", uri=\"{uri}\", response={r}, NC=00000001, \
              CNONCE=c, qop=AUTH"
         )
     };
+    assert_eq!(judge(&mut v, NOW, &expectation(), &forged(&c.nonce, "sip:evil")), WRONG);
     assert_eq!(
-        judge(&mut v, NOW, &expectation(), &forged(&c.nonce, "sip:evil")),
-        WRONG
-    );
-    assert_eq!(
-        judge(
-            &mut v,
-            NOW,
-            &expectation(),
-            &forged("x", "sip:pbx.example.com")
-        ),
+        judge(&mut v, NOW, &expectation(), &forged("x", "sip:pbx.example.com")),
         Verdict::Stale
     );
-    let of_another_realm = v
-        .challenge(
-            NOW,
-            &Expectation {
-                realm: "q",
-                ..expectation()
-            },
-            1,
-            None,
-        )
-        .next()
-        .unwrap();
+    let of_another_realm =
+        v.challenge(NOW, &Expectation { realm: "q", ..expectation() }, 1, None).next().unwrap();
     let other = Challenge::choose([of_another_realm.as_bytes()].into_iter()).unwrap();
     assert_eq!(
-        judge(
-            &mut v,
-            NOW,
-            &expectation(),
-            &forged(&other.nonce, "sip:pbx.example.com")
-        ),
+        judge(&mut v, NOW, &expectation(), &forged(&other.nonce, "sip:pbx.example.com")),
         Verdict::Stale
     );
     assert_eq!(
-        judge(
-            &mut v,
-            NOW,
-            &expectation(),
-            &forged(&c.nonce, "sip:x@pbx.EXAMPLE.com;y")
-        ),
+        judge(&mut v, NOW, &expectation(), &forged(&c.nonce, "sip:x@pbx.EXAMPLE.com;y")),
         OK
     );
 }
@@ -233,22 +150,14 @@ fn weakened_answers_are_refused() {
         ("SHA-256", "SHA-256-sess", WRONG),
         ("SHA-256", "MD5", WRONG),
         ("nc=00000001", "nc=1", Verdict::Malformed(Malformed("nc"))),
-        (
-            "nc=00000001",
-            "nc=00000001, nc=00000002",
-            Verdict::Malformed(Malformed("field twice")),
-        ),
+        ("nc=00000001", "nc=00000001, nc=00000002", Verdict::Malformed(Malformed("field twice"))),
         ("realm=", "realm", Verdict::Malformed(Malformed("syntax"))),
         ("uri=", "url=", Verdict::Malformed(Malformed("uri"))),
         ("Digest", "Basic", Verdict::NoCredentials),
     ] {
         assert!(header.contains(from));
         let changed = header.replacen(from, to, 1);
-        assert_eq!(
-            judge(&mut v, NOW, &expectation(), &changed),
-            verdict,
-            "{changed}"
-        );
+        assert_eq!(judge(&mut v, NOW, &expectation(), &changed), verdict, "{changed}");
     }
     assert_eq!(judge(&mut v, NOW, &expectation(), &header), OK);
 }
@@ -259,21 +168,9 @@ fn the_client_keeps_its_fields_within_their_quotes() {
     let c = challenge(&v, Algorithm::Md5);
     let ha1 = Ha1::compute(Algorithm::Md5, "a", "pbx", "x");
     let header = |username, uri| {
-        Answer {
-            username,
-            ha1: &ha1,
-            method: "INVITE",
-            uri,
-            cnonce: "c",
-            count: 1,
-        }
-        .header(&c)
+        Answer { username, ha1: &ha1, method: "INVITE", uri, cnonce: "c", count: 1 }.header(&c)
     };
-    assert!(
-        header("a\", x=\"", "sip:x")
-            .unwrap()
-            .contains("username=\"a\\\", x=\\\"\"")
-    );
+    assert!(header("a\", x=\"", "sip:x").unwrap().contains("username=\"a\\\", x=\\\"\""));
     assert_eq!(header("a\r\nX: y", "sip:x"), Err(AnswerError::Control));
     assert_eq!(header("a", "sip:\"x"), Err(AnswerError::Control));
     let unusable = [
@@ -281,8 +178,5 @@ fn the_client_keeps_its_fields_within_their_quotes() {
         b"Basic realm=x",
         b"Digest x",
     ];
-    assert_eq!(
-        Challenge::choose(unusable.into_iter()),
-        Err(AnswerError::NoneUsable)
-    );
+    assert_eq!(Challenge::choose(unusable.into_iter()), Err(AnswerError::NoneUsable));
 }

@@ -28,12 +28,7 @@ fn requests_that_live_in_a_dialog_need_its_tag() {
 fn what_a_log_shows_of_a_message_holds_no_secret() {
     let text = format!("{HEAD}Authorization: Digest response=\"1234\"\r\n\r\n")
         .replace("sip:b@", "sip:*44*1234@");
-    assert_eq!(
-        format!("{:?}", parse(&text).unwrap())
-            .matches("1234")
-            .count(),
-        0
-    );
+    assert_eq!(format!("{:?}", parse(&text).unwrap()).matches("1234").count(), 0);
 }
 
 fn parse(text: &str) -> Result<Message, ParseErrorKind> {
@@ -50,19 +45,9 @@ fn content_length_over_udp() {
     };
     assert_eq!(body("", "all of it"), Ok(b"all of it".to_vec()));
     assert_eq!(body("Content-Length: 3\r\n", "abcdef"), Ok(b"abc".to_vec()));
-    assert_eq!(
-        body("l:3\r\nContent-Length : 3\r\n", "abc"),
-        Ok(b"abc".to_vec())
-    );
-    assert_eq!(
-        body("Content-Length: 4\r\n", "abc"),
-        Err(ParseErrorKind::BodyShort)
-    );
-    for huge in [
-        "4294967296",
-        "18446744073709551616",
-        "99999999999999999999999999",
-    ] {
+    assert_eq!(body("l:3\r\nContent-Length : 3\r\n", "abc"), Ok(b"abc".to_vec()));
+    assert_eq!(body("Content-Length: 4\r\n", "abc"), Err(ParseErrorKind::BodyShort));
+    for huge in ["4294967296", "18446744073709551616", "99999999999999999999999999"] {
         assert_eq!(
             body(&format!("Content-Length: {huge}\r\n"), "abc"),
             Err(ParseErrorKind::BodyShort)
@@ -75,16 +60,9 @@ fn content_length_over_udp() {
             "{bad}"
         );
     }
-    assert_eq!(
-        body("l: 2\r\nl: 3\r\n", "abc"),
-        Err(ParseErrorKind::ContentLength)
-    );
-    let stream = parse_with(
-        format!("{HEAD}\r\nnext").into(),
-        &Limits::default(),
-        Framing::Stream,
-    )
-    .unwrap();
+    assert_eq!(body("l: 2\r\nl: 3\r\n", "abc"), Err(ParseErrorKind::ContentLength));
+    let stream =
+        parse_with(format!("{HEAD}\r\nnext").into(), &Limits::default(), Framing::Stream).unwrap();
     assert_eq!(stream.body(), b"");
 }
 
@@ -92,21 +70,14 @@ fn content_length_over_udp() {
 fn caps_are_kept_and_answered() {
     let many = format!("{HEAD}{}\r\n", "X: y\r\n".repeat(300));
     assert_eq!(parse(&many).unwrap_err(), ParseErrorKind::TooManyHeaders);
-    let vias = format!(
-        "{HEAD}{}\r\n",
-        "Via: SIP/2.0/UDP a, SIP/2.0/UDP b\r\n".repeat(40)
-    );
+    let vias = format!("{HEAD}{}\r\n", "Via: SIP/2.0/UDP a, SIP/2.0/UDP b\r\n".repeat(40));
     assert_eq!(parse(&vias).unwrap_err(), ParseErrorKind::TooManyVias);
     let long = format!("{HEAD}X: {}\r\n\r\n", "y".repeat(70_000));
     let error = parse_datagram(long.into()).unwrap_err();
     assert_eq!(error.kind, ParseErrorKind::TooLarge);
-    let (_, answer) = reject_unparsed(
-        &mut BytesMut::new(),
-        &error,
-        "t",
-        "192.0.2.1:5060".parse().unwrap(),
-    )
-    .unwrap();
+    let (_, answer) =
+        reject_unparsed(&mut BytesMut::new(), &error, "t", "192.0.2.1:5060".parse().unwrap())
+            .unwrap();
     assert!(answer.starts_with(b"SIP/2.0 513 "));
 }
 
@@ -129,33 +100,16 @@ fn a_name_cannot_be_hidden_behind_a_fold_or_white_space() {
         ParseErrorKind::BareCr
     );
     let first = HEAD.replacen("\r\nVia", "\r\n Via", 1);
-    assert_eq!(
-        parse(&format!("{first}\r\n")).unwrap_err(),
-        ParseErrorKind::HeaderLine
-    );
+    assert_eq!(parse(&format!("{first}\r\n")).unwrap_err(), ParseErrorKind::HeaderLine);
     // A bare LF ends a line for everyone, so it cannot hide one.
-    assert!(
-        parse(&format!("{HEAD}X: a\nRoute: <sip:x>\r\n\r\n"))
-            .unwrap()
-            .has(HeaderName::Route)
-    );
+    assert!(parse(&format!("{HEAD}X: a\nRoute: <sip:x>\r\n\r\n")).unwrap().has(HeaderName::Route));
 }
 
 #[test]
 fn keep_alives_and_noise_are_not_answered() {
-    for noise in [
-        "",
-        "\r\n\r\n",
-        "\0\0\0\0",
-        "\x16\x03\x01",
-        "GET / HTTP/1.1\r\n\r\n",
-        "hello",
-    ] {
+    for noise in ["", "\r\n\r\n", "\0\0\0\0", "\x16\x03\x01", "GET / HTTP/1.1\r\n\r\n", "hello"] {
         let error = parse_datagram(Bytes::copy_from_slice(noise.as_bytes())).unwrap_err();
-        assert!(
-            error.kind.status().is_none() && error.salvage.is_none(),
-            "{noise:?}"
-        );
+        assert!(error.kind.status().is_none() && error.salvage.is_none(), "{noise:?}");
     }
     assert!(parse(&format!("\r\n\r\n{HEAD}\r\n")).is_ok());
 }
@@ -166,27 +120,14 @@ fn bytes_that_are_not_utf_8_survive() {
     bytes.extend_from_slice(b"X: \xff\xfe\r\nUser-Agent: \xe4\r\nSubject: s\r\n\r\n");
     let m = parse_datagram(bytes.into()).unwrap();
     assert_eq!(m.values_named("x").next(), Some(&b"\xff\xfe"[..]));
-    assert_eq!(
-        (m.user_agent(), m.str_value(HeaderName::Subject)),
-        (Some(&b"\xe4"[..]), Some("s"))
-    );
+    assert_eq!((m.user_agent(), m.str_value(HeaderName::Subject)), (Some(&b"\xe4"[..]), Some("s")));
 }
 
 /// Calls every accessor, so that none can panic unseen.
 fn exercise(m: &Message) {
     let h: &Head = m;
-    let _ = (
-        h.from().map(|f| (f.uri().is_ok(), f.display())),
-        h.to().map(|f| f.uri().is_ok()),
-    );
-    let _ = (
-        h.call_id(),
-        h.cseq(),
-        h.expires(),
-        h.max_forwards(),
-        h.replaces(),
-        h.content_type(),
-    );
+    let _ = (h.from().map(|f| (f.uri().is_ok(), f.display())), h.to().map(|f| f.uri().is_ok()));
+    let _ = (h.call_id(), h.cseq(), h.expires(), h.max_forwards(), h.replaces(), h.content_type());
     h.vias().flatten().for_each(|v| {
         black_box((v.branch(), v.received(), v.rport(), v.unique_branch()));
     });

@@ -38,11 +38,7 @@ fn fate(bytes: &[u8]) -> Fate {
 }
 
 fn read(name: &str) -> Vec<u8> {
-    std::fs::read(format!(
-        "{}/tests/torture/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    ))
-    .unwrap()
+    std::fs::read(format!("{}/tests/torture/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 fn request(name: &str) -> Request {
@@ -112,33 +108,24 @@ fn rfc_4475_each_message_gets_its_treatment() {
     for (name, expected, section) in RFC_4475 {
         let got = fate(&read(&format!("rfc4475/{name}.dat")));
         if got != *expected {
-            wrong.push(format!(
-                "{name} ({section}): expected {expected:?}, got {got:?}"
-            ));
+            wrong.push(format!("{name} ({section}): expected {expected:?}, got {got:?}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let files = std::fs::read_dir(format!(
-        "{}/tests/torture/rfc4475",
-        env!("CARGO_MANIFEST_DIR")
-    ))
-    .unwrap();
+    let files =
+        std::fs::read_dir(format!("{}/tests/torture/rfc4475", env!("CARGO_MANIFEST_DIR"))).unwrap();
     assert_eq!(files.count(), RFC_4475.len(), "each file has its line");
 }
 
 /// The archive of RFC 5118 ends its lines with LF, two of its messages without an empty line, and its bodies do not
 /// have the length they announce: mended here, since none of that is what the messages are about.
 fn wire(name: &str) -> Vec<u8> {
-    let text = String::from_utf8(read(&format!("rfc5118/{name}")))
-        .unwrap()
-        .replace('\n', "\r\n");
+    let text = String::from_utf8(read(&format!("rfc5118/{name}"))).unwrap().replace('\n', "\r\n");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text.trim_end(), ""));
-    let lines = head
-        .lines()
-        .map(|l| match l.strip_prefix("Content-Length: ") {
-            Some(_) => format!("Content-Length: {}\r\n", body.len()),
-            None => format!("{l}\r\n"),
-        });
+    let lines = head.lines().map(|l| match l.strip_prefix("Content-Length: ") {
+        Some(_) => format!("Content-Length: {}\r\n", body.len()),
+        None => format!("{l}\r\n"),
+    });
     format!("{}\r\n{body}", lines.collect::<String>()).into_bytes()
 }
 
@@ -163,13 +150,9 @@ fn rfc_5118_each_message_gets_its_treatment() {
     for (name, expected, section) in RFC_5118 {
         assert_eq!(fate(&wire(name)), *expected, "{name} ({section})");
     }
-    let Ok(Message::Request(r)) = parse_datagram(wire("port-ambiguous").into()) else {
-        panic!()
-    };
+    let Ok(Message::Request(r)) = parse_datagram(wire("port-ambiguous").into()) else { panic!() };
     assert_eq!(r.uri().unwrap().as_sip().unwrap().port, None);
-    let Ok(Message::Request(r)) = parse_datagram(wire("port-unambiguous").into()) else {
-        panic!()
-    };
+    let Ok(Message::Request(r)) = parse_datagram(wire("port-unambiguous").into()) else { panic!() };
     assert_eq!(r.uri().unwrap().as_sip().unwrap().port, Some(5070));
     let Ok(Message::Request(a)) = parse_datagram(wire("ipv6-bug-abnf-3-colons").into()) else {
         panic!()
@@ -179,14 +162,9 @@ fn rfc_5118_each_message_gets_its_treatment() {
     };
     assert!(a.uri().unwrap().same(&b.uri().unwrap()));
     for name in ["ipv6-in-sdp", "mult-ip-in-sdp", "ipv4-mapped-ipv6"] {
-        let Ok(Message::Request(r)) = parse_datagram(wire(name).into()) else {
-            panic!()
-        };
+        let Ok(Message::Request(r)) = parse_datagram(wire(name).into()) else { panic!() };
         let sdp = switchbook_sip::sdp::Sdp::parse(r.body()).unwrap();
-        assert!(
-            sdp.media.len() == 2 && sdp.media.iter().all(|m| m.connection.is_some()),
-            "{name}"
-        );
+        assert!(sdp.media.len() == 2 && sdp.media.iter().all(|m| m.connection.is_some()), "{name}");
     }
 }
 
@@ -215,30 +193,14 @@ fn wsinv_is_read_through_its_white_space() {
         (contact.q(), contact.addr().unwrap().params.text("newparam")),
         (330, Some("newvalue"))
     );
-    assert_eq!(
-        contact.addr().unwrap().display().unwrap(),
-        "Quoted string \"\""
-    );
+    assert_eq!(contact.addr().unwrap().display().unwrap(), "Quoted string \"\"");
     assert_eq!(r.value(HeaderName::Subject), Some(&b""[..]));
     assert_eq!(
         r.values_named("newfangledheader").next(),
         Some(&b"newfangled value   continued newfangled value"[..])
     );
-    assert_eq!(
-        r.values_named("UnknownHeaderWithUnusualValue").next(),
-        Some(&b";;,,;;,;"[..])
-    );
-    assert!(
-        r.routes()
-            .next()
-            .unwrap()
-            .unwrap()
-            .uri()
-            .unwrap()
-            .as_sip()
-            .unwrap()
-            .is_loose_router()
-    );
+    assert_eq!(r.values_named("UnknownHeaderWithUnusualValue").next(), Some(&b";;,,;;,;"[..]));
+    assert!(r.routes().next().unwrap().unwrap().uri().unwrap().as_sip().unwrap().is_loose_router());
     assert_eq!(r.body().len(), 150);
 }
 
@@ -246,15 +208,9 @@ fn wsinv_is_read_through_its_white_space() {
 fn unusual_but_valid_values_are_kept() {
     let r = request("intmeth");
     assert_eq!(r.method(), Method::Other);
-    assert_eq!(
-        r.method_token(),
-        "!interesting-Method0123456789_*+`.%indeed'~"
-    );
+    assert_eq!(r.method_token(), "!interesting-Method0123456789_*+`.%indeed'~");
     assert_eq!(r.cseq().unwrap().token, r.method_token());
-    assert_eq!(
-        r.values_named("extensionHeader-!.%*+_`'~").next().unwrap()[0],
-        0xEF
-    );
+    assert_eq!(r.values_named("extensionHeader-!.%*+_`'~").next().unwrap()[0], 0xEF);
     let r = request("esc01");
     let uri = r.uri().unwrap();
     assert_eq!(
@@ -265,71 +221,33 @@ fn unusual_but_valid_values_are_kept() {
     let users: Vec<_> = r
         .contacts()
         .map(|c| {
-            unescape(
-                c.unwrap()
-                    .addr()
-                    .unwrap()
-                    .uri()
-                    .unwrap()
-                    .as_sip()
-                    .unwrap()
-                    .user
-                    .unwrap(),
-            )
-            .unwrap()
-            .into_owned()
+            unescape(c.unwrap().addr().unwrap().uri().unwrap().as_sip().unwrap().user.unwrap())
+                .unwrap()
+                .into_owned()
         })
         .collect();
     assert_eq!(users, [vec![0], vec![0, 0]]);
     let r = request("esc02");
-    assert_eq!(
-        (r.contacts().count(), r.values_named("C%6Fntact").count()),
-        (2, 1)
-    );
+    assert_eq!((r.contacts().count(), r.values_named("C%6Fntact").count()), (2, 1));
     let r = request("longreq");
     assert_eq!(r.vias().filter(|v| v.is_ok()).count(), 34);
     let r = request("dblreq");
     assert_eq!(
         (r.method(), r.body().len(), r.call_id()),
-        (
-            Method::Register,
-            0,
-            Ok("dblreq.0ha0isndaksdj99sdfafnl3lk233412")
-        )
+        (Method::Register, 0, Ok("dblreq.0ha0isndaksdj99sdfafnl3lk233412"))
     );
     let r = request("semiuri");
-    assert_eq!(
-        r.uri().unwrap().as_sip().unwrap().user,
-        Some("user;par=u%40example.net")
-    );
+    assert_eq!(r.uri().unwrap().as_sip().unwrap().user, Some("user;par=u%40example.net"));
     let r = request("mpart01");
-    assert_eq!(
-        (r.body().len(), r.content_type()),
-        (553, Some("multipart/mixed"))
-    );
+    assert_eq!((r.body().len(), r.content_type()), (553, Some("multipart/mixed")));
     let r = request("cparam01");
     assert!(
-        r.contacts()
-            .next()
-            .unwrap()
-            .unwrap()
-            .addr()
-            .unwrap()
-            .params
-            .get("unknownparam")
-            .is_some()
+        r.contacts().next().unwrap().unwrap().addr().unwrap().params.get("unknownparam").is_some()
     );
     let r = request("cparam02");
     let contact = r.contacts().next().unwrap().unwrap();
     assert_eq!(
-        contact
-            .addr()
-            .unwrap()
-            .uri()
-            .unwrap()
-            .as_sip()
-            .unwrap()
-            .param("unknownparam"),
+        contact.addr().unwrap().uri().unwrap().as_sip().unwrap().param("unknownparam"),
         Some("")
     );
     let r = request("regescrt");
@@ -356,15 +274,8 @@ fn unusual_but_valid_values_are_kept() {
 fn refusals_name_what_is_wrong() {
     let refusal = |name| validate(&request(name), &Rules::default()).unwrap_err();
     let unsupported = "nothingSupportsThis, nothingSupportsThisEither".to_owned();
-    assert_eq!(
-        refusal("bext01").header,
-        Some((HeaderName::Unsupported, unsupported))
-    );
+    assert_eq!(refusal("bext01").header, Some((HeaderName::Unsupported, unsupported)));
     assert_eq!(refusal("mismatch01").reason, "CSeq Method Mismatch");
     assert_eq!(refusal("insuf").reason, "Missing From");
-    assert!(
-        refusal("intmeth")
-            .header
-            .is_some_and(|(name, _)| name == HeaderName::Allow)
-    );
+    assert!(refusal("intmeth").header.is_some_and(|(name, _)| name == HeaderName::Allow));
 }

@@ -1,7 +1,7 @@
 //! `switchbook apply FILE.jsonl`: many commands, all or nothing.
 
-use super::output::{self, Form};
 use super::Common;
+use super::output::{self, Form};
 use crate::console::protocol::Request;
 use crate::failure::Failure;
 use clap::{Arg, ArgMatches, Command};

@@ -1,9 +1,171 @@
-//! `switchbook audit`.
-use crate::cli::Common;
-use crate::failure::Failure;
-pub fn command() -> clap::Command {
-    clap::Command::new("audit")
+//! `switchbook audit`: the book read by an auditor who does not ask the suspect.
+//!
+//! Without `--open` the segments are read directly, read-only, whether the server runs or not, and personal fields stay
+//! closed. With it, the running server answers, since each opening is recorded.
+
+use super::output::{self, Form, View};
+use super::verbs::{Verb, nouns};
+use super::{Common, ask, views};
+use crate::audit::{Question, answer};
+use crate::console::protocol::Request;
+use crate::failure::{Failure, failed};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::Value;
+use switchbook_projections::snapshot::closed;
+use switchbook_replay::SegmentBook;
+
+/// Its subcommands.
+pub fn command() -> Command {
+    let place = |name: &'static str, help: &'static str| {
+        Arg::new(name).required(true).value_name(name.to_uppercase()).help(help)
+    };
+    let text = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(name.to_uppercase()).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("audit")
+        .about("Reads the book: history, single events, the past, differences, explanations")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(flag("open", "Open personal fields: the running server answers, and it is recorded").global(true))
+        .subcommand(
+            Command::new("history").about("The events of an object, an actor, a time, a kind").args([
+                Arg::new("object").value_name("OBJECT").help(
+                    "Like number:100, device:p1, user:ada (with --open), schedule:ID, call:ID; without: all",
+                ),
+                text("by", "Whose commands: system, console, user:ada, device:p1"),
+                text("from", "A position or a moment"),
+                text("to", "A position or a moment"),
+                text("kind", "Names of events, like ScheduleFired").action(ArgAction::Append),
+                text("after", "The next page: behind this position")
+                    .value_parser(clap::value_parser!(u64)),
+                text("limit", "At most so many [default: 200]")
+                    .value_parser(clap::value_parser!(usize)),
+                flag("newest", "Newest first"),
+            ]),
+        )
+        .subcommand(
+            Command::new("show")
+                .about("One event in full")
+                .arg(place("position", "Like #123").allow_hyphen_values(true)),
+        )
+        .subcommand(
+            Command::new("as-of")
+                .about("Any view as it was")
+                .arg(place("when", "A position (#123) or a moment (2026-11-23T12:00:00Z)"))
+                .subcommand_required(true)
+                .subcommands(nouns(&[views::VIEWS], super::nouns::about)),
+        )
+        .subcommand(
+            Command::new("diff")
+                .about("What differs between two places in time, and who changed it")
+                .args([place("one", "A position or a moment"), place("other", "Another")]),
+        )
+        .subcommand(
+            Command::new("explain").about("Why a call went where it went").args([
+                place("call", "Its id, the position of its CallPlaced (#123), or last"),
+                flag("withhold-plan", "Compute from the book alone, without the stored plan"),
+                text("without", "Leave this event out: what would have happened then?")
+                    .action(ArgAction::Append),
+            ]),
+        )
 }
-pub fn run(_: &Common, _: &clap::ArgMatches) -> Result<(), Failure> {
+
+/// Asks, and prints the answer.
+pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let question = question(matches)?;
+    let open = matches.get_flag("open");
+    let value = if open {
+        common.client()?.ask(&Request::Audit {
+            question,
+            as_user: common.as_user.clone(),
+            language: common.language,
+        })?
+    } else {
+        from_segments(common, &question)?
+    };
+    print(common, &value, open)
+}
+
+fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure> {
+    let book = SegmentBook::open(&common.data, None).map_err(|error| {
+        Failure::new(format!("the book in {} cannot be read: {error}", common.data.display()))
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(failed("the reader cannot be started"))?;
+    runtime.block_on(answer(&book, &closed, question, common.language))
+}
+
+fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
+    if common.form == Form::Json {
+        output::json(value.get("data").unwrap_or(value));
+        return Ok(());
+    }
+    if let Some(lines) = value.get("lines").and_then(Value::as_array) {
+        for line in lines.iter().filter_map(Value::as_str) {
+            output::line(line);
+        }
+    } else {
+        let view: View =
+            serde_json::from_value(value.clone()).map_err(failed("the answer makes no sense"))?;
+        output::view(&view, common.form);
+    }
+    if !open && value.to_string().contains("[erased]") {
+        output::warning("names are sealed here; --open lets the server show them, and records it");
+    }
     Ok(())
+}
+
+fn question(matches: &ArgMatches) -> Result<Question, Failure> {
+    let Some((verb, matches)) = matches.subcommand() else {
+        return Err(Failure::new("what about the book?"));
+    };
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let needed = |name: &str| text(name).unwrap_or_default();
+    Ok(match verb {
+        "history" => Question::History {
+            object: text("object"),
+            by: text("by"),
+            from: text("from"),
+            to: text("to"),
+            kinds: matches.get_many::<String>("kind").into_iter().flatten().cloned().collect(),
+            after: matches.get_one::<u64>("after").copied().unwrap_or(0),
+            newest: matches.get_flag("newest"),
+            limit: matches.get_one::<usize>("limit").copied().unwrap_or(200),
+        },
+        "show" => Question::Show { position: position(&needed("position"))? },
+        "diff" => Question::Diff { one: needed("one"), other: needed("other") },
+        "explain" => {
+            let without = matches.get_many::<String>("without").into_iter().flatten();
+            Question::Explain {
+                call: needed("call"),
+                withhold_plan: matches.get_flag("withhold-plan"),
+                without: without.map(|text| position(text)).collect::<Result<_, _>>()?,
+            }
+        }
+        _ => as_of(needed("when"), matches)?,
+    })
+}
+
+fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {
+    let Some((noun, matches)) = matches.subcommand() else {
+        return Err(Failure::new("which view?"));
+    };
+    let Some((verb, matches)) = matches.subcommand() else {
+        return Err(Failure::new(format!("which view of {noun}?")));
+    };
+    let is_it = |view: &&Verb| view.noun() == noun && view.verb() == verb;
+    let view = views::VIEWS.iter().find(is_it);
+    let view = view.ok_or_else(|| Failure::new(format!("there is no view `{noun} {verb}`")))?;
+    let arguments = view.fields(matches, &mut ask)?;
+    Ok(Question::AsOf { when, view: view.name.into(), arguments })
+}
+
+fn position(text: &str) -> Result<u64, Failure> {
+    text.strip_prefix('#')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| Failure::new(format!("`{text}` is no position")).advice("Write it like #123."))
 }

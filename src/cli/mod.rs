@@ -126,10 +126,9 @@ fn serve() -> Command {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help("TOML file with everything else"),
-        Arg::new("realm")
-            .long("realm")
-            .value_name("NAME")
-            .help("Digest realm and SIP domain of a new book, fixed for ever [default: switchbook]"),
+        Arg::new("realm").long("realm").value_name("NAME").help(
+            "Digest realm and SIP domain of a new book, fixed for ever [default: switchbook]",
+        ),
         Arg::new("time-zone")
             .long("time-zone")
             .value_name("ZONE")
@@ -186,12 +185,7 @@ pub fn run() -> Result<(), Failure> {
     }
 }
 
-fn noun_verb(
-    common: &Common,
-    noun: &str,
-    verb: &str,
-    matches: &ArgMatches,
-) -> Result<(), Failure> {
+fn noun_verb(common: &Common, noun: &str, verb: &str, matches: &ArgMatches) -> Result<(), Failure> {
     let named = |table: &'static [verbs::Verb]| {
         table.iter().find(|entry| entry.noun() == noun && entry.verb() == verb)
     };

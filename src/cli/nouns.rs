@@ -32,7 +32,12 @@ pub const COMMANDS: &[Verb] = &[
         arguments: &[
             arg("username", "username", Kind::Place, "Log-in name, lower case"),
             arg("display_name", "display-name", Kind::Place, "What called parties see"),
-            arg("numbers", "number", Kind::List, "A number he gets (repeat, or separate by commas)"),
+            arg(
+                "numbers",
+                "number",
+                Kind::List,
+                "A number he gets (repeat, or separate by commas)",
+            ),
             arg("slots", "slot", Kind::Each(slot), "A slot he gets: its type, or type=name"),
             arg(
                 "devices",
@@ -78,7 +83,10 @@ pub const COMMANDS: &[Verb] = &[
     Verb {
         name: "user.language",
         about: "His preferred language",
-        arguments: &[USER, arg("language", "language", Kind::Text, "de or en; without: the group's")],
+        arguments: &[
+            USER,
+            arg("language", "language", Kind::Text, "de or en; without: the group's"),
+        ],
     },
     Verb {
         name: "user.time_zone",
@@ -170,7 +178,12 @@ pub const COMMANDS: &[Verb] = &[
             arg("type", "type", Kind::Place, "desk, dect, softphone, mobile or analog"),
             PASSWORD,
             arg("mac", "mac", Kind::Text, "Hardware address"),
-            arg("service_number", "service-number", Kind::Text, "Its number while nobody is logged in"),
+            arg(
+                "service_number",
+                "service-number",
+                Kind::Text,
+                "Its number while nobody is logged in",
+            ),
             arg("groups", "group", Kind::List, "A host group it is put into"),
         ],
     },
@@ -266,11 +279,7 @@ pub const COMMANDS: &[Verb] = &[
         about: "Renames a profile",
         arguments: &[PROFILE, arg("name", "name", Kind::Place, "From now on")],
     },
-    Verb {
-        name: "profile.delete",
-        about: "Deletes a profile",
-        arguments: &[PROFILE, CONFIRM],
-    },
+    Verb { name: "profile.delete", about: "Deletes a profile", arguments: &[PROFILE, CONFIRM] },
     Verb {
         name: "forwarding.set",
         about: "Sets a profile for a number by hand",
@@ -299,7 +308,12 @@ pub const COMMANDS: &[Verb] = &[
     Verb {
         name: "schedule.remove",
         about: "Removes a schedule entry",
-        arguments: &[arg("schedule", "schedule", Kind::Place, "Its id, as `schedule list` shows it")],
+        arguments: &[arg(
+            "schedule",
+            "schedule",
+            Kind::Place,
+            "Its id, as `schedule list` shows it",
+        )],
     },
     Verb {
         name: "trunk.add",
@@ -307,7 +321,12 @@ pub const COMMANDS: &[Verb] = &[
         arguments: &[
             arg("name", "name", Kind::Place, "What people call it"),
             arg("peer", "peer", Kind::Place, "The peer's address, like 192.0.2.1:5060"),
-            arg("outbound_prefix", "prefix", Kind::Text, "Dialled before an outside number, like 0"),
+            arg(
+                "outbound_prefix",
+                "prefix",
+                Kind::Text,
+                "Dialled before an outside number, like 0",
+            ),
             arg("base_number", "base-number", Kind::Text, "Put before the caller's number outside"),
         ],
     },

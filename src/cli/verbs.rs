@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 
 /// How an argument is written and what becomes of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// In its place, needed: text.
     Place,
@@ -14,8 +14,6 @@ pub enum Kind {
     OnOffPlace,
     /// `--name text`.
     Text,
-    /// `--name text`, needed.
-    NeededText,
     /// `--name 7`.
     Whole,
     /// `--name on|off`.
@@ -108,10 +106,11 @@ impl Argument {
         let arg = Arg::new(self.field).help(self.help);
         let named = |arg: Arg| arg.long(self.word).value_name(self.word.to_uppercase());
         match self.kind {
-            Kind::Place | Kind::Shaped(_) => arg.required(true).value_name(self.word.to_uppercase()),
+            Kind::Place | Kind::Shaped(_) => {
+                arg.required(true).value_name(self.word.to_uppercase())
+            }
             Kind::OnOffPlace => arg.required(true).value_parser(["on", "off"]),
             Kind::Text | Kind::Whole => named(arg),
-            Kind::NeededText => named(arg).required(true),
             Kind::OnOff => named(arg).value_parser(["on", "off"]),
             Kind::Flag => arg.long(self.word).action(ArgAction::SetTrue),
             Kind::List => named(arg).action(ArgAction::Append).value_delimiter(','),
@@ -133,7 +132,7 @@ impl Argument {
         let one = || matches.get_one::<String>(self.field);
         let wrong = |why: String| Failure::new(format!("{}: {why}", self.word));
         Ok(match self.kind {
-            Kind::Place | Kind::Text | Kind::NeededText => one().cloned().map(Value::from),
+            Kind::Place | Kind::Text => one().cloned().map(Value::from),
             Kind::Shaped(shape) => one().map(|text| shape(text)).transpose().map_err(wrong)?,
             Kind::OnOffPlace | Kind::OnOff => one().map(|text| Value::from(text == "on")),
             Kind::Whole => match one().map(|text| text.parse::<u32>()) {
@@ -148,7 +147,9 @@ impl Argument {
             Kind::Each(shape) => match matches.get_many::<String>(self.field) {
                 None => None,
                 Some(all) => Some(
-                    all.map(|text| shape(text)).collect::<Result<Value, String>>().map_err(wrong)?,
+                    all.map(|text| shape(text))
+                        .collect::<Result<Value, String>>()
+                        .map_err(wrong)?,
                 ),
             },
             Kind::Secret => match one() {

@@ -67,8 +67,10 @@ impl Client {
                 }
                 Ok(Response::Failed { text }) => return Err(Failure::new(text)),
                 Err(error) => {
-                    return Err(Failure::new(format!("the server's answer makes no sense: {error}"))
-                        .advice("Are command line and server of the same version?"));
+                    return Err(Failure::new(format!(
+                        "the server's answer makes no sense: {error}"
+                    ))
+                    .advice("Are command line and server of the same version?"));
                 }
             }
         }

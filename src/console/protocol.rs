@@ -41,6 +41,17 @@ pub enum Request {
         #[serde(default)]
         language: Language,
     },
+    /// Answer an auditor's question with personal fields open; the opening is recorded.
+    Audit {
+        /// What he asks.
+        question: crate::audit::Question,
+        /// With the rights of this user.
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        as_user: Option<String>,
+        /// `de` or `en`.
+        #[serde(default)]
+        language: Language,
+    },
     /// Show a view.
     View {
         /// Its name (`user.list`, `matrix.show`).

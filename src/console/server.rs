@@ -1,17 +1,20 @@
 //! The server's end of the console: one task a connection, one request at a time on each.
 
 use super::protocol::{LONGEST_LINE, Language, Request, Response};
+use crate::audit::{Question, answer};
 use crate::failure::{Failure, failed};
 use crate::house::Rooms;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use switchbook_commands::audit::Opened;
 use switchbook_commands::desk::{Bulk, DeskError, Progress};
 use switchbook_commands::{Command, Order, Refusal, Warning};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::id::{CommandId, UserId};
+use switchbook_projections::readers::borrow;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -127,6 +130,9 @@ impl Session {
             Request::Apply { lines, dry_run, as_user, language } => {
                 self.apply(lines, dry_run, as_user, language).await
             }
+            Request::Audit { question, as_user, language } => {
+                self.audit(&question, as_user, language).await
+            }
             Request::View { view, arguments, as_of, language } => {
                 let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
                 match shown {
@@ -176,6 +182,30 @@ impl Session {
                 done(&self.rooms, &events, &answer.warnings, language)
             }
             Err(error) => refused(&error, language),
+        }
+    }
+
+    /// An opening is in the book before anything is opened.
+    async fn audit(
+        &mut self,
+        question: &Question,
+        as_user: Option<String>,
+        language: Language,
+    ) -> Response {
+        let behalf = match self.on_behalf_of(as_user.as_deref()) {
+            Ok(behalf) => behalf,
+            Err(failure) => return Response::Failed { text: failure.to_string() },
+        };
+        let opened = Opened { view: question.name().into(), person: None };
+        let actor = behalf.map_or(self.actor, Actor::Auditor);
+        let order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, opened);
+        if let Err(error) = self.rooms.desk.submit(order).await {
+            return refused(&error, language);
+        }
+        let (book, open) = (self.rooms.readers.book(), self.rooms.readers.opener());
+        match answer(book.as_ref(), borrow(open), question, language).await {
+            Ok(value) => Response::Done(value),
+            Err(failure) => Response::Failed { text: failure.to_string() },
         }
     }
 

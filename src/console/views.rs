@@ -1,6 +1,5 @@
 //! Views by name: what the command line can ask a running server to show, now or as of then.
 
-use super::protocol::Language;
 use crate::failure::Failure;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -18,11 +17,9 @@ pub struct Seen<'a, L: Refreshes> {
     /// The tables at one position.
     pub tables: &'a Tables,
     /// Refreshes since; none for the past.
-    pub leases: &'a L,
+    pub refreshes: &'a L,
     /// The moment it is shown for.
     pub at: Moment,
-    /// Of texts.
-    pub language: Language,
 }
 
 /// A view for programs and for people.
@@ -57,7 +54,7 @@ pub fn show<L: Refreshes>(
             both(&view, vec![view.table()])
         }
         "number.list" => {
-            let view = numbers::view(exchange, seen.leases, seen.at, one_user()?);
+            let view = numbers::view(exchange, seen.refreshes, seen.at, one_user()?);
             both(&view, vec![view.table()])
         }
         "device.list" => {
@@ -95,7 +92,7 @@ pub fn show<L: Refreshes>(
         }
         "registration.list" => {
             let which = registrar::Which::Registered;
-            let view = registrar::view(exchange, seen.leases, seen.at, which);
+            let view = registrar::view(exchange, seen.refreshes, seen.at, which);
             both(&view, vec![view.table()])
         }
         "call.list" => calls(seen, arguments),
@@ -118,8 +115,7 @@ fn calls<L: Refreshes>(
     let limit = arguments.get("limit").and_then(Value::as_u64).unwrap_or(50);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let zone = switchbook_projections::text::zone(exchange);
-    let view =
-        call_log::view(&seen.tables.calls, &seen.tables.names, zone, filter, limit);
+    let view = call_log::view(&seen.tables.calls, &seen.tables.names, zone, filter, limit);
     both(&view, vec![view.table()])
 }
 

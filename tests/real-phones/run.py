@@ -54,7 +54,7 @@ class Exchange:
 
     def history(self, what):
         """Names of the events in the history of an object."""
-        return [event["event"] for event in self.do("audit", "history", what)["events"]]
+        return [entry["kind"] for entry in self.do("audit", "history", what)["entries"]]
 
     def stop(self):
         """SIGTERM, and a clean end."""
@@ -74,7 +74,7 @@ def build(exchange):
 def registered(exchange):
     """Names of the phones with a binding."""
     view = exchange.do("registration", "list")
-    return {row["device"] for row in view["registrations"] if row.get("bindings", True)}
+    return {row["device"] for row in view["devices"] if row["bindings"]}
 
 
 def no_calls(phone):

@@ -21,7 +21,7 @@ use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
 use crate::view::seal_event;
 use async_trait::async_trait;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use switchbook_core::envelope::{Recorded, Subject};
@@ -82,6 +82,20 @@ pub(crate) struct Shared {
     durable: watch::Sender<Position>,
     health: Mutex<Health>,
     pub(crate) closing: AtomicBool,
+    groups: AtomicU64,
+    records: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Counts since the book was opened, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Writes, each with one fdatasync.
+    pub groups: u64,
+    /// Records.
+    pub records: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
 }
 
 impl Shared {
@@ -158,6 +172,15 @@ impl Book {
     #[must_use]
     pub fn damage(&self) -> Option<Damage> {
         self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the writing thread has done so far.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        let [groups, records, bytes] =
+            [&self.shared.groups, &self.shared.records, &self.shared.bytes]
+                .map(|count| count.load(Ordering::Relaxed));
+        Written { groups, records, bytes }
     }
 
     /// The vault.

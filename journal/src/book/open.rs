@@ -16,7 +16,7 @@ use crate::segment::{file_name, folder};
 use crate::store::Health;
 use crate::vault::{self, Vault};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock, mpsc as channels};
 use std::thread;
 use std::time::Duration;
@@ -135,6 +135,9 @@ impl Book {
             durable: watch::Sender::new(tail),
             health: Mutex::new(Health::Writable),
             closing: AtomicBool::new(false),
+            groups: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
         });
         let file = open_for_writing(&shared, &segment)
             .map_err(OpenError::io("opening the last segment"))?;

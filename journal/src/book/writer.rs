@@ -5,7 +5,7 @@ use crate::codec::Codec;
 use crate::error::AppendError;
 use crate::files::{FileLike, How, replace};
 use crate::frame;
-use crate::merkle::Frontier;
+use crate::merkle::{Frontier, Hash};
 use crate::record::{encode_record, has_unsealed};
 use crate::segment::file_name;
 use crate::segment::head::Head;
@@ -14,6 +14,7 @@ use crate::segment::watermark::Mark;
 use crate::store::{Commit, Health};
 use crate::view::check_commits;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use switchbook_core::position::Position;
 use tokio::sync::{mpsc, oneshot};
@@ -98,24 +99,35 @@ impl Writer {
             }
             return;
         }
+        let counted = [
+            (&self.shared.groups, 1),
+            (&self.shared.records, batch.tail.0 - self.tail.0),
+            (&self.shared.bytes, batch.bytes.len() as u64),
+        ];
+        for (count, more) in counted {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
         self.offset += batch.bytes.len() as u64;
-        (self.tail, self.tree) = (batch.tail, batch.tree);
+        self.tail = batch.tail;
+        batch.leaves.iter().for_each(|leaf| self.tree.push(*leaf));
         self.segment.set_valid(self.tail, self.offset);
         // The mark stands before anybody is answered: after a crash of the process it covers every answer.
         if let Err(error) = self.shared.watermark.put(&self.mark(false)) {
             tracing::warn!(%error, "the watermark could not be written; the records themselves are durable");
         }
+        let mut answers = Vec::with_capacity(batch.groups.len());
         {
             let mut tail = self.shared.tail();
-            let commits = batch.groups.iter().flat_map(|group| &group.commits);
-            for record in commits.flat_map(|commit| &commit.records) {
-                tail.push(record.clone());
+            for group in batch.groups {
+                answers.push((group.reply, group.last));
+                let records = group.commits.into_iter().flat_map(|commit| commit.records);
+                records.for_each(|record| tail.push(record));
             }
         }
         *self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner) = self.tree.clone();
         self.shared.durable.send_replace(self.tail);
-        for group in batch.groups {
-            let _ = group.reply.send(Ok(group.last));
+        for (reply, last) in answers {
+            let _ = reply.send(Ok(last));
         }
     }
 
@@ -233,13 +245,13 @@ struct Batch {
     bytes: Vec<u8>,
     groups: Vec<Group>,
     tail: Position,
-    tree: Frontier,
+    leaves: Vec<Hash>,
 }
 
 impl Batch {
     fn new(writer: &Writer) -> Self {
-        let (tail, tree) = (writer.tail, writer.tree.clone());
-        Self { bytes: Vec::new(), groups: Vec::new(), tail, tree }
+        let (bytes, groups, leaves) = Default::default();
+        Self { bytes, groups, tail: writer.tail, leaves }
     }
 
     /// Encodes a group behind the ones before, or answers at once why not.
@@ -257,13 +269,13 @@ impl Batch {
             return Err(AppendError::Stopped { reason: reason.clone() });
         }
         let last = check_commits(commits, self.tail)?;
-        let (start, tree) = (self.bytes.len(), self.tree.clone());
+        let (start, leaves) = (self.bytes.len(), self.leaves.len());
         for commit in commits {
             let count = commit.records.len();
             for (index, record) in commit.records.iter_mut().enumerate() {
                 if let Err(error) = self.encode_one(writer, record, index + 1 == count) {
                     self.bytes.truncate(start);
-                    self.tree = tree;
+                    self.leaves.truncate(leaves);
                     return Err(error);
                 }
             }
@@ -285,7 +297,7 @@ impl Batch {
         let at = frame::begin(&mut self.bytes);
         encode_record(record, last_of_commit, writer.tail, writer.codec, &mut self.bytes)
             .map_err(|error| AppendError::Unwritable { position, what: error.to_string() })?;
-        self.tree.push(frame::close(&mut self.bytes, at));
+        self.leaves.push(frame::close(&mut self.bytes, at));
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use switchbook_core::user::SecretRef;
 use switchbook_sip::digest::{Algorithm, Ha1};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::orders::{language_at, orders, trouble};
-use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Trouble};
+use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Snapshot, Trouble};
 use uuid::Uuid;
 
 pub const REALM: &str = "pbx.test";
@@ -187,8 +187,8 @@ impl MemoryDesk {
 }
 
 impl Port for MemoryDesk {
-    fn exchange(&self) -> Arc<Exchange> {
-        self.state()
+    fn exchange(&self) -> Snapshot {
+        Snapshot::new(self.state())
     }
 
     fn ha1(&self, secret: SecretRef, algorithm: Algorithm) -> Option<Ha1> {

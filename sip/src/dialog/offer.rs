@@ -91,20 +91,15 @@ mod tests {
         assert_eq!(s.begin_theirs(), Err(Glare::RequestPending));
         s.settle();
         assert_eq!(s.begin_theirs(), Ok(()));
-        assert_eq!(
-            s.begin_theirs().map_err(Glare::status),
-            Err((500, "Server Internal Error"))
-        );
+        assert_eq!(s.begin_theirs().map_err(Glare::status), Err((500, "Server Internal Error")));
         assert!(!s.begin_ours());
     }
 
     #[test]
     fn the_two_sides_wait_in_ranges_that_do_not_meet() {
         for random in 0..1000 {
-            let (us, them) = (
-                glare_wait(CallIdOwner::Us, random),
-                glare_wait(CallIdOwner::Them, random),
-            );
+            let (us, them) =
+                (glare_wait(CallIdOwner::Us, random), glare_wait(CallIdOwner::Them, random));
             assert!((2100..=4000).contains(&us.as_millis()) && them.as_millis() <= 2000);
         }
     }

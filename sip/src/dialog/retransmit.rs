@@ -99,10 +99,7 @@ mod tests {
         let start = Instant::now();
         let mut r = Retransmit2xx::new(start, &Timers::default(), Bytes::new());
         r.ack();
-        assert_eq!(
-            r.handle_timeout(start + Duration::from_secs(40)),
-            Retransmission::Nothing
-        );
+        assert_eq!(r.handle_timeout(start + Duration::from_secs(40)), Retransmission::Nothing);
         assert_eq!(r.poll_timeout(), None);
     }
 }

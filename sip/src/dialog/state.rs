@@ -115,11 +115,7 @@ impl Dialog {
         };
         Ok(Dialog {
             id,
-            stage: if response.status() < 200 {
-                Stage::Early
-            } else {
-                Stage::Confirmed
-            },
+            stage: if response.status() < 200 { Stage::Early } else { Stage::Confirmed },
             local: without_tag(request, HeaderName::From)?,
             remote: without_tag(response, HeaderName::To)?,
             local_seq: seq,
@@ -214,12 +210,7 @@ impl Dialog {
         sent_by: &str,
         branch: &str,
     ) -> Builder<'b> {
-        self.begin(
-            out,
-            Method::Ack,
-            self.invite_seq,
-            [transport, sent_by, branch],
-        )
+        self.begin(out, Method::Ack, self.invite_seq, [transport, sent_by, branch])
     }
 
     /// The URI whose host the next request is sent to: the first route, or the target (§12.2.1.1).
@@ -234,10 +225,8 @@ impl Dialog {
         seq: u32,
         [transport, sent_by, branch]: [&str; 3],
     ) -> Builder<'b> {
-        let strict = self
-            .routes
-            .first()
-            .filter(|r| !SipUri::parse(r).is_ok_and(|u| u.is_loose_router()));
+        let strict =
+            self.routes.first().filter(|r| !SipUri::parse(r).is_ok_and(|u| u.is_loose_router()));
         let mut b = match strict {
             None => Builder::request(out, method, &self.target),
             // A strict router wants its own URI there, and the target last (§16.12.1.1).
@@ -245,12 +234,7 @@ impl Dialog {
         };
         b.via(transport, sent_by, branch);
         let skip = usize::from(strict.is_some());
-        for route in self
-            .routes
-            .iter()
-            .skip(skip)
-            .chain(strict.map(|_| &self.target))
-        {
+        for route in self.routes.iter().skip(skip).chain(strict.map(|_| &self.target)) {
             b.addr(HeaderName::Route, None, route, None);
         }
         b.max_forwards(70);
@@ -276,21 +260,13 @@ fn without_tag(message: &Head, name: HeaderName) -> Result<Vec<u8>, DialogError>
     let addr = message.name_addr(name)?;
     let mut out = Vec::with_capacity(64);
     if !addr.display_raw.is_empty() {
-        out.extend(
-            addr.display_raw
-                .iter()
-                .map(|b| if *b == 0 { b' ' } else { *b }),
-        );
+        out.extend(addr.display_raw.iter().map(|b| if *b == 0 { b' ' } else { *b }));
         out.push(b' ');
     }
     out.push(b'<');
     out.extend_from_slice(addr.uri_raw.as_bytes());
     out.push(b'>');
-    for p in addr
-        .params
-        .iter()
-        .filter(|p| !p.name.eq_ignore_ascii_case("tag"))
-    {
+    for p in addr.params.iter().filter(|p| !p.name.eq_ignore_ascii_case("tag")) {
         out.push(b';');
         out.extend_from_slice(p.name.as_bytes());
         if let Some(value) = p.value {
@@ -313,8 +289,5 @@ fn target(message: &Head) -> Result<Option<String>, DialogError> {
 }
 
 fn routes(message: &Head) -> Result<Vec<String>, DialogError> {
-    message
-        .record_routes()
-        .map(|r| Ok(r?.uri_raw.to_owned()))
-        .collect()
+    message.record_routes().map(|r| Ok(r?.uri_raw.to_owned())).collect()
 }

@@ -35,9 +35,7 @@ impl Challenge {
     /// The best of all challenges: SHA-256 before MD5.
     pub fn choose<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Challenge, AnswerError> {
         let usable = values.filter_map(|v| Challenge::parse(&Credentials::parse(v)?));
-        usable
-            .max_by_key(|c| c.algorithm == Algorithm::Sha256)
-            .ok_or(AnswerError::NoneUsable)
+        usable.max_by_key(|c| c.algorithm == Algorithm::Sha256).ok_or(AnswerError::NoneUsable)
     }
 
     fn parse(list: &Credentials<'_>) -> Option<Challenge> {
@@ -94,18 +92,8 @@ impl Answer<'_> {
     pub fn header(&self, challenge: &Challenge) -> Result<String, AnswerError> {
         let c = challenge;
         let opaque = c.opaque.as_deref().unwrap_or("");
-        let fields = [
-            &c.realm[..],
-            &c.nonce,
-            opaque,
-            self.username,
-            self.uri,
-            self.cnonce,
-        ];
-        if fields
-            .iter()
-            .any(|f| f.bytes().any(|b| b.is_ascii_control()))
-            || self.uri.contains('"')
+        let fields = [&c.realm[..], &c.nonce, opaque, self.username, self.uri, self.cnonce];
+        if fields.iter().any(|f| f.bytes().any(|b| b.is_ascii_control())) || self.uri.contains('"')
         {
             return Err(AnswerError::Control);
         }

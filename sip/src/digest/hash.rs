@@ -69,10 +69,7 @@ impl Hex {
             bytes[2 * i] = HEX[usize::from(b >> 4)];
             bytes[2 * i + 1] = HEX[usize::from(b & 15)];
         }
-        Hex {
-            bytes,
-            len: (digest.len().min(32) * 2) as u8,
-        }
+        Hex { bytes, len: (digest.len().min(32) * 2) as u8 }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -123,13 +120,7 @@ impl Ha1 {
         for (to, from) in bytes.iter_mut().zip(hex.bytes()) {
             *to = from.to_ascii_lowercase();
         }
-        Some(Ha1 {
-            algorithm,
-            hex: Hex {
-                bytes,
-                len: length as u8,
-            },
-        })
+        Some(Ha1 { algorithm, hex: Hex { bytes, len: length as u8 } })
     }
 
     /// The hex digits, to be stored where secrets are.
@@ -152,9 +143,7 @@ pub fn response(
     method: &str,
     uri: &[u8],
 ) -> String {
-    response_hex(ha1, nonce, nc, cnonce, method, uri)
-        .as_str()
-        .to_owned()
+    response_hex(ha1, nonce, nc, cnonce, method, uri).as_str().to_owned()
 }
 
 pub(crate) fn response_hex(
@@ -166,21 +155,13 @@ pub(crate) fn response_hex(
     uri: &[u8],
 ) -> Hex {
     let ha2 = ha1.algorithm.joined(&[method.as_bytes(), uri]);
-    ha1.algorithm.joined(&[
-        ha1.hex.as_bytes(),
-        nonce,
-        nc,
-        cnonce,
-        b"auth",
-        ha2.as_bytes(),
-    ])
+    ha1.algorithm.joined(&[ha1.hex.as_bytes(), nonce, nc, cnonce, b"auth", ha2.as_bytes()])
 }
 
 /// The response of RFC 2617 without qop, for the client side only: some old trunks offer nothing else.
 pub(crate) fn legacy_response_hex(ha1: &Ha1, nonce: &[u8], method: &str, uri: &[u8]) -> Hex {
     let ha2 = ha1.algorithm.joined(&[method.as_bytes(), uri]);
-    ha1.algorithm
-        .joined(&[ha1.hex.as_bytes(), nonce, ha2.as_bytes()])
+    ha1.algorithm.joined(&[ha1.hex.as_bytes(), nonce, ha2.as_bytes()])
 }
 
 #[cfg(test)]
@@ -191,12 +172,7 @@ mod tests {
     const CNONCE: &[u8] = b"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
 
     fn vector(algorithm: Algorithm) -> String {
-        let ha1 = Ha1::compute(
-            algorithm,
-            "Mufasa",
-            "http-auth@example.org",
-            "Circle of Life",
-        );
+        let ha1 = Ha1::compute(algorithm, "Mufasa", "http-auth@example.org", "Circle of Life");
         response(&ha1, NONCE, b"00000001", CNONCE, "GET", b"/dir/index.html")
     }
 
@@ -214,9 +190,7 @@ mod tests {
         let ha1 = Ha1::compute(Algorithm::Md5, "a", "b", "c");
         assert_eq!(format!("{ha1:?}"), "Ha1(MD5, ***)");
         assert_eq!(
-            Ha1::from_hex(Algorithm::Md5, ha1.expose_hex())
-                .unwrap()
-                .expose_hex(),
+            Ha1::from_hex(Algorithm::Md5, ha1.expose_hex()).unwrap().expose_hex(),
             ha1.expose_hex()
         );
         assert!(Ha1::from_hex(Algorithm::Sha256, ha1.expose_hex()).is_none());

@@ -31,9 +31,7 @@ pub struct Nonces {
 
 impl fmt::Debug for Nonces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nonces")
-            .field("lifetime", &self.lifetime)
-            .finish_non_exhaustive()
+        f.debug_struct("Nonces").field("lifetime", &self.lifetime).finish_non_exhaustive()
     }
 }
 
@@ -43,10 +41,7 @@ impl Nonces {
         // A block is 64 bytes long: padding here makes the key's length exactly that, which cannot fail.
         let mut block = [0; 64];
         block[..32].copy_from_slice(&key);
-        Nonces {
-            mac: Hmac::new((&block).into()),
-            lifetime,
-        }
+        Nonces { mac: Hmac::new((&block).into()), lifetime }
     }
 
     /// How long a nonce lives.
@@ -76,11 +71,7 @@ impl Nonces {
         let expires = Duration::from_millis(u64::from_be_bytes(time)).saturating_add(self.lifetime);
         // A nonce from the future was issued before the clock was set back: it is renewed, too.
         let future = Duration::from_millis(u64::from_be_bytes(time)) > now + Duration::from_secs(5);
-        if expires <= now || future {
-            Err(NonceError::Expired)
-        } else {
-            Ok(expires)
-        }
+        if expires <= now || future { Err(NonceError::Expired) } else { Ok(expires) }
     }
 
     fn sign(&self, head: &[u8], realm: &str) -> [u8; MAC] {
@@ -144,14 +135,8 @@ mod tests {
         let nonces = Nonces::new([1; 32], Duration::from_secs(60));
         let nonce = nonces.issue(at, "r", 42);
         assert_eq!(nonce.len(), TEXT);
-        assert_eq!(
-            nonces.check(at, "r", nonce.as_bytes()),
-            Ok(at + Duration::from_secs(60))
-        );
-        assert_eq!(
-            nonces.check(at, "q", nonce.as_bytes()),
-            Err(NonceError::Foreign)
-        );
+        assert_eq!(nonces.check(at, "r", nonce.as_bytes()), Ok(at + Duration::from_secs(60)));
+        assert_eq!(nonces.check(at, "q", nonce.as_bytes()), Err(NonceError::Foreign));
         assert_eq!(
             nonces.check(at + Duration::from_secs(60), "r", nonce.as_bytes()),
             Err(NonceError::Expired)
@@ -161,10 +146,7 @@ mod tests {
             Err(NonceError::Expired)
         );
         let other = Nonces::new([2; 32], Duration::from_secs(60));
-        assert_eq!(
-            other.check(at, "r", nonce.as_bytes()),
-            Err(NonceError::Foreign)
-        );
+        assert_eq!(other.check(at, "r", nonce.as_bytes()), Err(NonceError::Foreign));
         for i in 0..nonce.len() {
             let mut forged = nonce.clone().into_bytes();
             forged[i] = if forged[i] == b'A' { b'B' } else { b'A' };

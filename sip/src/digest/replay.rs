@@ -53,13 +53,7 @@ impl Replay {
             self.entries.remove(&oldest);
             self.forgotten = self.forgotten.max(expires);
         }
-        self.entries.insert(
-            key,
-            Entry {
-                highest: count,
-                window: 1,
-            },
-        );
+        self.entries.insert(key, Entry { highest: count, window: 1 });
         // Nonces come nearly in the order they were issued; the few that do not wait a little longer.
         self.order.push_back((expires, key));
         true

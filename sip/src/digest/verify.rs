@@ -38,17 +38,8 @@ pub struct Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// Reads the fields; names in any case, values quoted or not, no field twice.
     pub fn parse(credentials: &Credentials<'a>) -> Result<Authorization<'a>, Malformed> {
-        const NAMES: [&str; 9] = [
-            "username",
-            "realm",
-            "nonce",
-            "uri",
-            "response",
-            "algorithm",
-            "cnonce",
-            "qop",
-            "nc",
-        ];
+        const NAMES: [&str; 9] =
+            ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc"];
         let mut fields: [Option<&'a [u8]>; 9] = [None; 9];
         for pair in credentials.pairs() {
             let (name, value) = pair.map_err(|()| Malformed("syntax"))?;
@@ -58,21 +49,9 @@ impl<'a> Authorization<'a> {
                 return Err(Malformed("field twice"));
             }
         }
-        let [
-            username,
-            realm,
-            nonce,
-            uri,
-            response,
-            algorithm,
-            cnonce,
-            qop,
-            nc,
-        ] = fields;
+        let [username, realm, nonce, uri, response, algorithm, cnonce, qop, nc] = fields;
         let text = |field: Option<&'a [u8]>, fault| {
-            field
-                .and_then(|f| std::str::from_utf8(f).ok())
-                .ok_or(Malformed(fault))
+            field.and_then(|f| std::str::from_utf8(f).ok()).ok_or(Malformed(fault))
         };
         Ok(Authorization {
             username: text(username, "username")?,
@@ -140,11 +119,7 @@ impl Verifier {
         let secret: String = key.iter().map(|b| char::from(b'a' + (b & 15))).collect();
         let dummy = [Algorithm::Md5, Algorithm::Sha256]
             .map(|a| Ha1::compute(a, "nobody", "nowhere", &secret));
-        Verifier {
-            nonces: Nonces::new(key, lifetime),
-            replay: Replay::new(remembered),
-            dummy,
-        }
+        Verifier { nonces: Nonces::new(key, lifetime), replay: Replay::new(remembered), dummy }
     }
 
     /// The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, in order (RFC 8760 §2.4).
@@ -200,9 +175,7 @@ impl Verifier {
         ours: impl Fn(&Host<'_>) -> bool,
         ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
     ) -> Verdict<'c> {
-        let wrong = Verdict::Wrong {
-            username: a.username,
-        };
+        let wrong = Verdict::Wrong { username: a.username };
         let Some(algorithm) = a.algorithm.filter(|x| expectation.algorithms.contains(x)) else {
             return wrong;
         };
@@ -221,14 +194,8 @@ impl Verifier {
         let known = ha1(a.username, algorithm).filter(|h| h.algorithm() == algorithm);
         let dummy = &self.dummy[usize::from(algorithm == Algorithm::Sha256)];
         let secret = known.as_ref().unwrap_or(dummy);
-        let expected = response_hex(
-            secret,
-            a.nonce,
-            a.nc,
-            a.cnonce,
-            expectation.method,
-            a.uri.as_bytes(),
-        );
+        let expected =
+            response_hex(secret, a.nonce, a.nc, a.cnonce, expectation.method, a.uri.as_bytes());
         let mut given = [0; 64];
         let length = a.response.len();
         if length != expected.as_bytes().len() {
@@ -241,9 +208,9 @@ impl Verifier {
             return wrong;
         }
         match self.nonces.check(now, expectation.realm, a.nonce) {
-            Ok(expires) if self.replay.accept(now, a.nonce, expires, count) => Verdict::Ok {
-                username: a.username,
-            },
+            Ok(expires) if self.replay.accept(now, a.nonce, expires, count) => {
+                Verdict::Ok { username: a.username }
+            }
             _ => Verdict::Stale,
         }
     }

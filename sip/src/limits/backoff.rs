@@ -59,11 +59,7 @@ pub struct BackOff<K> {
 impl<K: Hash + Eq + Clone> BackOff<K> {
     /// An empty table.
     pub fn new(config: BackOffConfig) -> BackOff<K> {
-        BackOff {
-            config,
-            entries: HashMap::default(),
-            swept: None,
-        }
+        BackOff { config, entries: HashMap::default(), swept: None }
     }
 
     /// Whether an attempt may be judged.
@@ -72,11 +68,7 @@ impl<K: Hash + Eq + Clone> BackOff<K> {
             return Gate::Open;
         };
         let until = entry.last + self.pause(entry.failures);
-        if self.is_old(entry, now) || until <= now {
-            Gate::Open
-        } else {
-            Gate::ClosedUntil(until)
-        }
+        if self.is_old(entry, now) || until <= now { Gate::Open } else { Gate::ClosedUntil(until) }
     }
 
     /// An attempt failed; gives the count, for the log.
@@ -85,10 +77,7 @@ impl<K: Hash + Eq + Clone> BackOff<K> {
             self.make_room(now);
         }
         let config = self.config;
-        let entry = self.entries.entry(key).or_insert(Entry {
-            failures: 0,
-            last: now,
-        });
+        let entry = self.entries.entry(key).or_insert(Entry { failures: 0, last: now });
         if now.saturating_duration_since(entry.last) >= config.memory {
             entry.failures = 0;
         }
@@ -115,11 +104,7 @@ impl<K: Hash + Eq + Clone> BackOff<K> {
     fn pause(&self, failures: u32) -> Duration {
         match failures.saturating_sub(self.config.free) {
             0 => Duration::ZERO,
-            n => self
-                .config
-                .first
-                .saturating_mul(1 << (n - 1).min(20))
-                .min(self.config.most),
+            n => self.config.first.saturating_mul(1 << (n - 1).min(20)).min(self.config.most),
         }
     }
 
@@ -129,26 +114,18 @@ impl<K: Hash + Eq + Clone> BackOff<K> {
 
     /// Drops what is old; if that is not enough, those with the fewest failures. At most one pass a second looks at all.
     fn make_room(&mut self, now: Instant) {
-        if self
-            .swept
-            .is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1))
-        {
+        if self.swept.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
             self.swept = Some(now);
             let memory = self.config.memory;
-            self.entries
-                .retain(|_, e| now.saturating_duration_since(e.last) < memory);
+            self.entries.retain(|_, e| now.saturating_duration_since(e.last) < memory);
             if self.entries.len() * 8 > self.config.entries * 7 {
                 self.entries.retain(|_, e| e.failures > 1);
             }
         }
         if self.entries.len() >= self.config.entries {
             // Any one of a handful: the weakest of the first eight.
-            let weakest = self
-                .entries
-                .iter()
-                .take(8)
-                .min_by_key(|(_, e)| e.failures)
-                .map(|(k, _)| k.clone());
+            let weakest =
+                self.entries.iter().take(8).min_by_key(|(_, e)| e.failures).map(|(k, _)| k.clone());
             if let Some(key) = weakest {
                 self.entries.remove(&key);
             }
@@ -171,10 +148,7 @@ mod tests {
         assert_eq!(b.check(now, &"ada"), Gate::Open);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             b.failed(now, "ada");
-            assert_eq!(
-                b.check(now, &"ada"),
-                Gate::ClosedUntil(now + Duration::from_secs(seconds))
-            );
+            assert_eq!(b.check(now, &"ada"), Gate::ClosedUntil(now + Duration::from_secs(seconds)));
         }
         assert_eq!(b.check(now, &"bob"), Gate::Open);
         assert_eq!(b.check(now + Duration::from_secs(61), &"ada"), Gate::Open);
@@ -184,10 +158,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_keeps_the_worst() {
-        let mut b = BackOff::new(BackOffConfig {
-            entries: 50,
-            ..BackOffConfig::default()
-        });
+        let mut b = BackOff::new(BackOffConfig { entries: 50, ..BackOffConfig::default() });
         let now = Instant::now();
         for _ in 0..20 {
             b.failed(now, u32::MAX);
@@ -196,9 +167,6 @@ mod tests {
             b.failed(now + Duration::from_millis(i.into()), i);
             assert!(b.len() <= 50);
         }
-        assert!(matches!(
-            b.check(now + Duration::from_secs(5), &u32::MAX),
-            Gate::ClosedUntil(_)
-        ));
+        assert!(matches!(b.check(now + Duration::from_secs(5), &u32::MAX), Gate::ClosedUntil(_)));
     }
 }

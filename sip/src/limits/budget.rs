@@ -33,11 +33,7 @@ pub struct BudgetConfig {
 impl Default for BudgetConfig {
     fn default() -> Self {
         // About 40 challenges a second, 400 at once: an office behind one address after a power cut.
-        BudgetConfig {
-            rate: 32_768,
-            burst: 327_680,
-            sources: 65_536,
-        }
+        BudgetConfig { rate: 32_768, burst: 327_680, sources: 65_536 }
     }
 }
 
@@ -58,11 +54,7 @@ pub struct ByteBudget {
 impl ByteBudget {
     /// An empty table.
     pub fn new(config: BudgetConfig) -> ByteBudget {
-        ByteBudget {
-            config,
-            buckets: FxHashMap::default(),
-            swept: None,
-        }
+        ByteBudget { config, buckets: FxHashMap::default(), swept: None }
     }
 
     /// Takes `bytes` from the source's budget; `false`: do not send.
@@ -76,10 +68,7 @@ impl ByteBudget {
             return false;
         }
         let (rate, burst) = (self.config.rate, self.config.burst);
-        let bucket = self
-            .buckets
-            .entry(key)
-            .or_insert(Bucket { spent: 0, at: now });
+        let bucket = self.buckets.entry(key).or_insert(Bucket { spent: 0, at: now });
         bucket.spent = spent_at(bucket, now, rate);
         bucket.at = now;
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -109,10 +98,7 @@ impl ByteBudget {
 
     /// Drops sources that owe nothing, at most once a second; whether there is room now.
     fn sweep(&mut self, now: Instant) -> bool {
-        if self
-            .swept
-            .is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1))
-        {
+        if self.swept.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
             self.swept = Some(now);
             let rate = self.config.rate;
             self.buckets.retain(|_, b| spent_at(b, now, rate) > 0);
@@ -124,9 +110,7 @@ impl ByteBudget {
 fn spent_at(bucket: &Bucket, now: Instant, rate: u32) -> u32 {
     let millis = now.saturating_duration_since(bucket.at).as_millis() as u64;
     let back = millis.saturating_mul(u64::from(rate)) / 1000;
-    bucket
-        .spent
-        .saturating_sub(u32::try_from(back).unwrap_or(u32::MAX))
+    bucket.spent.saturating_sub(u32::try_from(back).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -135,11 +119,7 @@ mod tests {
 
     #[test]
     fn a_source_gets_its_burst_and_then_its_rate() {
-        let config = BudgetConfig {
-            rate: 1000,
-            burst: 3000,
-            sources: 10,
-        };
+        let config = BudgetConfig { rate: 1000, burst: 3000, sources: 10 };
         let mut budget = ByteBudget::new(config);
         let (now, ip) = (Instant::now(), "192.0.2.1".parse().unwrap());
         assert_eq!((0..10).filter(|_| budget.take(now, ip, 500)).count(), 6);
@@ -152,11 +132,7 @@ mod tests {
 
     #[test]
     fn forged_sources_fill_the_table_but_not_the_memory() {
-        let config = BudgetConfig {
-            rate: 1000,
-            burst: 3000,
-            sources: 100,
-        };
+        let config = BudgetConfig { rate: 1000, burst: 3000, sources: 100 };
         let mut budget = ByteBudget::new(config);
         let now = Instant::now();
         for i in 0..10_000u32 {
@@ -164,11 +140,7 @@ mod tests {
         }
         assert_eq!(budget.len(), 100);
         // They owe nothing after a while.
-        assert!(budget.take(
-            now + Duration::from_secs(2),
-            "198.51.100.1".parse().unwrap(),
-            400
-        ));
+        assert!(budget.take(now + Duration::from_secs(2), "198.51.100.1".parse().unwrap(), 400));
         assert_eq!(budget.len(), 1);
     }
 

@@ -34,11 +34,7 @@ impl<'a> NameAddr<'a> {
         };
         // Unquoted display names are tokens; UTF-8 in them is borne with.
         let quoted = display_raw.first() == Some(&b'"');
-        if !quoted
-            && !display_raw
-                .iter()
-                .all(|b| is_token_byte(*b) || is_ws(*b) || *b >= 0x80)
-        {
+        if !quoted && !display_raw.iter().all(|b| is_token_byte(*b) || is_ws(*b) || *b >= 0x80) {
             return None;
         }
         let end = memchr::memchr(b'>', rest)?;
@@ -46,11 +42,7 @@ impl<'a> NameAddr<'a> {
         if !uri_raw.bytes().all(|b| b.is_ascii_graphic()) || uri_raw.is_empty() {
             return None;
         }
-        Some(NameAddr {
-            display_raw,
-            uri_raw,
-            params: Params::parse(&rest[end + 1..])?,
-        })
+        Some(NameAddr { display_raw, uri_raw, params: Params::parse(&rest[end + 1..])? })
     }
 
     /// Without brackets, `;` begins header parameters, and `?` and `,` may not stand in the URI (§20.10).
@@ -63,11 +55,7 @@ impl<'a> NameAddr<'a> {
         if !sound || !uri_raw.contains(':') {
             return None;
         }
-        Some(NameAddr {
-            display_raw: &[],
-            uri_raw,
-            params: Params::parse(&raw[n..])?,
-        })
+        Some(NameAddr { display_raw: &[], uri_raw, params: Params::parse(&raw[n..])? })
     }
 
     /// The URI.
@@ -96,11 +84,7 @@ impl<'a> NameAddr<'a> {
         let mut out = Vec::with_capacity(raw.len());
         let mut bytes = raw.iter().copied();
         while let Some(b) = bytes.next() {
-            let b = if b == b'\\' {
-                bytes.next().unwrap_or(b' ')
-            } else {
-                b
-            };
+            let b = if b == b'\\' { bytes.next().unwrap_or(b' ') } else { b };
             if !b.is_ascii_control() {
                 out.push(b);
             }
@@ -143,10 +127,7 @@ impl<'a> Contact<'a> {
 
     /// The q parameter in thousandths; 1000 when absent or malformed.
     pub fn q(&self) -> u16 {
-        let q = self
-            .addr()
-            .and_then(|a| a.params.text("q"))
-            .and_then(qvalue);
+        let q = self.addr().and_then(|a| a.params.text("q")).and_then(qvalue);
         q.unwrap_or(1000)
     }
 
@@ -168,11 +149,7 @@ fn qvalue(s: &str) -> Option<u16> {
     }
     let mut n = 0u16;
     for i in 0..3 {
-        n = n * 10
-            + fraction
-                .as_bytes()
-                .get(i)
-                .map_or(0, |b| u16::from(b - b'0'));
+        n = n * 10 + fraction.as_bytes().get(i).map_or(0, |b| u16::from(b - b'0'));
     }
     match whole {
         "0" => Some(n),
@@ -190,10 +167,7 @@ mod tests {
         let a = NameAddr::parse(b"\"J \\\"R\\\\\" <sip:j@x>;tag=1").unwrap();
         assert_eq!(a.display().unwrap(), "J \"R\\");
         let a = NameAddr::parse(b"caller<sip:caller@example.com>;tag=323").unwrap();
-        assert_eq!(
-            (a.display().unwrap().as_ref(), a.tag()),
-            ("caller", Some("323"))
-        );
+        assert_eq!((a.display().unwrap().as_ref(), a.tag()), ("caller", Some("323")));
         let a = NameAddr::parse(b"\"BEL:\\\x07 NUL:\\\x00\" <sip:j@x>").unwrap();
         assert_eq!(a.display().unwrap(), "BEL: NUL:");
     }
@@ -204,15 +178,9 @@ mod tests {
             b"<sip:a@b;x=y>;q=0.33;expires=99999999999;+sip.instance=\"<urn:uuid:1>\"",
         )
         .unwrap();
-        assert_eq!(
-            (c.q(), c.expires(), c.instance()),
-            (330, Some(u32::MAX), Some("<urn:uuid:1>"))
-        );
+        assert_eq!((c.q(), c.expires(), c.instance()), (330, Some(u32::MAX), Some("<urn:uuid:1>")));
         assert!(matches!(Contact::parse(b" * "), Some(Contact::Star)));
-        assert_eq!(
-            Contact::parse(b"sip:a@b;expires=x").unwrap().expires(),
-            Some(3600)
-        );
+        assert_eq!(Contact::parse(b"sip:a@b;expires=x").unwrap().expires(), Some(3600));
     }
 
     #[test]

@@ -37,10 +37,7 @@ fn is_user_byte(b: u8) -> bool {
 
 pub(crate) fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric()
-        || matches!(
-            b,
-            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
-        )
+        || matches!(b, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
 }
 
 /// Whether `s` is made of bytes that `allowed` takes and of sound escapes.
@@ -108,7 +105,5 @@ pub(crate) fn same_unescaped(a: &str, b: &str) -> bool {
 pub(crate) fn same_unescaped_nocase(a: &str, b: &str) -> bool {
     let fold = |b: Option<u8>| b.map(|b| b.to_ascii_lowercase());
     a.eq_ignore_ascii_case(b)
-        || Unescaped::new(a.as_bytes())
-            .map(fold)
-            .eq(Unescaped::new(b.as_bytes()).map(fold))
+        || Unescaped::new(a.as_bytes()).map(fold).eq(Unescaped::new(b.as_bytes()).map(fold))
 }

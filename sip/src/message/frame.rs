@@ -20,19 +20,12 @@ pub enum Frame {
 /// Looks for one message at the start of `buf`. Costs a scan of the header section each time it is called, so call it
 /// when bytes have come.
 pub fn frame(buf: &[u8], limits: &Limits) -> Frame {
-    let lead = buf
-        .iter()
-        .position(|b| !matches!(b, b'\r' | b'\n'))
-        .unwrap_or(buf.len());
+    let lead = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(buf.len());
     if buf.starts_with(b"\r\n\r\n") {
         return Frame::Ping(4);
     }
     let Some(head_end) = head_end(&buf[lead..]).map(|n| lead + n) else {
-        return if buf.len() > limits.message {
-            Frame::Broken
-        } else {
-            Frame::Partial
-        };
+        return if buf.len() > limits.message { Frame::Broken } else { Frame::Partial };
     };
     let mut length = None;
     for line in unfolded_lines(&buf[lead..head_end]) {
@@ -73,8 +66,7 @@ fn head_end(buf: &[u8]) -> Option<usize> {
 
 /// Lines; a folded Content-Length would be cut, fail as a number and break the stream, which is as well.
 fn unfolded_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|b| *b == b'\n')
-        .filter(|l| !l.first().copied().is_some_and(is_ws))
+    head.split(|b| *b == b'\n').filter(|l| !l.first().copied().is_some_and(is_ws))
 }
 
 #[cfg(test)]

@@ -62,12 +62,7 @@ pub enum Message {
 
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Head({} bytes, {} lines)",
-            self.buf.len(),
-            self.lines.len()
-        )
+        write!(f, "Head({} bytes, {} lines)", self.buf.len(), self.lines.len())
     }
 }
 
@@ -148,8 +143,7 @@ impl Head {
 
     /// The body, sharing the datagram.
     pub fn body_bytes(&self) -> Bytes {
-        self.buf
-            .slice(usize::from(self.body.0)..usize::from(self.body.1))
+        self.buf.slice(usize::from(self.body.0)..usize::from(self.body.1))
     }
 
     /// Whether a header of that name is present.
@@ -170,10 +164,7 @@ impl Head {
     /// The values of all lines of that name.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         let lines = if self.has(name) { &self.lines[..] } else { &[] };
-        lines
-            .iter()
-            .filter(move |l| l.name == name)
-            .map(|l| self.bytes((l.value, l.end)))
+        lines.iter().filter(move |l| l.name == name).map(|l| self.bytes((l.value, l.end)))
     }
 
     /// The comma-separated values of all lines of that name.
@@ -183,9 +174,7 @@ impl Head {
 
     /// Every line as (known name, name as spelled, value).
     pub fn lines(&self) -> impl Iterator<Item = (HeaderName, &[u8], &[u8])> {
-        self.lines
-            .iter()
-            .map(|l| (l.name, self.line_name(l), self.bytes((l.value, l.end))))
+        self.lines.iter().map(|l| (l.name, self.line_name(l), self.bytes((l.value, l.end))))
     }
 
     /// The values of a header by its spelling, for names that [`HeaderName`] does not know.
@@ -208,8 +197,7 @@ impl Head {
 
     /// Whether a comma list (Supported, Require, Allow …) has a token, whatever its case.
     pub fn lists_token(&self, name: HeaderName, token: &str) -> bool {
-        self.list(name)
-            .any(|t| t.eq_ignore_ascii_case(token.as_bytes()))
+        self.list(name).any(|t| t.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// All Via values, topmost first (RFC 3261 §20.42).
@@ -219,9 +207,7 @@ impl Head {
 
     /// The topmost Via.
     pub fn top_via(&self) -> Result<Via<'_>, ValueError> {
-        self.vias()
-            .next()
-            .unwrap_or(Err(ValueError::Missing(HeaderName::Via)))
+        self.vias().next().unwrap_or(Err(ValueError::Missing(HeaderName::Via)))
     }
 
     /// From (RFC 3261 §20.20).
@@ -242,9 +228,7 @@ impl Head {
 
     /// Call-ID (RFC 3261 §20.8).
     pub fn call_id(&self) -> Result<&str, ValueError> {
-        let raw = self
-            .value(HeaderName::CallId)
-            .ok_or(ValueError::Missing(HeaderName::CallId))?;
+        let raw = self.value(HeaderName::CallId).ok_or(ValueError::Missing(HeaderName::CallId))?;
         let sound = !raw.is_empty() && raw.iter().all(|b| b.is_ascii_graphic());
         let text = std::str::from_utf8(raw).ok().filter(|_| sound);
         text.ok_or(ValueError::Malformed(HeaderName::CallId))
@@ -252,9 +236,7 @@ impl Head {
 
     /// CSeq (RFC 3261 §20.16).
     pub fn cseq(&self) -> Result<CSeq<'_>, ValueError> {
-        let raw = self
-            .value(HeaderName::CSeq)
-            .ok_or(ValueError::Missing(HeaderName::CSeq))?;
+        let raw = self.value(HeaderName::CSeq).ok_or(ValueError::Missing(HeaderName::CSeq))?;
         CSeq::parse(raw).ok_or(ValueError::Malformed(HeaderName::CSeq))
     }
 
@@ -266,9 +248,7 @@ impl Head {
 
     /// Expires in seconds; larger than `u32` saturates (RFC 3261 §20.19).
     pub fn expires(&self) -> Result<Option<u32>, ValueError> {
-        Ok(self
-            .number(HeaderName::Expires)?
-            .map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
+        Ok(self.number(HeaderName::Expires)?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
     }
 
     /// Max-Forwards, 0 to 255 (RFC 3261 §20.22).
@@ -293,14 +273,12 @@ impl Head {
 
     /// Authorization credentials; other schemes than Digest are passed over.
     pub fn authorizations(&self) -> impl Iterator<Item = Credentials<'_>> {
-        self.values(HeaderName::Authorization)
-            .filter_map(Credentials::parse)
+        self.values(HeaderName::Authorization).filter_map(Credentials::parse)
     }
 
     /// Proxy-Authorization credentials; other schemes than Digest are passed over.
     pub fn proxy_authorizations(&self) -> impl Iterator<Item = Credentials<'_>> {
-        self.values(HeaderName::ProxyAuthorization)
-            .filter_map(Credentials::parse)
+        self.values(HeaderName::ProxyAuthorization).filter_map(Credentials::parse)
     }
 
     /// The media type without parameters, as spelled (RFC 3261 §20.15).
@@ -318,9 +296,9 @@ impl Head {
     pub fn replaces(&self) -> Result<Option<Replaces<'_>>, ValueError> {
         match self.value(HeaderName::Replaces) {
             None => Ok(None),
-            Some(raw) => Replaces::parse(raw)
-                .map(Some)
-                .ok_or(ValueError::Malformed(HeaderName::Replaces)),
+            Some(raw) => {
+                Replaces::parse(raw).map(Some).ok_or(ValueError::Malformed(HeaderName::Replaces))
+            }
         }
     }
 
@@ -337,10 +315,7 @@ impl Head {
     /// Session-Expires or Min-SE: seconds and parameters (RFC 4028).
     pub fn number_with_params(&self, name: HeaderName) -> Option<(u32, scan::Params<'_>)> {
         let raw = self.value(name)?;
-        let n = raw
-            .iter()
-            .position(|b| !b.is_ascii_digit())
-            .unwrap_or(raw.len());
+        let n = raw.iter().position(|b| !b.is_ascii_digit()).unwrap_or(raw.len());
         let number = u32::try_from(scan::digits(&raw[..n])?).unwrap_or(u32::MAX);
         Some((number, scan::Params::parse(&raw[n..])?))
     }
@@ -349,16 +324,13 @@ impl Head {
         &self,
         name: HeaderName,
     ) -> impl Iterator<Item = Result<NameAddr<'_>, ValueError>> {
-        self.list(name)
-            .map(move |raw| NameAddr::parse(raw).ok_or(ValueError::Malformed(name)))
+        self.list(name).map(move |raw| NameAddr::parse(raw).ok_or(ValueError::Malformed(name)))
     }
 
     fn number(&self, name: HeaderName) -> Result<Option<u64>, ValueError> {
         match self.value(name) {
             None => Ok(None),
-            Some(raw) => scan::digits(raw)
-                .map(Some)
-                .ok_or(ValueError::Malformed(name)),
+            Some(raw) => scan::digits(raw).map(Some).ok_or(ValueError::Malformed(name)),
         }
     }
 

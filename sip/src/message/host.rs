@@ -24,10 +24,7 @@ impl<'a> Host<'a> {
         if b.is_empty() || b.len() > 255 {
             return None;
         }
-        if !b
-            .iter()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
-        {
+        if !b.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_')) {
             return None;
         }
         if b[b.len() - 1].is_ascii_digit()
@@ -74,11 +71,7 @@ impl fmt::Display for Host<'_> {
 
 /// Splits `host[:port]`; the whole input must be used.
 pub(crate) fn host_port(s: &str) -> Option<(Host<'_>, Option<u16>)> {
-    let end = if s.starts_with('[') {
-        s.find(']')? + 1
-    } else {
-        s.find(':').unwrap_or(s.len())
-    };
+    let end = if s.starts_with('[') { s.find(']')? + 1 } else { s.find(':').unwrap_or(s.len()) };
     let host = Host::parse(&s[..end])?;
     let rest = &s[end..];
     if rest.is_empty() {
@@ -108,9 +101,6 @@ fn ipv6(s: &str) -> Option<Ipv6Addr> {
 
 /// An address in a Via parameter or SDP: IPv6 with or without brackets (RFC 5118 §4.5).
 pub(crate) fn bare_ip(s: &str) -> Option<IpAddr> {
-    let inner = s
-        .strip_prefix('[')
-        .and_then(|s| s.strip_suffix(']'))
-        .unwrap_or(s);
+    let inner = s.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(s);
     inner.parse().ok()
 }

@@ -110,10 +110,7 @@ const fn build_table() -> [u8; SLOTS] {
     let mut i = 0;
     while i < NAMES.len() {
         if let Some(slot) = slot_of(NAMES[i].0.as_bytes()) {
-            assert!(
-                table[slot] == 0,
-                "two header names share a slot: change a factor in slot_of"
-            );
+            assert!(table[slot] == 0, "two header names share a slot: change a factor in slot_of");
             table[slot] = i as u8 + 1;
         }
         i += 1;
@@ -129,10 +126,7 @@ mod tests {
     fn every_name_is_found_in_any_case() {
         for (name, variant) in NAMES {
             assert_eq!(HeaderName::parse(name.as_bytes()), *variant);
-            assert_eq!(
-                HeaderName::parse(name.to_ascii_uppercase().as_bytes()),
-                *variant
-            );
+            assert_eq!(HeaderName::parse(name.to_ascii_uppercase().as_bytes()), *variant);
             assert_eq!(variant.as_str(), *name);
         }
         assert!((HeaderName::Other as u8) < 128);

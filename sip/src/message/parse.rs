@@ -20,11 +20,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            message: 65_535,
-            headers: 256,
-            vias: 70,
-        }
+        Limits { message: 65_535, headers: 256, vias: 70 }
     }
 }
 
@@ -51,18 +47,9 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
         buf.truncate(limits.message.min(usize::from(u16::MAX)));
     }
     // Line ends before a message are passed over (§7.5); spaces or NULs alone are keep-alives of some phones.
-    let at = buf
-        .iter()
-        .position(|b| !matches!(b, b'\r' | b'\n'))
-        .unwrap_or(buf.len());
-    if buf[at..]
-        .iter()
-        .all(|b| matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0))
-    {
-        return Err(ParseError {
-            kind: ParseErrorKind::Empty,
-            salvage: None,
-        });
+    let at = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(buf.len());
+    if buf[at..].iter().all(|b| matches!(b, b'\r' | b'\n' | b' ' | b'\t' | 0)) {
+        return Err(ParseError { kind: ParseErrorKind::Empty, salvage: None });
     }
     let before = first_fault;
     let mut scanned = scan_lines(&buf, at, limits, &mut first_fault);
@@ -71,30 +58,14 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
         first_fault = before;
         scanned = scan_lines(&buf, at, limits, &mut first_fault);
     }
-    let Scanned {
-        start,
-        lines,
-        seen,
-        repeated,
-        mut end,
-        ..
-    } = scanned;
+    let Scanned { start, lines, seen, repeated, mut end, .. } = scanned;
     let start_line = &buf[at..start];
     let parsed = read_start_line(start_line, at);
     if parsed.is_err() && !looks_like_sip(start_line) {
-        return Err(ParseError {
-            kind: ParseErrorKind::NotSip,
-            salvage: None,
-        });
+        return Err(ParseError { kind: ParseErrorKind::NotSip, salvage: None });
     }
     let fault = parsed.as_ref().err().copied().or(first_fault);
-    let mut head = Head {
-        buf,
-        lines,
-        seen,
-        repeated,
-        body: (0, 0),
-    };
+    let mut head = Head { buf, lines, seen, repeated, body: (0, 0) };
     let fault = match bound_body(&head, end, framing) {
         Ok(body_end) => {
             end = end.min(body_end);
@@ -104,24 +75,12 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
         Err(kind) => fault.or(Some(kind)),
     };
     match (fault, parsed) {
-        (
-            None,
-            Ok(StartLine::Request {
-                method,
-                method_span,
-                uri,
-            }),
-        ) => Ok(Message::Request(Request {
-            head,
-            method,
-            method_span,
-            uri,
-        })),
-        (None, Ok(StartLine::Response { status, reason })) => Ok(Message::Response(Response {
-            head,
-            status,
-            reason,
-        })),
+        (None, Ok(StartLine::Request { method, method_span, uri })) => {
+            Ok(Message::Request(Request { head, method, method_span, uri }))
+        }
+        (None, Ok(StartLine::Response { status, reason })) => {
+            Ok(Message::Response(Response { head, status, reason }))
+        }
         (fault, parsed) => {
             let kind = fault.unwrap_or(ParseErrorKind::StartLine);
             let first = head.buf.get(at..start).unwrap_or_default();
@@ -137,15 +96,8 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
 }
 
 enum StartLine {
-    Request {
-        method: Method,
-        method_span: (u16, u16),
-        uri: (u16, u16),
-    },
-    Response {
-        status: u16,
-        reason: (u16, u16),
-    },
+    Request { method: Method, method_span: (u16, u16), uri: (u16, u16) },
+    Response { status: u16, reason: (u16, u16) },
 }
 
 struct Scanned {
@@ -181,11 +133,7 @@ fn scan_lines(
     let (start, mut pos) = match line_end(buf, at) {
         Ok(found) => found,
         Err(bare) => {
-            note(if bare {
-                ParseErrorKind::BareCr
-            } else {
-                ParseErrorKind::NoEnd
-            });
+            note(if bare { ParseErrorKind::BareCr } else { ParseErrorKind::NoEnd });
             return out;
         }
     };
@@ -195,11 +143,7 @@ fn scan_lines(
         let (end, next) = match line_end(buf, pos) {
             Ok(found) => found,
             Err(bare) => {
-                note(if bare {
-                    ParseErrorKind::BareCr
-                } else {
-                    ParseErrorKind::NoEnd
-                });
+                note(if bare { ParseErrorKind::BareCr } else { ParseErrorKind::NoEnd });
                 break;
             }
         };
@@ -212,11 +156,7 @@ fn scan_lines(
         }
         let line = &buf[pos..end];
         let name_len = scan::token_len(line);
-        let colon = name_len
-            + line[name_len..]
-                .iter()
-                .position(|b| !scan::is_ws(*b))
-                .unwrap_or(0);
+        let colon = name_len + line[name_len..].iter().position(|b| !scan::is_ws(*b)).unwrap_or(0);
         if name_len == 0 || name_len > 255 || line.get(colon) != Some(&b':') {
             note(ParseErrorKind::HeaderLine);
             pos = next;
@@ -228,15 +168,8 @@ fn scan_lines(
         }
         let name = HeaderName::parse(&line[..name_len]);
         let value = pos + colon + 1;
-        let lead = buf[value..end]
-            .iter()
-            .position(|b| !scan::is_ws(*b))
-            .unwrap_or(end - value);
-        let trail = buf[value + lead..end]
-            .iter()
-            .rev()
-            .position(|b| !scan::is_ws(*b))
-            .unwrap_or(0);
+        let lead = buf[value..end].iter().position(|b| !scan::is_ws(*b)).unwrap_or(end - value);
+        let trail = buf[value + lead..end].iter().rev().position(|b| !scan::is_ws(*b)).unwrap_or(0);
         if name == HeaderName::Via {
             vias += 1 + memchr::memchr_iter(b',', &buf[value..end]).count();
             if vias > limits.vias {
@@ -278,10 +211,7 @@ fn unfold(buf: &[u8], end: usize) -> Bytes {
         let mut stop_next = (stop, next);
         while !first
             && stop_next.0 > line
-            && out[..end]
-                .get(stop_next.1)
-                .copied()
-                .is_some_and(scan::is_ws)
+            && out[..end].get(stop_next.1).copied().is_some_and(scan::is_ws)
         {
             if memchr::memchr(b':', &out[line..stop_next.0]).is_none() {
                 break;
@@ -335,11 +265,7 @@ fn read_start_line(line: &[u8], at: usize) -> Result<StartLine, ParseErrorKind> 
         let is_version = version.len() > 4
             && version[..4].eq_ignore_ascii_case(b"SIP/")
             && version[4..].split(|b| *b == b'.').all(digits);
-        return Err(if is_version {
-            ParseErrorKind::Version
-        } else {
-            bad
-        });
+        return Err(if is_version { ParseErrorKind::Version } else { bad });
     }
     let uri = at + n + 1;
     Ok(StartLine::Request {

@@ -14,11 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Where the response to a request from `source` goes (RFC 3261 §18.2.2, RFC 3581 §4): always to the address the
 /// request came from, to the port it came from if the client asked for that by `rport`. `maddr` is not followed.
 pub fn reply_address(top: &Via<'_>, source: SocketAddr) -> SocketAddr {
-    if top.wants_rport() {
-        source
-    } else {
-        SocketAddr::new(source.ip(), top.port.unwrap_or(5060))
-    }
+    if top.wants_rport() { source } else { SocketAddr::new(source.ip(), top.port.unwrap_or(5060)) }
 }
 
 /// The stateless answer to a request that could not be parsed and where to send it; `None` if it is better not
@@ -32,9 +28,8 @@ pub fn reject_unparsed(
     let salvage = error.salvage.as_ref().filter(|s| s.method != Method::Ack)?;
     let (status, reason) = error.kind.status()?;
     let to = reply_address(&salvage.head.top_via().ok()?, source);
-    let bytes = Builder::reply(out, &salvage.head, status, reason, Some(to_tag), source)
-        .finish()
-        .ok()?;
+    let bytes =
+        Builder::reply(out, &salvage.head, status, reason, Some(to_tag), source).finish().ok()?;
     Some((to, bytes))
 }
 

@@ -8,10 +8,7 @@ const fn token_table() -> [bool; 256] {
     while i < 256 {
         let b = i as u8;
         table[i] = b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-            );
+            || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
         i += 1;
     }
     table
@@ -28,9 +25,7 @@ pub(crate) fn is_token(s: &[u8]) -> bool {
 }
 
 pub(crate) fn token_len(s: &[u8]) -> usize {
-    s.iter()
-        .position(|b| !TOKEN[*b as usize])
-        .unwrap_or(s.len())
+    s.iter().position(|b| !TOKEN[*b as usize]).unwrap_or(s.len())
 }
 
 pub(crate) fn is_ws(b: u8) -> bool {
@@ -217,13 +212,7 @@ fn split_param(s: &[u8]) -> Option<(Param<'_>, &[u8])> {
         return None;
     }
     let rest = trim_start(&after[n..]);
-    (rest.is_empty() || rest[0] == b';').then_some((
-        Param {
-            name,
-            value: Some(&after[..n]),
-        },
-        rest,
-    ))
+    (rest.is_empty() || rest[0] == b';').then_some((Param { name, value: Some(&after[..n]) }, rest))
 }
 
 #[cfg(test)]

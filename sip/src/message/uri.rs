@@ -62,9 +62,7 @@ impl<'a> Uri<'a> {
         let colon = memchr::memchr(b':', s.as_bytes()).ok_or(UriError)?;
         let (scheme, rest) = (&s[..colon], &s[colon + 1..]);
         if scheme.eq_ignore_ascii_case("sip") {
-            return SipUri::parse_rest(rest, false)
-                .map(Uri::Sip)
-                .ok_or(UriError);
+            return SipUri::parse_rest(rest, false).map(Uri::Sip).ok_or(UriError);
         }
         if scheme.eq_ignore_ascii_case("sips") {
             return SipUri::parse_rest(rest, true).map(Uri::Sip).ok_or(UriError);
@@ -76,14 +74,8 @@ impl<'a> Uri<'a> {
         let sound = letters.next().is_some_and(|b| b.is_ascii_alphabetic())
             && letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
             && !rest.is_empty()
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"'));
-        if sound {
-            Ok(Uri::Other { scheme, rest })
-        } else {
-            Err(UriError)
-        }
+            && rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"'));
+        if sound { Ok(Uri::Other { scheme, rest }) } else { Err(UriError) }
     }
 
     /// The SIP or SIPS URI, if it is one.
@@ -99,16 +91,9 @@ impl<'a> Uri<'a> {
         match (self, other) {
             (Uri::Sip(a), Uri::Sip(b)) => a.same(b),
             (Uri::Tel(a), Uri::Tel(b)) => a.same(b),
-            (
-                Uri::Other {
-                    scheme: s1,
-                    rest: r1,
-                },
-                Uri::Other {
-                    scheme: s2,
-                    rest: r2,
-                },
-            ) => s1.eq_ignore_ascii_case(s2) && r1 == r2,
+            (Uri::Other { scheme: s1, rest: r1 }, Uri::Other { scheme: s2, rest: r2 }) => {
+                s1.eq_ignore_ascii_case(s2) && r1 == r2
+            }
             _ => false,
         }
     }
@@ -160,23 +145,12 @@ impl<'a> SipUri<'a> {
         }
         let header = |b| {
             is_unreserved(b)
-                || matches!(
-                    b,
-                    b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&' | b'@'
-                )
+                || matches!(b, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&' | b'@')
         };
         if !is_escaped(headers.as_bytes(), header) {
             return None;
         }
-        Some(SipUri {
-            secure,
-            user,
-            password,
-            host,
-            port,
-            params,
-            headers,
-        })
+        Some(SipUri { secure, user, password, host, port, params, headers })
     }
 
     /// Parameters in order, still escaped.
@@ -186,9 +160,7 @@ impl<'a> SipUri<'a> {
 
     /// The value of a parameter (empty if it has none), whatever the case of its name.
     pub fn param(&self, name: &str) -> Option<&'a str> {
-        self.params()
-            .find(|(n, _)| same_unescaped_nocase(n, name))
-            .map(|(_, v)| v.unwrap_or(""))
+        self.params().find(|(n, _)| same_unescaped_nocase(n, name)).map(|(_, v)| v.unwrap_or(""))
     }
 
     /// The parameters as written, starting with `;`, or nothing.
@@ -251,18 +223,13 @@ impl<'a> TelUri<'a> {
             None => (s, ""),
         };
         let digits = number.strip_prefix('+').unwrap_or(number);
-        let sound = digits
-            .bytes()
-            .any(|b| b.is_ascii_hexdigit() || b == b'*' || b == b'#')
+        let sound = digits.bytes().any(|b| b.is_ascii_hexdigit() || b == b'*' || b == b'#')
             && digits.bytes().all(|b| {
                 b.is_ascii_hexdigit() || matches!(b, b'*' | b'#' | b'-' | b'.' | b'(' | b')')
             });
         let param = |b: u8| {
             is_unreserved(b)
-                || matches!(
-                    b,
-                    b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$' | b'=' | b';'
-                )
+                || matches!(b, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$' | b'=' | b';')
         };
         (sound && is_escaped(params.as_bytes(), param)).then_some(TelUri { number, params })
     }
@@ -274,9 +241,7 @@ impl<'a> TelUri<'a> {
 
     /// The digits without visual separators (RFC 3966 §5).
     pub fn digits(&self) -> impl Iterator<Item = char> + use<'a> {
-        self.number
-            .chars()
-            .filter(|c| !matches!(c, '-' | '.' | '(' | ')'))
+        self.number.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')'))
     }
 
     fn same(&self, other: &TelUri<'_>) -> bool {
@@ -330,12 +295,10 @@ fn pairs<'a>(
     s: &'a str,
     separator: char,
 ) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
-    s.split(separator)
-        .filter(|p| !p.is_empty())
-        .map(|p| match p.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (p, None),
-        })
+    s.split(separator).filter(|p| !p.is_empty()).map(|p| match p.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (p, None),
+    })
 }
 
 #[cfg(test)]
@@ -352,14 +315,8 @@ mod tests {
             "sip:%61lice@atlanta.com;transport=TCP",
             "sip:alice@AtLanTa.CoM;Transport=tcp"
         ));
-        assert!(same(
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com;newparam=5"
-        ));
-        assert!(same(
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com;security=on"
-        ));
+        assert!(same("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"));
+        assert!(same("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"));
         assert!(same(
             "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
             "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com"
@@ -377,23 +334,11 @@ mod tests {
             "sip:alice@AtLanTa.CoM;Transport=UDP"
         ));
         assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"));
-        assert!(!same(
-            "sip:bob@biloxi.com",
-            "sip:bob@biloxi.com;transport=udp"
-        ));
-        assert!(!same(
-            "sip:bob@biloxi.com",
-            "sip:bob@biloxi.com:6000;transport=tcp"
-        ));
-        assert!(!same(
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com?Subject=next%20meeting"
-        ));
+        assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"));
+        assert!(!same("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"));
+        assert!(!same("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"));
         assert!(!same("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"));
-        assert!(!same(
-            "sip:carol@chicago.com;security=on",
-            "sip:carol@chicago.com;security=off"
-        ));
+        assert!(!same("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"));
         assert!(!same("sip:a@b", "sips:a@b"));
     }
 
@@ -401,10 +346,7 @@ mod tests {
     fn parts_of_a_sip_uri() {
         let uri = SipUri::parse("sips:al%20ice:pw@[2001:db8::1]:5061;lr;transport=tls?Subject=x")
             .unwrap();
-        assert_eq!(
-            (uri.user, uri.password, uri.port),
-            (Some("al%20ice"), Some("pw"), Some(5061))
-        );
+        assert_eq!((uri.user, uri.password, uri.port), (Some("al%20ice"), Some("pw"), Some(5061)));
         assert!(uri.secure && uri.is_loose_router() && uri.has_headers());
         assert_eq!(uri.param("Transport"), Some("tls"));
         assert_eq!(

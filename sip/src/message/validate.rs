@@ -40,11 +40,7 @@ impl Default for Rules<'_> {
 impl Rules<'_> {
     /// The value of Allow.
     pub fn allow(&self) -> String {
-        self.methods
-            .iter()
-            .map(|m| m.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.methods.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -62,11 +58,7 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal without further header.
     pub fn new(status: u16, reason: &'static str) -> Rejection {
-        Rejection {
-            status,
-            reason,
-            header: None,
-        }
+        Rejection { status, reason, header: None }
     }
 }
 
@@ -123,31 +115,19 @@ pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
         return Err(Rejection::new(483, "Too Many Hops"));
     }
     // These live within a dialog only (§15, RFC 3262, RFC 3311, RFC 6086).
-    let within = matches!(
-        method,
-        Method::Bye | Method::Prack | Method::Update | Method::Info
-    );
+    let within = matches!(method, Method::Bye | Method::Prack | Method::Update | Method::Info);
     if within && request.to()?.tag().is_none() {
         return Err(Rejection::new(481, "Call/Transaction Does Not Exist"));
     }
     // Require is ignored in ACK and CANCEL (§8.2.2.3).
     if request.has(HeaderName::Require) && !always {
-        let supported = |tag: &&[u8]| {
-            rules
-                .extensions
-                .iter()
-                .any(|e| e.as_bytes().eq_ignore_ascii_case(tag))
-        };
-        let unknown: Vec<_> = request
-            .list(HeaderName::Require)
-            .filter(|t| !t.is_empty() && !supported(t))
-            .collect();
+        let supported =
+            |tag: &&[u8]| rules.extensions.iter().any(|e| e.as_bytes().eq_ignore_ascii_case(tag));
+        let unknown: Vec<_> =
+            request.list(HeaderName::Require).filter(|t| !t.is_empty() && !supported(t)).collect();
         if !unknown.is_empty() {
-            let tags = unknown
-                .iter()
-                .map(|t| String::from_utf8_lossy(t))
-                .collect::<Vec<_>>()
-                .join(", ");
+            let tags =
+                unknown.iter().map(|t| String::from_utf8_lossy(t)).collect::<Vec<_>>().join(", ");
             return Err(Rejection {
                 status: 420,
                 reason: "Bad Extension",
@@ -172,23 +152,15 @@ fn syntax(request: &Request) -> Result<(), Rejection> {
     if !any {
         return Err(ValueError::Missing(HeaderName::Via).into());
     }
-    let uri = request
-        .uri()
-        .map_err(|_| Rejection::new(400, "Bad Request-URI"))?;
+    let uri = request.uri().map_err(|_| Rejection::new(400, "Bad Request-URI"))?;
     if uri.as_sip().is_some_and(|u| u.has_headers()) {
         return Err(Rejection::new(400, "Headers In Request-URI"));
     }
-    for (name, addr) in [
-        (HeaderName::From, request.from()?),
-        (HeaderName::To, request.to()?),
-    ] {
+    for (name, addr) in [(HeaderName::From, request.from()?), (HeaderName::To, request.to()?)] {
         let bad = Rejection::from(ValueError::Malformed(name));
         let uri = addr.uri().map_err(|_| bad.clone())?;
         // A tag parameter must have a value, and only one.
-        let mut tags = addr
-            .params
-            .iter()
-            .filter(|p| p.name.eq_ignore_ascii_case("tag"));
+        let mut tags = addr.params.iter().filter(|p| p.name.eq_ignore_ascii_case("tag"));
         if tags.next().is_some_and(|p| p.value.is_none()) || tags.next().is_some() {
             return Err(bad);
         }

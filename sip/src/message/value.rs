@@ -17,18 +17,12 @@ pub struct CSeq<'a> {
 impl<'a> CSeq<'a> {
     pub(crate) fn parse(raw: &'a [u8]) -> Option<CSeq<'a>> {
         let n = raw.iter().position(|b| is_ws(*b))?;
-        let seq = u32::try_from(digits(&raw[..n])?)
-            .ok()
-            .filter(|n| *n < 1 << 31)?;
+        let seq = u32::try_from(digits(&raw[..n])?).ok().filter(|n| *n < 1 << 31)?;
         let token = trim_start(&raw[n..]);
         if !is_token(token) {
             return None;
         }
-        Some(CSeq {
-            seq,
-            method: Method::parse(token),
-            token: std::str::from_utf8(token).ok()?,
-        })
+        Some(CSeq { seq, method: Method::parse(token), token: std::str::from_utf8(token).ok()? })
     }
 }
 
@@ -50,9 +44,7 @@ impl<'a> Replaces<'a> {
     pub fn parse(raw: &'a [u8]) -> Option<Replaces<'a>> {
         let raw = trim(raw);
         let n = memchr::memchr(b';', raw)?;
-        let call_id = std::str::from_utf8(trim(&raw[..n]))
-            .ok()
-            .filter(|c| !c.is_empty())?;
+        let call_id = std::str::from_utf8(trim(&raw[..n])).ok().filter(|c| !c.is_empty())?;
         let params = Params::parse(&raw[n..])?;
         Some(Replaces {
             call_id,
@@ -110,9 +102,7 @@ impl<'a> Credentials<'a> {
 
 fn split_pair(s: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     let n = token_len(s);
-    let name = std::str::from_utf8(&s[..n])
-        .ok()
-        .filter(|n| !n.is_empty())?;
+    let name = std::str::from_utf8(&s[..n]).ok().filter(|n| !n.is_empty())?;
     let value = trim_start(trim_start(&s[n..]).strip_prefix(b"=")?);
     let (value, rest) = match value.first() {
         Some(b'"') => {
@@ -120,10 +110,7 @@ fn split_pair(s: &[u8]) -> Option<(&str, &[u8], &[u8])> {
             (&value[1..n - 1], &value[n..])
         }
         _ => {
-            let n = value
-                .iter()
-                .position(|b| *b == b',' || is_ws(*b))
-                .unwrap_or(value.len());
+            let n = value.iter().position(|b| *b == b',' || is_ws(*b)).unwrap_or(value.len());
             (&value[..n], &value[n..])
         }
     };
@@ -139,14 +126,9 @@ mod tests {
     fn cseq_bounds() {
         assert_eq!(CSeq::parse(b"0009   INVITE").unwrap().seq, 9);
         assert!(CSeq::parse(b"2147483647 X").is_some());
-        for bad in [
-            &b"2147483648 X"[..],
-            b"36893488147419103232 REGISTER",
-            b"-1 X",
-            b"1",
-            b"1 A B",
-            b"",
-        ] {
+        for bad in
+            [&b"2147483648 X"[..], b"36893488147419103232 REGISTER", b"-1 X", b"1", b"1 A B", b""]
+        {
             assert!(CSeq::parse(bad).is_none());
         }
     }
@@ -155,20 +137,8 @@ mod tests {
     fn credentials_quoted_and_not() {
         let c = Credentials::parse(b"DIGEST username=\"a,b\", nc=00000001,qop = auth").unwrap();
         let pairs: Vec<_> = c.pairs().map(Result::unwrap).collect();
-        assert_eq!(
-            pairs,
-            [
-                ("username", &b"a,b"[..]),
-                ("nc", b"00000001"),
-                ("qop", b"auth")
-            ]
-        );
+        assert_eq!(pairs, [("username", &b"a,b"[..]), ("nc", b"00000001"), ("qop", b"auth")]);
         assert!(Credentials::parse(b"NoOneKnowsThisScheme opaque-data=here").is_none());
-        assert!(
-            Credentials::parse(b"Digest username=\"a")
-                .unwrap()
-                .pairs()
-                .any(|p| p.is_err())
-        );
+        assert!(Credentials::parse(b"Digest username=\"a").unwrap().pairs().any(|p| p.is_err()));
     }
 }

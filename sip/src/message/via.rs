@@ -54,14 +54,7 @@ impl<'a> Via<'a> {
         };
         let params = Params::parse(&rest[n..])?;
         let head = &raw[..raw.len() - (rest.len() - n)];
-        Some(Via {
-            transport,
-            host,
-            port,
-            sent_by,
-            params,
-            head,
-        })
+        Some(Via { transport, host, port, sent_by, params, head })
     }
 
     /// The branch parameter.

@@ -109,11 +109,7 @@ impl Client {
             (State::Calling | State::Proceeding, _) => {
                 self.state = State::Completed;
                 self.retransmit = None;
-                let linger = if self.is_invite() {
-                    timers.d
-                } else {
-                    timers.t4
-                };
+                let linger = if self.is_invite() { timers.d } else { timers.t4 };
                 self.ends_at = Some(now + linger);
                 match (self.is_invite(), reliable) {
                     (true, _) => Received::PassAndAck,

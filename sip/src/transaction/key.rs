@@ -47,10 +47,7 @@ impl Matcher {
         put(&mut h, request.from()?.tag().unwrap_or("").as_bytes());
         put(&mut h, request.call_id()?.as_bytes());
         h.write_u32(request.cseq()?.seq);
-        put(
-            &mut h,
-            request.list(HeaderName::Via).next().unwrap_or_default(),
-        );
+        put(&mut h, request.list(HeaderName::Via).next().unwrap_or_default());
         put(&mut h, token.as_bytes());
         Ok(h.finish())
     }
@@ -66,14 +63,8 @@ impl Matcher {
     /// The To tag of stateless answers: the same for every retransmission, and known again in the ACK (§8.2.7).
     pub(crate) fn stateless_tag(&self, request: &Head) -> String {
         let mut h = self.hasher(4);
-        put(
-            &mut h,
-            request.list(HeaderName::Via).next().unwrap_or_default(),
-        );
-        put(
-            &mut h,
-            request.value(HeaderName::CallId).unwrap_or_default(),
-        );
+        put(&mut h, request.list(HeaderName::Via).next().unwrap_or_default());
+        put(&mut h, request.value(HeaderName::CallId).unwrap_or_default());
         let from = request.from().ok().and_then(|f| f.tag()).unwrap_or("");
         put(&mut h, from.as_bytes());
         format!("{:016x}", h.finish())

@@ -16,11 +16,8 @@ use std::time::Instant;
 impl Transactions {
     /// Takes one datagram, or one message cut out of a stream.
     pub fn receive(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
-        let framing = if flow.transport.is_reliable() {
-            Framing::Stream
-        } else {
-            Framing::Datagram
-        };
+        let framing =
+            if flow.transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
         match parse_with(bytes, &self.config.limits, framing) {
             Ok(Message::Request(request)) => self.receive_request(now, flow, request),
             Ok(Message::Response(response)) => self.receive_response(now, flow, response),
@@ -49,13 +46,10 @@ impl Transactions {
                 return;
             }
         };
-        let hash = request
-            .top_via()
-            .and_then(|via| self.matcher.server(&request, &via));
+        let hash = request.top_via().and_then(|via| self.matcher.server(&request, &via));
         // Without these nothing can be matched, nor answered within a transaction.
-        let sound = hash
-            .and_then(|h| request.cseq().map(|_| h))
-            .and_then(|h| request.call_id().map(|_| h));
+        let sound =
+            hash.and_then(|h| request.cseq().map(|_| h)).and_then(|h| request.call_id().map(|_| h));
         let Ok(hash) = sound else {
             if request.method() != Method::Ack {
                 self.answer_stateless(&request, flow, 400, "Bad Request");
@@ -92,23 +86,13 @@ impl Transactions {
             return self.answer_stateless(&request, flow, 503, "Service Unavailable");
         }
         let new_dialog = request.to().is_ok_and(|to| to.tag().is_none());
-        let merged = if new_dialog {
-            self.matcher.merged(&request)
-        } else {
-            None
-        };
+        let merged = if new_dialog { self.matcher.merged(&request) } else { None };
         if merged.is_some_and(|m| self.is_under_way(m)) {
             return self.answer_stateless(&request, flow, 482, "Loop Detected");
         }
         let trying = if method == Method::Invite {
-            let mut b = Builder::reply(
-                &mut self.scratch,
-                &request,
-                100,
-                "Trying",
-                None,
-                flow.remote,
-            );
+            let mut b =
+                Builder::reply(&mut self.scratch, &request, 100, "Trying", None, flow.remote);
             match b.copy(&request, HeaderName::Timestamp).finish() {
                 Ok(bytes) => Some(bytes),
                 Err(_) => return self.answer_stateless(&request, flow, 400, "Bad Request"),
@@ -119,8 +103,7 @@ impl Transactions {
         let mut server = Server::new(now, &self.config.timers, hash, reply_to, trying);
         server.merged = merged;
         let key = self.begin_server(server);
-        self.outputs
-            .push_back(Output::Request { key, flow, request });
+        self.outputs.push_back(Output::Request { key, flow, request });
     }
 
     /// A phone that was restarted may repeat its first REGISTER: only what is unanswered, or an INVITE, loops.
@@ -202,16 +185,9 @@ impl Transactions {
             }
         }
         self.slab.schedule(key);
-        let pass = matches!(
-            received,
-            Received::Pass | Received::PassAndAck | Received::PassAndEnd
-        );
+        let pass = matches!(received, Received::Pass | Received::PassAndAck | Received::PassAndEnd);
         if pass && !internal {
-            self.outputs.push_back(Output::Response {
-                key,
-                flow,
-                response,
-            });
+            self.outputs.push_back(Output::Response { key, flow, response });
         }
         if let Some(reason) = wanted {
             // Without room for a CANCEL the INVITE is left to ring out.
@@ -231,14 +207,8 @@ impl Transactions {
             Err(ValueError::Missing(_)) => return,
         };
         let tag = self.matcher.stateless_tag(request);
-        let mut b = Builder::reply(
-            &mut self.scratch,
-            request,
-            status,
-            reason,
-            Some(&tag),
-            flow.remote,
-        );
+        let mut b =
+            Builder::reply(&mut self.scratch, request, status, reason, Some(&tag), flow.remote);
         if status == 503 {
             b.header(HeaderName::RetryAfter, "5");
         }
@@ -249,19 +219,11 @@ impl Transactions {
 
     fn transmit_stateless(&mut self, flow: Flow, to: std::net::SocketAddr, bytes: Bytes) {
         let flow = self.reply_flow(flow, to);
-        self.outputs.push_back(Output::Transmit {
-            flow,
-            bytes,
-            occasion: Occasion::Stateless,
-        });
+        self.outputs.push_back(Output::Transmit { flow, bytes, occasion: Occasion::Stateless });
     }
 
     /// Over a stream the answer takes the stream (§18.2.2).
     fn reply_flow(&self, flow: Flow, to: std::net::SocketAddr) -> Flow {
-        if flow.transport.is_reliable() {
-            flow
-        } else {
-            Flow { remote: to, ..flow }
-        }
+        if flow.transport.is_reliable() { flow } else { Flow { remote: to, ..flow } }
     }
 }

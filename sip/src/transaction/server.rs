@@ -67,21 +67,12 @@ impl Server {
             trying_at: invite.then(|| now + timers.trying),
             retransmit: None,
             // A non-INVITE answered later than this meets a client that has given up (RFC 4320 §3.1).
-            ends_at: Some(
-                now + if invite {
-                    timers.forgotten
-                } else {
-                    timers.timeout()
-                },
-            ),
+            ends_at: Some(now + if invite { timers.forgotten } else { timers.timeout() }),
         }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        earliest(
-            earliest(self.trying_at, self.ends_at),
-            self.retransmit.map(|r| r.at),
-        )
+        earliest(earliest(self.trying_at, self.ends_at), self.retransmit.map(|r| r.at))
     }
 
     /// The request came again.

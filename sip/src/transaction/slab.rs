@@ -58,37 +58,24 @@ impl Slab {
         };
         let place = &mut self.places[index as usize];
         place.transaction = Some(transaction);
-        let key = Key {
-            index,
-            generation: place.generation,
-        };
+        let key = Key { index, generation: place.generation };
         self.schedule(key);
         key
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Transaction> {
         let place = self.places.get(key.index as usize)?;
-        if place.generation == key.generation {
-            place.transaction.as_ref()
-        } else {
-            None
-        }
+        if place.generation == key.generation { place.transaction.as_ref() } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Transaction> {
         let place = self.places.get_mut(key.index as usize)?;
-        if place.generation == key.generation {
-            place.transaction.as_mut()
-        } else {
-            None
-        }
+        if place.generation == key.generation { place.transaction.as_mut() } else { None }
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<Transaction> {
-        let place = self
-            .places
-            .get_mut(key.index as usize)
-            .filter(|p| p.generation == key.generation)?;
+        let place =
+            self.places.get_mut(key.index as usize).filter(|p| p.generation == key.generation)?;
         let transaction = place.transaction.take()?;
         place.generation = place.generation.wrapping_add(1);
         place.queued = None;

@@ -25,11 +25,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config {
-            timers: Timers::default(),
-            limits: Limits::default(),
-            most: 200_000,
-        }
+        Config { timers: Timers::default(), limits: Limits::default(), most: 200_000 }
     }
 }
 
@@ -131,9 +127,8 @@ impl Transactions {
         let Some(Transaction::Server(server)) = self.slab.get_mut(key) else {
             return Err(RespondError::Gone);
         };
-        let step = server
-            .respond(now, &timers, status, bytes)
-            .map_err(|_| RespondError::NotAllowed)?;
+        let step =
+            server.respond(now, &timers, status, bytes).map_err(|_| RespondError::NotAllowed)?;
         let flow = server.flow;
         self.apply(key, flow, step);
         Ok(())
@@ -142,19 +137,13 @@ impl Transactions {
     /// Sends a final response and forgets the transaction at once: for challenges and refusals, which cost nothing to
     /// give again. The To tag must be [`Transactions::stateless_tag`]; the ACK is then absorbed.
     pub fn respond_stateless(&mut self, key: Key, bytes: Bytes) -> Result<(), RespondError> {
-        status_of(&bytes)
-            .filter(|s| *s >= 300)
-            .ok_or(RespondError::NotAResponse)?;
+        status_of(&bytes).filter(|s| *s >= 300).ok_or(RespondError::NotAResponse)?;
         let Some(Transaction::Server(server)) = self.slab.get(key) else {
             return Err(RespondError::Gone);
         };
         let flow = server.flow;
         self.forget(key);
-        self.outputs.push_back(Output::Transmit {
-            flow,
-            bytes,
-            occasion: Occasion::Stateless,
-        });
+        self.outputs.push_back(Output::Transmit { flow, bytes, occasion: Occasion::Stateless });
         Ok(())
     }
 
@@ -291,17 +280,9 @@ impl Transactions {
         let occasion = Occasion::Transaction(key);
         match step {
             Step::Nothing => {}
-            Step::Send(bytes) => self.outputs.push_back(Output::Transmit {
-                flow,
-                bytes,
-                occasion,
-            }),
+            Step::Send(bytes) => self.outputs.push_back(Output::Transmit { flow, bytes, occasion }),
             Step::SendAndEnd(bytes) => {
-                self.outputs.push_back(Output::Transmit {
-                    flow,
-                    bytes,
-                    occasion,
-                });
+                self.outputs.push_back(Output::Transmit { flow, bytes, occasion });
                 return self.end(key);
             }
             Step::End => return self.end(key),

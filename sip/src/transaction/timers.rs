@@ -49,11 +49,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(now: Instant, first: Duration, most: Duration) -> Backoff {
-        Backoff {
-            at: now + first,
-            interval: first,
-            most,
-        }
+        Backoff { at: now + first, interval: first, most }
     }
 
     /// The next one after `now`; if the caller was late, missed ones are not made up for.

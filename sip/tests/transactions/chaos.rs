@@ -24,11 +24,8 @@ fn many_transactions_leave_nothing_behind() {
 #[test]
 fn chaos_leaves_nothing_behind() {
     for seed in 0..60u8 {
-        let mut sim = Sim::new(if seed.is_multiple_of(3) {
-            Transport::Tcp
-        } else {
-            Transport::Udp
-        });
+        let mut sim =
+            Sim::new(if seed.is_multiple_of(3) { Transport::Tcp } else { Transport::Udp });
         let mut dice = IdSource::new([seed; 32]);
         let (mut servers, mut clients) =
             (Vec::<(Key, Request)>::new(), Vec::<(Key, Request)>::new());
@@ -93,10 +90,6 @@ fn chaos_leaves_nothing_behind() {
         sim.table.handle_timeout(sim.now);
         sim.now += S(40);
         sim.table.handle_timeout(sim.now);
-        assert_eq!(
-            (sim.table.len(), sim.table.queued_timers()),
-            (0, 0),
-            "seed {seed}"
-        );
+        assert_eq!((sim.table.len(), sim.table.queued_timers()), (0, 0), "seed {seed}");
     }
 }

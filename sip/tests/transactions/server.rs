@@ -22,21 +22,9 @@ fn timers_g_and_h_repeat_a_failure_until_no_ack_is_expected() {
     let (key, invite) = sim.incoming(&text("INVITE", B));
     sim.answer(key, &invite, 486).unwrap();
     let at = sim.run(S(60));
-    let sent: Vec<_> = at
-        .iter()
-        .filter(|(_, t)| t == ">486")
-        .map(|(ms, _)| *ms)
-        .collect();
-    assert_eq!(
-        sent,
-        [
-            500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
-        ]
-    );
-    assert_eq!(
-        at[at.len() - 2..],
-        [(32000, "timeout".into()), (32000, "terminated".into())]
-    );
+    let sent: Vec<_> = at.iter().filter(|(_, t)| t == ">486").map(|(ms, _)| *ms).collect();
+    assert_eq!(sent, [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]);
+    assert_eq!(at[at.len() - 2..], [(32000, "timeout".into()), (32000, "terminated".into())]);
     assert_eq!(sim.answer(key, &invite, 486), Err(RespondError::Gone));
 }
 
@@ -58,17 +46,11 @@ fn timer_j_repeats_the_answer_to_repeated_requests() {
     assert_eq!(sim.receive(text("REGISTER", B)), Told::new());
     assert_eq!(sim.answer(key, &register, 200).unwrap(), [">200"]);
     assert_eq!(sim.receive(text("REGISTER", B)), [">200"]);
-    assert_eq!(
-        sim.answer(key, &register, 500),
-        Err(RespondError::NotAllowed)
-    );
+    assert_eq!(sim.answer(key, &register, 500), Err(RespondError::NotAllowed));
     assert_eq!(sim.run(S(60)), [(32000, "terminated".into())]);
     let mut sim = Sim::new(Transport::Tls);
     let (key, register) = sim.incoming(&text("REGISTER", B));
-    assert_eq!(
-        sim.answer(key, &register, 200).unwrap(),
-        [">200", "terminated"]
-    );
+    assert_eq!(sim.answer(key, &register, 200).unwrap(), [">200", "terminated"]);
 }
 
 #[test]
@@ -88,16 +70,10 @@ fn timer_l_absorbs_the_invite_after_its_2xx() {
 fn a_non_invite_gets_no_180_and_no_408_and_is_dropped_when_too_late() {
     let mut sim = Sim::new(Transport::Udp);
     let (key, options) = sim.incoming(&text("OPTIONS", B));
-    assert_eq!(
-        sim.answer(key, &options, 180),
-        Err(RespondError::NotAllowed)
-    );
+    assert_eq!(sim.answer(key, &options, 180), Err(RespondError::NotAllowed));
     assert_eq!(sim.answer(key, &options, 408).unwrap(), ["terminated"]);
     sim.incoming(&text("OPTIONS", "z9hG4bK-2").replace("CSeq: 1", "CSeq: 2"));
-    assert_eq!(
-        sim.run(S(60)),
-        [(32000, "timeout".into()), (32000, "terminated".into())]
-    );
+    assert_eq!(sim.run(S(60)), [(32000, "timeout".into()), (32000, "terminated".into())]);
 }
 
 #[test]
@@ -146,11 +122,7 @@ fn one_request_by_two_ways_is_a_loop() {
 #[test]
 fn a_peer_of_rfc_2543_is_matched_without_branch() {
     let mut sim = Sim::new(Transport::Udp);
-    let old = |m: &str| {
-        text(m, B)
-            .replace(";branch=z9hG4bK-1", "")
-            .replace(";tag=ft", "")
-    };
+    let old = |m: &str| text(m, B).replace(";branch=z9hG4bK-1", "").replace(";tag=ft", "");
     let (key, invite) = sim.incoming(&old("INVITE"));
     sim.run(S(0));
     assert_eq!(sim.receive(old("INVITE")), [">100"]);

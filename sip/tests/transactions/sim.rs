@@ -35,14 +35,7 @@ impl Sim {
             transport,
         };
         let table = Transactions::new(config, [3; 16]);
-        Sim {
-            table,
-            start,
-            now: start,
-            flow,
-            buf: BytesMut::new(),
-            ids: IdSource::new([5; 32]),
-        }
+        Sim { table, start, now: start, flow, buf: BytesMut::new(), ids: IdSource::new([5; 32]) }
     }
 
     pub fn drain(&mut self) -> (Told, Vec<Output>) {
@@ -50,18 +43,12 @@ impl Sim {
         let mut outputs = Vec::new();
         while let Some(output) = self.table.poll_output() {
             told.push(match &output {
-                Output::Transmit {
-                    bytes, occasion, ..
-                } => {
+                Output::Transmit { bytes, occasion, .. } => {
                     let word = bytes
                         .split(|b| *b == b' ')
                         .nth(usize::from(bytes.starts_with(b"SIP/")))
                         .unwrap();
-                    let star = if *occasion == Occasion::Stateless {
-                        "*"
-                    } else {
-                        ""
-                    };
+                    let star = if *occasion == Occasion::Stateless { "*" } else { "" };
                     format!(">{}{star}", String::from_utf8_lossy(word))
                 }
                 Output::Request { .. } => "request".into(),
@@ -89,8 +76,7 @@ impl Sim {
 
     /// Receives a new request and gives its key.
     pub fn incoming(&mut self, text: &str) -> (Key, Request) {
-        self.table
-            .receive(self.now, self.flow, Bytes::copy_from_slice(text.as_bytes()));
+        self.table.receive(self.now, self.flow, Bytes::copy_from_slice(text.as_bytes()));
         match self.drain().1.pop() {
             Some(Output::Request { key, request, .. }) => (key, request),
             other => panic!("no request: {other:?}"),
@@ -137,10 +123,7 @@ impl Sim {
             .cseq(7, method)
             .finish()
             .unwrap();
-        let key = self
-            .table
-            .request(self.now, self.flow, bytes.clone())
-            .unwrap();
+        let key = self.table.request(self.now, self.flow, bytes.clone()).unwrap();
         assert_eq!(self.told(), [format!(">{}", method.as_str())]);
         (key, request(bytes))
     }
@@ -148,9 +131,8 @@ impl Sim {
     /// The peer answers a request of ours.
     pub fn reply(&mut self, to: &Request, status: u16) -> (Told, Vec<Output>) {
         let local = self.flow.local;
-        let bytes = Builder::reply(&mut self.buf, to, status, "x", Some("theirs"), local)
-            .finish()
-            .unwrap();
+        let bytes =
+            Builder::reply(&mut self.buf, to, status, "x", Some("theirs"), local).finish().unwrap();
         self.table.receive(self.now, self.flow, bytes);
         self.drain()
     }
@@ -172,10 +154,8 @@ pub fn text(method: &str, branch: &str) -> String {
 }
 
 pub fn ack(branch: &str, to_tag: &str) -> String {
-    text("ACK", branch).replace(
-        "To: <sip:b@192.0.2.1>",
-        &format!("To: <sip:b@192.0.2.1>;tag={to_tag}"),
-    )
+    text("ACK", branch)
+        .replace("To: <sip:b@192.0.2.1>", &format!("To: <sip:b@192.0.2.1>;tag={to_tag}"))
 }
 
 pub const B: &str = "z9hG4bK-1";
