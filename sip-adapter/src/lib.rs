@@ -17,6 +17,7 @@ pub mod orders;
 pub mod phone;
 pub mod port;
 pub mod server;
+mod quirks;
 mod socket;
 mod wire;
 

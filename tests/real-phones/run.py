@@ -154,11 +154,12 @@ def story_two_devices(exchange, p1, p2, p3):
 def story_schedule(exchange, p1, p2, p3):
     """A schedule switches a profile on; a moment later a call to Ada goes to Bob."""
     exchange.do("profile", "add", "ada", "Mittag", "--rule", "always=200")
-    start = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(seconds=3)
-    end = start + datetime.timedelta(hours=1)
-    form = "%Y-%m-%d %H:%M:%S"
+    # Schedules have whole minutes: the next one begins within sixty seconds.
+    now = datetime.datetime.now(datetime.timezone.utc).replace(second=0, microsecond=0)
+    start, end = now + datetime.timedelta(minutes=1), now + datetime.timedelta(hours=1)
+    form = "%Y-%m-%d %H:%M"
     exchange.do("schedule", "add", "100", "ada/Mittag", f"{start.strftime(form)} - {end.strftime(form)}")
-    wait_for("the schedule fired", lambda: "ScheduleFired" in exchange.history("number:100"), 15)
+    wait_for("the schedule fired", lambda: "ScheduleFired" in exchange.history("number:100"), 75)
     p3.do(f"call sip:100@{REALM}")
     wait_for("p2 talks", lambda: talking(p2))
     time.sleep(3)

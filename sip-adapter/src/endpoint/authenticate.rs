@@ -3,6 +3,7 @@
 use super::Endpoint;
 use crate::config::Limits;
 use crate::port::Port;
+use crate::quirks;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use switchbook_core::exchange::Exchange;
@@ -15,6 +16,7 @@ use switchbook_sip::message::{HeaderName, Request};
 use switchbook_sip::transaction::{Flow, Key};
 
 const BOTH: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
+const MD5_ALONE: &[Algorithm] = &[Algorithm::Md5];
 const STRICT: &[Algorithm] = &[Algorithm::Sha256];
 /// Nonces whose counts are remembered; one that was pushed out is answered as stale.
 const NONCES: usize = 200_000;
@@ -73,6 +75,7 @@ impl Endpoint {
             realm: &settings.realm.value,
             method: request.method_token(),
             algorithms: match settings.digest.value {
+                DigestPolicy::Md5ThenSha256 if quirks::knows_md5_alone(request) => MD5_ALONE,
                 DigestPolicy::Md5ThenSha256 => BOTH,
                 DigestPolicy::Sha256Only => STRICT,
             },
