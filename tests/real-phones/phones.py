@@ -193,6 +193,8 @@ class Linphone(Phone):
         super().__init__(*args)
         self.config = os.path.join(self.folder, "linphonerc")
         self.recording = os.path.join(self.folder, "heard.wav")
+        # Without a place for its database the program runs, but never opens a socket.
+        os.makedirs(os.path.join(self.folder, ".local", "share", "linphone"))
         rtp = free_even_ports(2)
         with open(self.config, "w") as f:
             f.write(
