@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 HOST = "127.0.0.1"
@@ -108,6 +109,57 @@ def heard(path, frequency, others):
     return wanted > 50_000 and wanted > 10 * noise
 
 
+class Wire:
+    """Listens to the sound (RTP, PCMU) on its way to a phone; needs the right to look at loopback."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
+        self.socket.bind(("lo", 0))
+        self.packets = []
+        self.running = True
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        self.socket.settimeout(0.2)
+        while self.running:
+            try:
+                frame, address = self.socket.recvfrom(2048)
+            except socket.timeout:
+                continue
+            # Each packet on loopback is seen going out and coming in; IPv4 without options, UDP, RTP version 2, PCMU.
+            outgoing, udp = address[2] == socket.PACKET_OUTGOING, frame[23:24] == b"\x11"
+            if outgoing or not udp or len(frame) < 60 or frame[42] >> 6 != 2 or frame[43] & 127 != 0:
+                continue
+            port = struct.unpack(">H", frame[36:38])[0]
+            self.packets.append((time.monotonic(), port, frame[54:]))
+
+    def stop(self):
+        """Stops listening."""
+        self.running = False
+        self.thread.join()
+        self.socket.close()
+
+    def sound(self, ports, since):
+        """The samples that went to one of these ports since that time."""
+        return [ulaw(byte) for when, port, payload in list(self.packets) if when >= since and port in ports
+                for byte in payload]
+
+
+def ulaw(byte):
+    """One sample of ITU-T G.711 µ-law."""
+    byte = ~byte & 0xFF
+    magnitude = (((byte & 0x0F) << 3) + 0x84) << ((byte & 0x70) >> 4)
+    return 0x84 - magnitude if byte & 0x80 else magnitude - 0x84
+
+
+def carries(samples, frequency, other_tones):
+    """Is this tone in the samples, and far louder than the others?"""
+    noise = max([power(samples, 8000, other) for other in other_tones] + [1.0])
+    wanted = power(samples, 8000, frequency)
+    return wanted > 50_000 and wanted > 10 * noise
+
+
 class Phone:
     """A process with a folder and a tone."""
 
@@ -138,6 +190,7 @@ class Baresip(Phone):
         super().__init__(*args)
         self.control = free_port(socket.SOCK_STREAM)
         rtp = free_even_ports(20)
+        self.rtp = range(rtp, rtp + 20)
         dumps = os.path.join(self.folder, "dumps")
         os.makedirs(dumps)
         with open(os.path.join(self.folder, "config"), "w") as f:
