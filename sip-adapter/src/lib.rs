@@ -16,8 +16,8 @@ pub mod metrics;
 pub mod orders;
 pub mod phone;
 pub mod port;
-pub mod server;
 mod quirks;
+pub mod server;
 mod socket;
 mod wire;
 
