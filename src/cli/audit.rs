@@ -3,7 +3,7 @@
 //! Without `--open` the segments are read directly, read-only, whether the server runs or not, and personal fields stay
 //! closed. With it, the running server answers, since each opening is recorded.
 
-use super::output::{self, Form, View};
+use super::output::{self, Form};
 use super::verbs::{Verb, nouns};
 use super::{Common, ask, views};
 use crate::audit::{Question, answer};
@@ -103,17 +103,14 @@ fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
         output::json(value.get("data").unwrap_or(value));
         return Ok(());
     }
-    if let Some(lines) = value.get("lines").and_then(Value::as_array) {
-        for line in lines.iter().filter_map(Value::as_str) {
-            output::line(line);
-        }
-    } else {
-        let view: View =
-            serde_json::from_value(value.clone()).map_err(failed("the answer makes no sense"))?;
-        output::view(&view, common.form);
-    }
-    if !open && value.to_string().contains("[erased]") {
-        output::warning("names are sealed here; --open lets the server show them, and records it");
+    // Nothing was opened, so nothing says whether it was erased or is only sealed.
+    let text = value.to_string();
+    let closed = !open && text.contains("[erased]");
+    let shown = if closed { text.replace("[erased]", "[sealed]") } else { text };
+    let shown = serde_json::from_str(&shown).map_err(failed("the answer makes no sense"))?;
+    output::answer(&shown)?;
+    if closed {
+        output::warning("what is [sealed] the running server shows with --open, and records it");
     }
     Ok(())
 }

@@ -141,6 +141,12 @@ fn demo() -> Command {
         .about("Shows the whole thread on a fresh book: phones, calls, a schedule, an explanation")
         .args(listening())
         .arg(
+            Arg::new("folder")
+                .value_name("FOLDER")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("For the fresh book; without: a temporary one, removed at the end"),
+        )
+        .arg(
             Arg::new("once")
                 .long("once")
                 .action(ArgAction::SetTrue)

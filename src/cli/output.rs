@@ -1,5 +1,6 @@
 //! What a person sees: aligned and coloured on a terminal, plain in a pipe; `--json` for programs.
 
+use crate::failure::{Failure, failed};
 use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, presets};
@@ -55,6 +56,20 @@ pub fn view(view: &View, form: Form) {
         }
         table(one);
     }
+}
+
+/// Prints an answer of the auditor's room: lines, or tables.
+pub fn answer(value: &Value) -> Result<(), Failure> {
+    if let Some(lines) = value.get("lines").and_then(Value::as_array) {
+        for told in lines.iter().filter_map(Value::as_str) {
+            line(told);
+        }
+        return Ok(());
+    }
+    let shown: View =
+        serde_json::from_value(value.clone()).map_err(failed("the answer makes no sense"))?;
+    view(&shown, Form::Table);
+    Ok(())
 }
 
 /// Prints one JSON value.
@@ -114,7 +129,7 @@ pub fn heading(text: &str) {
 
 /// A plain line.
 pub fn line(text: &str) {
-    println!("{text}");
+    println!("{}", clean(text));
 }
 
 /// A failure, on standard error.
