@@ -67,7 +67,9 @@ impl House {
     pub async fn open(data: &Path, settings: &Settings) -> Result<Self, Failure> {
         let book = tokio::task::spawn_blocking({
             let data = data.to_owned();
-            move || Book::open(&data, Options::default())
+            let options =
+                Options { accept_lost_vault: settings.accept_lost_vault, ..Options::default() };
+            move || Book::open(&data, options)
         });
         let opened = book.await.map_err(failed("opening the book broke off"))?;
         let Opened { store, vault, leases, report } =

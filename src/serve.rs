@@ -25,6 +25,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
             |_| Failure::new(format!("`{zone}` is no time zone: write it like Europe/Berlin"));
         settings.time_zone = Some(zone.parse().map_err(wrong)?);
     }
+    settings.accept_lost_vault = matches.get_flag("accept-lost-vault");
     log(settings.log.as_deref());
     let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
     runtime()?.block_on(async {

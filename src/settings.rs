@@ -23,8 +23,11 @@ pub struct Settings {
     pub registration: Registration,
     /// Limits against floods and guessing.
     pub limits: Limits,
-    /// What the built-in scenes of `demo` and tests need not set.
+    /// What is logged on standard error: `warn` when not set, `switchbook=debug` for more.
     pub log: Option<String>,
+    /// Begin with an empty vault beside a book that is not empty. Never from the file: only once, by flag.
+    #[serde(skip)]
+    pub accept_lost_vault: bool,
 }
 
 /// Bounds of a registration's expiry, in seconds (RFC 3261 §10.3 step 6).
@@ -111,4 +114,26 @@ pub fn default_data() -> PathBuf {
     }
     let home = set("HOME").unwrap_or_else(|| PathBuf::from("."));
     set("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")).join("switchbook")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The manual's example is read, and names every setting there is.
+    #[test]
+    fn the_example_in_the_manual_is_right() {
+        let manual = include_str!("../docs/configuration.md");
+        let example = manual.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let settings: Settings = toml::from_str(example).unwrap();
+        assert_eq!(settings.realm.as_deref(), Some("pbx.example.com"));
+        assert_eq!(settings.http, Some(Http::Address("127.0.0.1:8060".parse().unwrap())));
+        assert_eq!(settings.registration.max, 7200);
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_named() {
+        let error = toml::from_str::<Settings>("sipp = \"0.0.0.0:5060\"").unwrap_err().to_string();
+        assert!(error.contains("sipp") && error.contains("expected one of"), "{error}");
+    }
 }

@@ -29,7 +29,7 @@ impl std::fmt::Display for Damage {
 pub enum OpenError {
     /// A record that was durable does not check any more.
     #[error(
-        "{0}. This record was safely on disk before, so this is no torn end but damage, and nothing behind it is served. Restore the segment from a backup (`switchbook restore`), or copy it from a replica"
+        "{0}. This record was safely on disk before, so this is no torn end but damage, and nothing behind it is served. Stop the server, put the segment back from a backup (the file under `segments/` of the same name), and start again"
     )]
     Damaged(Damage),
     /// Written by a newer Switchbook.
@@ -125,7 +125,7 @@ pub enum ReadError {
 pub enum AppendError {
     /// The store takes no writes; nothing of this group was written.
     #[error(
-        "the book takes no writes: {reason}. Nothing was changed. Calls go on; mend the disk, and the book is taken up again by itself or with `switchbook resume`"
+        "the book takes no writes: {reason}. Nothing was changed. Calls go on; mend the disk, and the book is taken up again by itself"
     )]
     Stopped {
         /// Why.

@@ -133,6 +133,9 @@ fn serve() -> Command {
             .long("time-zone")
             .value_name("ZONE")
             .help("System time zone of a new book [default: the machine's]"),
+        Arg::new("accept-lost-vault").long("accept-lost-vault").action(ArgAction::SetTrue).help(
+            "Start although the vault is lost: names and passwords in the book stay unreadable for ever",
+        ),
     ])
 }
 

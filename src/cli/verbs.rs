@@ -119,7 +119,7 @@ impl Argument {
                 .value_name("-")
                 .value_parser(["-"])
                 .num_args(0..=1)
-                .default_missing_value("ask")
+                .default_missing_value("-")
                 .hide_possible_values(true),
         }
     }
