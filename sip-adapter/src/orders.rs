@@ -2,6 +2,7 @@
 
 use crate::port::{Errand, Trouble, Wish};
 use switchbook_commands::{Command, Refusal, RefusalCode, call, phone, registration, secret, wire};
+use switchbook_core::call::{CallPlaced, Caller};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
@@ -45,8 +46,9 @@ pub fn orders(errand: Errand) -> Vec<(Actor, Command)> {
             feature(code).map(|command| (Actor::Phone(device), command)).into_iter().collect()
         }
         Errand::Record(event) => {
+            let told_by = teller(&event);
             let record = entry(*event).map(|entry| call::Record { entries: vec![entry] });
-            record.map(|record| (Actor::System, record.into())).into_iter().collect()
+            record.map(|record| (told_by, record.into())).into_iter().collect()
         }
     }
 }
@@ -64,6 +66,16 @@ fn feature(code: FeatureCode) -> Option<Command> {
         FeatureCode::ProfileOff => forward(None).into(),
         FeatureCode::Unknown => return None,
     })
+}
+
+/// A call is placed by its phone; what becomes of it, the server tells.
+fn teller(event: &Event) -> Actor {
+    match event {
+        Event::CallPlaced(CallPlaced { caller: Caller::Device { device, .. }, .. }) => {
+            Actor::Phone(*device)
+        }
+        _ => Actor::System,
+    }
 }
 
 fn entry(event: Event) -> Option<call::Entry> {
