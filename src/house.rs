@@ -58,7 +58,9 @@ pub struct House {
     pub report: OpenReport,
     server: Server,
     admin: Option<switchbook_admin::Server>,
-    tasks: Vec<JoinHandle<()>>,
+    /// What must not end while the server runs, with its name.
+    vital: Vec<(&'static str, JoinHandle<()>)>,
+    console: JoinHandle<()>,
     socket: PathBuf,
 }
 
@@ -135,9 +137,32 @@ impl House {
             report,
             server,
             admin,
-            tasks: vec![edges, console, writer],
+            vital: vec![("the writer", writer), ("the schedules", edges)],
+            console,
             socket,
         })
+    }
+
+    /// Waits for a part to end that must not: a fault of ours. Half a server is worse than none, so whoever runs it
+    /// ends with it, and is started again by the system.
+    pub async fn broken(&mut self) -> Failure {
+        let any = async {
+            loop {
+                let ended = self.vital.iter().find(|(_, task)| task.is_finished());
+                if let Some((name, _)) = ended {
+                    return *name;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+        };
+        let name = tokio::select! {
+            name = any => name,
+            () = self.server.ended() => "the phones' part",
+        };
+        Failure::new(format!(
+            "{name} ended by a fault: stopping, so that all of it can be started again"
+        ))
+        .advice("What was acknowledged is in the book. Please report this with the log.")
     }
 
     /// Lets nobody in any more, ends the calls, keeps the tables as snapshots, and closes the book.
@@ -147,7 +172,8 @@ impl House {
         if let Some(admin) = self.admin {
             admin.stop().await;
         }
-        for task in self.tasks {
+        self.console.abort();
+        for (_, task) in self.vital {
             task.abort();
         }
         self.rooms.keep_snapshots().await;
@@ -173,6 +199,8 @@ fn sip_config(settings: &Settings) -> Config {
     config.registration.default = settings.registration.default;
     config.registration.max = settings.registration.max;
     config.limits.calls = settings.limits.calls;
+    config.names.clone_from(&settings.names);
+    config.advertised = settings.advertised;
     config
 }
 
@@ -317,6 +345,9 @@ impl Rooms {
 impl Status for Rooms {
     fn health(&self) -> Health {
         let (ok, book) = match self.desk.health() {
+            _ if self.desk.subscribe().has_changed().is_err() => {
+                (false, "no: the writer has ended".to_owned())
+            }
             DeskHealth::Writable => (true, "yes".to_owned()),
             DeskHealth::ReadOnly { why } => (false, format!("no: {why}")),
         };

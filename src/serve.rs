@@ -29,11 +29,15 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     log(settings.log.as_deref());
     let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
     runtime()?.block_on(async {
-        let house = House::open(&data, &settings).await?;
+        let mut house = House::open(&data, &settings).await?;
         welcome(&data, &house);
-        until_told().await?;
+        let told = tokio::select! {
+            told = until_told() => told,
+            broken = house.broken() => Err(broken),
+        };
         output::line("stopping: calls are ended, tables are kept, the book is closed");
-        house.stop().await
+        house.stop().await?;
+        told
     })
 }
 

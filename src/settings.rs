@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Everything that can be set. No file is needed.
@@ -13,6 +13,10 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// UDP address for phones; `0.0.0.0:5060` when not set.
     pub sip: Option<SocketAddr>,
+    /// Names that phones know this server by, besides the realm and its addresses.
+    pub names: Vec<String>,
+    /// The address phones know it by, when that is not one of this machine's own (port forwarding).
+    pub advertised: Option<IpAddr>,
     /// Address for `/health` and `/metrics`, or `none`; `127.0.0.1:8060` when not set.
     pub http: Option<Http>,
     /// Digest realm and SIP domain of a new book; fixed when the folder is made.
@@ -128,6 +132,7 @@ mod tests {
         let settings: Settings = toml::from_str(example).unwrap();
         assert_eq!(settings.realm.as_deref(), Some("pbx.example.com"));
         assert_eq!(settings.http, Some(Http::Address("127.0.0.1:8060".parse().unwrap())));
+        assert_eq!(settings.names, ["sip.example.com"]);
         assert_eq!(settings.registration.max, 7200);
     }
 

@@ -76,6 +76,13 @@ pub fn authorise(exchange: &Exchange, order: &Order) -> Result<Standing, Refusal
     {
         return Ok(Standing::Administrator(user));
     }
+    // The same for an auditor's rights: the event names the console and the user both.
+    if let (Actor::Supervisor { .. }, Standing::User(user)) = (order.actor, standing)
+        && exchange.holds(user, Permission::Audit).is_some()
+        && passes(exchange, &needs, Standing::Auditor(user))
+    {
+        return Ok(Standing::Auditor(user));
+    }
     Err(forbidden())
 }
 

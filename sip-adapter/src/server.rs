@@ -89,6 +89,11 @@ impl Server {
         let _ = self.wanted.send(Wanted::Command(Command::HangUp(call))).await;
     }
 
+    /// Waits until the loop has ended, by a stop or by a fault.
+    pub async fn ended(&self) {
+        self.wanted.closed().await;
+    }
+
     /// Stops: calls are ended or left as configured, then the socket is closed.
     pub async fn stop(self) {
         let (done, stopped) = oneshot::channel();

@@ -197,8 +197,8 @@ impl Session {
             Err(failure) => return Response::Failed { text: failure.to_string() },
         };
         let opened = Opened { view: question.name().into(), person: None };
-        let actor = behalf.map_or(self.actor, Actor::Auditor);
-        let order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, opened);
+        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, opened);
+        order.on_behalf_of = behalf;
         if let Err(error) = self.rooms.desk.submit(order).await {
             return refused(&error, language);
         }
