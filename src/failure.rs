@@ -27,6 +27,11 @@ impl Failure {
         self
     }
 
+    /// Did the exchange refuse it for certain? `OUTCOME_UNKNOWN` is no certainty.
+    pub fn is_refusal(&self) -> bool {
+        self.exit == 2 && !self.text.starts_with("OUTCOME_UNKNOWN")
+    }
+
     /// The process's exit code.
     pub const fn exit(&self) -> u8 {
         self.exit

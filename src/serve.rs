@@ -5,6 +5,7 @@ use crate::failure::{Failure, failed};
 use crate::house::House;
 use crate::settings::{Http, Settings};
 use clap::ArgMatches;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +32,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let mut house = House::open(&data, &settings).await?;
         welcome(&data, &house);
+        another_realm(&settings, &house);
         let told = tokio::select! {
             told = until_told() => told,
             broken = house.broken() => Err(broken),
@@ -55,8 +57,13 @@ pub fn listening(settings: &mut Settings, matches: &ArgMatches) {
 pub fn log(wanted: Option<&str>) {
     let wanted = wanted.map(ToOwned::to_owned).or_else(|| std::env::var("SWITCHBOOK_LOG").ok());
     let filter = EnvFilter::new(wanted.unwrap_or_else(|| "warn".into()));
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    // A log that cannot be written must never end the telephony: its errors are swallowed.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// The runtime of the server.
@@ -79,6 +86,19 @@ fn welcome(data: &std::path::Path, house: &House) {
     output::done(&format!("phones: udp:{}", house.sip));
     if let Some(http) = house.http {
         output::done(&format!("health and metrics: http://{http}/health, http://{http}/metrics"));
+    }
+}
+
+/// A realm is fixed when the folder is made: asking for another one later changes nothing, and is told.
+fn another_realm(settings: &Settings, house: &House) {
+    let published = house.rooms.desk.published();
+    let Some(of_book) = published.exchange.settings.as_ref().map(|known| &known.realm.value) else {
+        return;
+    };
+    if let Some(wanted) = settings.realm.as_ref().filter(|wanted| *wanted != of_book) {
+        output::warning(&format!(
+            "this book's realm is {of_book} for ever; {wanted} is ignored. Another realm needs a new folder"
+        ));
     }
 }
 

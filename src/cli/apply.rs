@@ -47,8 +47,10 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
-    let answer = answer.map_err(|failure| {
-        failure.advice("Nothing of the file was carried out: it is all or nothing.")
+    // Only a refusal says for certain that nothing was done.
+    let answer = answer.map_err(|failure| match failure.is_refusal() {
+        true => failure.advice("Nothing of the file was carried out: it is all or nothing."),
+        false => failure,
     })?;
     if common.form == Form::Json {
         output::json(&answer);

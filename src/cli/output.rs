@@ -1,11 +1,11 @@
 //! What a person sees: aligned and coloured on a terminal, plain in a pipe; `--json` for programs.
 
 use crate::failure::{Failure, failed};
-use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, presets};
 use serde::Deserialize;
 use serde_json::Value;
+use std::io::Write;
 
 /// How to print.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,20 @@ pub struct Table {
     pub notes: Vec<String>,
 }
 
+/// Prints a line. A reader that has gone (`| head`), or a full disk behind it, is no reason to break off.
+macro_rules! tell {
+    ($($what:tt)*) => {{
+        let _ = writeln!(anstream::stdout(), $($what)*);
+    }};
+}
+
+/// The same on standard error.
+macro_rules! tell_error {
+    ($($what:tt)*) => {{
+        let _ = writeln!(anstream::stderr(), $($what)*);
+    }};
+}
+
 const HEAD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -52,7 +66,7 @@ pub fn view(view: &View, form: Form) {
     }
     for (index, one) in view.tables.iter().enumerate() {
         if index > 0 {
-            println!();
+            tell!();
         }
         table(one);
     }
@@ -75,7 +89,7 @@ pub fn answer(value: &Value) -> Result<(), Failure> {
 /// Prints one JSON value.
 pub fn json(value: &Value) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => tell!("{text}"),
         Err(error) => failure(&error),
     }
 }
@@ -83,7 +97,7 @@ pub fn json(value: &Value) {
 /// Prints one table, its notes below.
 pub fn table(table: &Table) {
     if !table.title.is_empty() {
-        println!("{HEAD}{}{HEAD:#}", clean(&table.title));
+        tell!("{HEAD}{}{HEAD:#}", clean(&table.title));
     }
     if !table.rows.is_empty() {
         let mut drawn = comfy_table::Table::new();
@@ -101,40 +115,40 @@ pub fn table(table: &Table) {
         for (index, line) in drawn.lines().enumerate() {
             let line = line.trim_end();
             if headed && index == 0 {
-                println!("{DIM}{line}{DIM:#}");
+                tell!("{DIM}{line}{DIM:#}");
             } else {
-                println!("{line}");
+                tell!("{line}");
             }
         }
     }
     for line in &table.notes {
-        println!("{DIM}{}{DIM:#}", clean(line));
+        tell!("{DIM}{}{DIM:#}", clean(line));
     }
 }
 
 /// Something was done.
 pub fn done(text: &str) {
-    println!("{GOOD}✓{GOOD:#} {}", clean(text));
+    tell!("{GOOD}✓{GOOD:#} {}", clean(text));
 }
 
 /// Something a person should know.
 pub fn warning(text: &str) {
-    eprintln!("{CARE}!{CARE:#} {}", clean(text));
+    tell_error!("{CARE}!{CARE:#} {}", clean(text));
 }
 
 /// A heading between scenes.
 pub fn heading(text: &str) {
-    println!("\n{HEAD}{text}{HEAD:#}");
+    tell!("\n{HEAD}{text}{HEAD:#}");
 }
 
 /// A plain line.
 pub fn line(text: &str) {
-    println!("{}", clean(text));
+    tell!("{}", clean(text));
 }
 
 /// A failure, on standard error.
 pub fn failure(error: &dyn std::fmt::Display) {
-    eprintln!("{BAD}switchbook:{BAD:#} {error}");
+    tell_error!("{BAD}switchbook:{BAD:#} {error}");
 }
 
 /// Text from outside shall not steer a terminal.

@@ -1,0 +1,119 @@
+//! A server under test: the real binary, a folder and ports of its own.
+#![allow(missing_docs, clippy::unwrap_used, dead_code)]
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use switchbook_sip_adapter::phone::{OnCall, Phone, PhoneConfig, PhoneEvent};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_switchbook");
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Server {
+    pub process: Child,
+    pub data: PathBuf,
+    pub sip: SocketAddr,
+}
+
+impl Server {
+    pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, |_| ()).await
+    }
+
+    pub async fn start_with(folder: &Path, change: impl FnOnce(&mut Command)) -> Self {
+        let data = folder.join("data");
+        let mut command = Command::new(BINARY);
+        command
+            .args([
+                "serve",
+                "--sip",
+                "127.0.0.1:0",
+                "--http",
+                "127.0.0.1:0",
+                "--realm",
+                "readme.test",
+            ])
+            .args(["--time-zone", "Europe/Berlin"])
+            .arg("--data")
+            .arg(&data)
+            .stdout(Stdio::null());
+        change(&mut command);
+        let process = command.spawn().unwrap();
+        let mut server = Self { process, data, sip: ([127, 0, 0, 1], 0).into() };
+        let began = Instant::now();
+        loop {
+            let status = server.run(folder, "status --json", "");
+            if status.status.success() {
+                let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+                server.sip = status["sip"].as_str().unwrap().parse().unwrap();
+                return server;
+            }
+            assert!(began.elapsed() < PATIENCE, "the server does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub fn run(&self, folder: &Path, line: &str, input: &str) -> Output {
+        let mut child = Command::new(BINARY)
+            .args(words(line))
+            .arg("--data")
+            .arg(&self.data)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    pub async fn phone(&self, name: &str) -> Phone {
+        let mut phone = Phone::start(PhoneConfig {
+            name: name.into(),
+            password: "a-long-password".into(),
+            domain: "readme.test".into(),
+            server: self.sip,
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            tone: 440,
+            on_call: OnCall::Answer(Duration::ZERO),
+        })
+        .await
+        .unwrap();
+        phone.register(600);
+        let registered = |event: &PhoneEvent| matches!(event, PhoneEvent::Registered(_));
+        phone.wait_for(PATIENCE, registered).await.unwrap();
+        phone
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// As a shell would split it: words, double quotes, a comment at the end.
+pub fn words(line: &str) -> Vec<String> {
+    let (mut found, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
+    for c in line.chars() {
+        match c {
+            '"' => (quoted, any) = (!quoted, true),
+            '#' if !quoted && word.is_empty() => break,
+            ' ' if !quoted => {
+                if any || !word.is_empty() {
+                    found.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            c => word.push(c),
+        }
+    }
+    if any || !word.is_empty() {
+        found.push(word);
+    }
+    found
+}
