@@ -4,7 +4,8 @@
 mod support;
 
 use std::process::Stdio;
-use support::Server;
+use support::{PATIENCE, Server};
+use switchbook_sip_adapter::phone::PhoneEvent;
 
 /// Nobody reads its log any more (or the disk under it is full): the telephony goes on all the same. It once ended with
 /// the first line that could not be written.
@@ -20,6 +21,13 @@ async fn a_log_that_cannot_be_written_ends_no_telephony() {
     assert!(server.run(folder.path(), add, "").status.success());
     let password = "device password p1 --password";
     assert!(server.run(folder.path(), password, "a-long-password\n").status.success());
+    // Wrong passwords are what it writes about.
+    let mut guesser = server.plug_in("somebody", "wrong").await;
+    for _ in 0..6 {
+        guesser.register(600);
+        let refused = |event: &PhoneEvent| matches!(event, PhoneEvent::NotRegistered(_));
+        guesser.wait_for(PATIENCE, refused).await.unwrap();
+    }
     let _phone = server.phone("p1").await;
     let status = server.run(folder.path(), "status --json", "");
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();

@@ -70,10 +70,11 @@ impl Server {
         child.wait_with_output().unwrap()
     }
 
-    pub async fn phone(&self, name: &str) -> Phone {
-        let mut phone = Phone::start(PhoneConfig {
+    /// A phone that is plugged in and does nothing yet.
+    pub async fn plug_in(&self, name: &str, password: &str) -> Phone {
+        Phone::start(PhoneConfig {
             name: name.into(),
-            password: "a-long-password".into(),
+            password: password.into(),
             domain: "readme.test".into(),
             server: self.sip,
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -81,7 +82,12 @@ impl Server {
             on_call: OnCall::Answer(Duration::ZERO),
         })
         .await
-        .unwrap();
+        .unwrap()
+    }
+
+    /// A phone that is registered.
+    pub async fn phone(&self, name: &str) -> Phone {
+        let mut phone = self.plug_in(name, "a-long-password").await;
         phone.register(600);
         let registered = |event: &PhoneEvent| matches!(event, PhoneEvent::Registered(_));
         phone.wait_for(PATIENCE, registered).await.unwrap();
