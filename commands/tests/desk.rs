@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use switchbook_commands::desk::{
-    Bulk, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts, Progress,
+    Answer, Bulk, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts, Progress,
 };
 use switchbook_commands::registration::{Ask, Contact, Register};
 use switchbook_commands::settings::StopBefore;
@@ -227,6 +227,38 @@ async fn a_repeated_id_gets_the_first_answer_also_at_the_same_time_and_after_a_r
     assert_eq!(again.desk.published().exchange.users.len(), 1);
     again.clock.0.fetch_add(25 * 3600 * 1_000_000, Ordering::SeqCst);
     assert_eq!(code(again.desk.submit(order).await), RefusalCode::CommandTooOld);
+}
+
+#[tokio::test]
+async fn an_id_that_somebody_else_used_is_refused() {
+    let house = house().await;
+    let first = order(r#"{"command":"user.add","username":"ada","display_name":"Ada"}"#);
+    let other = Order { actor: Actor::Supervisor { uid: 1 }, ..first.clone() };
+    let (one, two) =
+        tokio::join!(house.desk.submit(first.clone()), house.desk.submit(other.clone()));
+    assert!(one.is_ok());
+    assert_eq!(code(two), RefusalCode::CommandIdInvalid, "at the same time");
+    assert_eq!(code(house.desk.submit(other.clone()).await), RefusalCode::CommandIdInvalid);
+    let ada = house.desk.published().exchange.user_named("ada").unwrap();
+    let as_ada = first.clone().on_behalf_of(ada);
+    assert_eq!(code(house.desk.submit(as_ada.clone()).await), RefusalCode::CommandIdInvalid);
+    assert_eq!(code(straight(&house, other.clone()).await), RefusalCode::CommandIdInvalid);
+    let again = open(house.store.clone()).await;
+    assert_eq!(code(again.desk.submit(other).await), RefusalCode::CommandIdInvalid, "in the book");
+    assert_eq!(code(again.desk.submit(as_ada).await), RefusalCode::CommandIdInvalid);
+    // A refusal is its sender's, too.
+    let unknown = order(r#"{"command":"user.rename","user":"eve","display_name":"E"}"#);
+    assert_eq!(code(house.desk.submit(unknown.clone()).await), RefusalCode::UserUnknown);
+    let other = Order { actor: Actor::Supervisor { uid: 1 }, ..unknown.clone() };
+    assert_eq!(code(house.desk.submit(other).await), RefusalCode::CommandIdInvalid);
+    assert_eq!(code(house.desk.submit(unknown).await), RefusalCode::UserUnknown);
+}
+
+/// Past the book, straight into the writer's queue.
+async fn straight(house: &House, order: Order) -> Result<Answer, DeskError> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    house.desk.enqueue(order, move |answer| drop(tell.send(answer)));
+    told.await.unwrap()
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
-//! Repeated command ids: the first answer again, for a day (architecture.md way 1).
+//! Repeated command ids: the first answer again, for a day, to the same sender (architecture.md way 1).
 
 use super::answer::{Answer, DeskError};
+use crate::order::Order;
 use crate::refusal::{Refusal, RefusalCode};
 use std::collections::{HashMap, VecDeque};
-use switchbook_core::envelope::Actor;
-use switchbook_core::id::CommandId;
+use switchbook_core::envelope::{Actor, Envelope};
+use switchbook_core::id::{CommandId, UserId};
 use switchbook_core::position::Moment;
 
 /// How long a command's id is remembered.
@@ -37,19 +38,49 @@ pub(crate) fn check_id(id: CommandId, actor: &Actor, now: Moment) -> Result<(), 
     Ok(())
 }
 
+/// Who sent a command, with whose rights. Only he gets its answer again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sender {
+    actor: Actor,
+    on_behalf_of: Option<UserId>,
+}
+
+impl Sender {
+    /// Of an order.
+    pub(crate) const fn of(order: &Order) -> Self {
+        Self { actor: order.actor, on_behalf_of: order.on_behalf_of }
+    }
+
+    /// Of what stands in the book.
+    pub(crate) const fn in_book(envelope: &Envelope) -> Self {
+        Self { actor: envelope.actor, on_behalf_of: envelope.on_behalf_of }
+    }
+
+    /// Refuses an id that somebody else used first.
+    pub(crate) fn repeats(self, first: Self) -> Result<(), Refusal> {
+        if self == first { Ok(()) } else { Err(Refusal::new(RefusalCode::CommandIdInvalid)) }
+    }
+}
+
 /// What was answered to whom.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    answers: HashMap<CommandId, Result<Answer, DeskError>>,
+    answers: HashMap<CommandId, (Sender, Result<Answer, DeskError>)>,
     order: VecDeque<(Moment, CommandId)>,
 }
 
 impl Memory {
-    pub(crate) fn get(&self, id: CommandId) -> Option<&Result<Answer, DeskError>> {
+    pub(crate) fn get(&self, id: CommandId) -> Option<&(Sender, Result<Answer, DeskError>)> {
         self.answers.get(&id)
     }
 
-    pub(crate) fn keep(&mut self, now: Moment, id: CommandId, answer: Result<Answer, DeskError>) {
+    pub(crate) fn keep(
+        &mut self,
+        now: Moment,
+        id: CommandId,
+        sender: Sender,
+        answer: Result<Answer, DeskError>,
+    ) {
         let oldest = now.plus_seconds(-REMEMBERED_SECONDS);
         while let Some(&(at, old)) = self.order.front()
             && (at < oldest || self.order.len() >= MOST)
@@ -57,7 +88,7 @@ impl Memory {
             self.order.pop_front();
             self.answers.remove(&old);
         }
-        if self.answers.insert(id, answer).is_none() {
+        if self.answers.insert(id, (sender, answer)).is_none() {
             self.order.push_back((now, id));
         }
     }

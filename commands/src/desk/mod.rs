@@ -28,6 +28,7 @@ use arc_swap::ArcSwap;
 use front::{Front, Keep};
 use group::Reply;
 use login_guard::LoginGuard;
+use memory::Sender;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
@@ -178,6 +179,9 @@ impl DeskHandle {
         let Some((first, last)) = found else { return Ok(None) };
         let many = usize::try_from(last.0 - first.0).unwrap_or(usize::MAX).saturating_add(1);
         let records = self.parts.store.read(first, many).await.map_err(failed)?;
+        if let Some(recorded) = records.first() {
+            Sender::of(order).repeats(Sender::in_book(&recorded.envelope))?;
+        }
         // A refused attempt stands in the book too; its sentence was told once, its code is kept.
         let (leases, warnings) = (Vec::new(), Vec::new());
         let records: Arc<[_]> = records.into();

@@ -5,7 +5,7 @@ use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::Attempts;
 use super::bulk::Prepared;
 use super::group::{Group, Reply, Waiting, record};
-use super::memory::{Memory, check_id, is_remembered};
+use super::memory::{Memory, Sender, check_id, is_remembered};
 use crate::decide::decide;
 use crate::order::{Context, Decision, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
@@ -49,8 +49,8 @@ pub(crate) struct Writer {
     private: Exchange,
     /// Being decided.
     next: Group,
-    /// Ids in `next` and in flight, with those who repeated them.
-    repeated: HashMap<CommandId, Vec<Reply>>,
+    /// Ids in `next` and in flight, with their sender and his repetitions.
+    repeated: HashMap<CommandId, (Sender, Vec<Reply>)>,
     memory: Memory,
     attempts: Attempts,
     /// Why the book takes no writes; `None` when it does.
@@ -188,19 +188,16 @@ impl Writer {
     fn fail(&mut self, group: Group, refusal: &Refusal) {
         for waiting in group.waiting {
             // A lost answer is not remembered: the sender may repeat.
-            let repeated = self.repeated.remove(&waiting.command).unwrap_or_default();
-            for reply in repeated.into_iter().chain([waiting.reply]) {
-                reply.send(Err(refusal.clone().into()));
-            }
+            self.forget_and(waiting.command, waiting.reply, refusal);
         }
     }
 
     fn answer(&mut self, id: CommandId, reply: Reply, answer: Result<Answer, DeskError>) {
-        if let Some(repeated) = self.repeated.remove(&id) {
+        if let Some((sender, repeated)) = self.repeated.remove(&id) {
             for reply in repeated {
                 reply.send(answer.clone());
             }
-            self.memory.keep(self.parts.clock.now(), id, answer.clone());
+            self.memory.keep(self.parts.clock.now(), id, sender, answer.clone());
         }
         reply.send(answer);
     }
@@ -257,15 +254,20 @@ impl Writer {
         if !is_remembered(&order.actor) {
             return Some(reply);
         }
-        if let Some(first) = self.memory.get(order.id) {
-            reply.send(first.clone());
+        let sender = Sender::of(order);
+        if let Some((first, answer)) = self.memory.get(order.id) {
+            let checked = sender.repeats(*first).map_err(DeskError::from);
+            reply.send(checked.and_then(|()| answer.clone()));
             return None;
         }
-        if let Some(waiting) = self.repeated.get_mut(&order.id) {
-            waiting.push(reply);
+        if let Some((first, waiting)) = self.repeated.get_mut(&order.id) {
+            match sender.repeats(*first) {
+                Ok(()) => waiting.push(reply),
+                Err(refusal) => reply.send(Err(refusal.into())),
+            }
             return None;
         }
-        self.repeated.insert(order.id, Vec::new());
+        self.repeated.insert(order.id, (sender, Vec::new()));
         Some(reply)
     }
 
@@ -292,13 +294,13 @@ impl Writer {
             && let Some(why) = &self.stopped
         {
             let refusal = read_only(why);
-            return self.forget_and(order.id, reply, refusal);
+            return self.forget_and(order.id, reply, &refusal);
         }
         for event in &mut events {
             if let Err(error) = self.parts.store.seal(event) {
                 tracing::error!(%error, "an event could not be sealed");
                 let refusal = read_only(&error.to_string());
-                return self.forget_and(order.id, reply, refusal);
+                return self.forget_and(order.id, reply, &refusal);
             }
         }
         for lease in &leases {
@@ -357,8 +359,8 @@ impl Writer {
     }
 
     /// Answers without remembering: nothing happened, and a repetition may succeed.
-    fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: Refusal) {
-        let repeated = self.repeated.remove(&id).unwrap_or_default();
+    fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: &Refusal) {
+        let repeated = self.repeated.remove(&id).map(|(_, repeated)| repeated).unwrap_or_default();
         for reply in repeated.into_iter().chain([reply]) {
             reply.send(Err(refusal.clone().into()));
         }
@@ -370,11 +372,11 @@ impl Writer {
         let id = prepared.order.id;
         if let Some(why) = &self.stopped {
             let refusal = read_only(why);
-            return self.forget_and(id, reply, refusal);
+            return self.forget_and(id, reply, &refusal);
         }
         if self.private.configuration != prepared.configuration {
             let moved = Refusal::new(RefusalCode::ConfigurationMoved);
-            return self.forget_and(id, reply, moved);
+            return self.forget_and(id, reply, &moved);
         }
         let records = self.commit(&prepared.order, prepared.events, now);
         let (command, position) = (id, self.private.position);
