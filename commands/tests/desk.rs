@@ -405,6 +405,50 @@ async fn way3_a_refresh_is_a_lease_and_a_change_is_an_event() {
     assert_eq!(code(house.desk.submit(foreign).await), RefusalCode::Forbidden);
 }
 
+fn binds(device: DeviceId, cseq: u32, expires: u32) -> Order {
+    let uri = "sip:a@10.0.0.1".into();
+    let contact = Contact { uri, source: None, expires: Seconds(expires) };
+    let command = Register {
+        device,
+        ask: Ask::Contacts(vec![contact]),
+        call_id: 7,
+        cseq,
+        user_agent: None,
+        bounds: (Seconds(60), Seconds(3600)),
+    };
+    Order::new(CommandId(Uuid::now_v7()), Actor::Phone(device), command)
+}
+
+#[tokio::test(start_paused = true)]
+async fn way3_leases_change_only_with_what_is_durable() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let device = house.desk.published().exchange.device_named("ada-phone").unwrap();
+    house.desk.submit(binds(device, 1, 600)).await.unwrap();
+    house.desk.submit(binds(device, 2, 600)).await.unwrap();
+    let before = house.leases.0.lock().unwrap().clone();
+    assert_eq!(before.len(), 1);
+    house.store.broken.store(true, Ordering::SeqCst);
+    // One makes the binding shorter, the next refreshes it as it would be then: both are lost together.
+    let shorter = binds(device, 3, 120);
+    let (one, two) =
+        tokio::join!(house.desk.submit(shorter), house.desk.submit(binds(device, 4, 120)));
+    assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
+    assert_eq!(*house.leases.0.lock().unwrap(), before, "nothing was written, nothing changed");
+    // A refresh of what stands in the book goes on without the disk.
+    house.desk.submit(binds(device, 5, 600)).await.unwrap();
+    assert_eq!(house.leases.lease(device, before[0].binding).unwrap().cseq, 5);
+    house.store.broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    let (one, two) = tokio::join!(
+        house.desk.submit(binds(device, 6, 120)),
+        house.desk.submit(binds(device, 7, 120))
+    );
+    assert_eq!(one.unwrap().records[0].event.name(), "RegistrationChanged");
+    assert_eq!(two.unwrap().leases.len(), 1);
+    assert_eq!(house.leases.lease(device, before[0].binding).unwrap().cseq, 7);
+}
+
 #[tokio::test]
 async fn ro12_log_in_at_a_phone_with_extension_and_pin() {
     let house = house().await;

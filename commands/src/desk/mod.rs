@@ -13,6 +13,7 @@ mod front;
 mod group;
 mod login_guard;
 mod memory;
+mod pending;
 mod secrets;
 mod writer;
 

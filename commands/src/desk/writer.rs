@@ -6,8 +6,9 @@ use super::attempts::Attempts;
 use super::bulk::Prepared;
 use super::group::{Group, Reply, Waiting, record};
 use super::memory::{Memory, Sender, check_id, is_remembered};
+use super::pending::{LeaseChange, Pending, PrivateLeases};
 use crate::decide::decide;
-use crate::order::{Context, Decision, Order};
+use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -52,6 +53,8 @@ pub(crate) struct Writer {
     /// Ids in `next` and in flight, with their sender and his repetitions.
     repeated: HashMap<CommandId, (Sender, Vec<Reply>)>,
     memory: Memory,
+    /// Leases that change with what is decided and not durable yet.
+    pending: Pending,
     attempts: Attempts,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
@@ -84,6 +87,7 @@ impl Writer {
             next: Group::default(),
             repeated: HashMap::new(),
             memory: Memory::default(),
+            pending: Pending::default(),
             attempts: Attempts::default(),
             stopped: None,
             retry: FIRST_RETRY,
@@ -154,6 +158,9 @@ impl Writer {
                     self.publish(exchange);
                 }
                 for waiting in group.waiting {
+                    for change in waiting.leases {
+                        self.pending.landed(change, &*self.parts.leases);
+                    }
                     self.answer(waiting.command, waiting.reply, waiting.answer);
                 }
             }
@@ -169,6 +176,7 @@ impl Writer {
                 // Decided on a state that is not in the book: nothing of it was written.
                 let next = std::mem::take(&mut self.next);
                 self.fail(next, &read_only(&why));
+                self.pending.clear();
                 self.private = self.published.load().exchange.clone();
                 self.stop(why);
             }
@@ -280,8 +288,9 @@ impl Writer {
         let Some(reply) = self.seen_before(order, reply) else { return };
         let parts = &self.parts;
         let mut new_id = || parts.clock.new_id();
+        let leases = PrivateLeases { pending: &self.pending, durable: &*parts.leases };
         let mut context =
-            Context { now, new_id: &mut new_id, calls: &*parts.calls, leases: &*parts.leases };
+            Context { now, new_id: &mut new_id, calls: &*parts.calls, leases: &leases };
         match decide(&self.private, order, &mut context) {
             Ok(decision) => self.carry_out(order, decision, now, reply),
             Err(refusal) => self.refuse(order, refusal, now, reply),
@@ -303,42 +312,42 @@ impl Writer {
                 return self.forget_and(order.id, reply, &refusal);
             }
         }
-        for lease in &leases {
-            self.parts.leases.renew(*lease);
-        }
         let records = self.commit(order, events, now);
         let (command, position) = (order.id, self.private.position);
+        let changes = LeaseChange::of(&leases, &records);
         let only_leases = records.is_empty() && !leases.is_empty();
+        let at_once = only_leases && leases.iter().all(|lease| self.is_durable(lease));
         let answer = Ok(Answer { command, position, records, leases, warnings });
-        if only_leases {
+        if at_once {
+            changes.into_iter().for_each(|change| change.apply(&*self.parts.leases));
             self.answer(command, reply, answer);
         } else {
-            self.next.waiting.push(Waiting { command, reply, answer });
+            self.wait(Waiting { command, reply, answer, leases: changes });
         }
+    }
+
+    /// Does the binding that is refreshed stand in the book as the decision saw it? Then it need not wait for a group.
+    fn is_durable(&self, lease: &LeaseRenewal) -> bool {
+        let published = self.published.load();
+        let durable = published.exchange.registrations.get(&lease.device);
+        match (durable, self.private.registrations.get(&lease.device)) {
+            (Some(durable), Some(private)) => Arc::ptr_eq(durable, private) || durable == private,
+            _ => false,
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        waiting.leases.iter().for_each(|change| self.pending.add(*change));
+        self.next.waiting.push(waiting);
     }
 
     /// Evolves the private state at once; the commit waits for the group.
     fn commit(&mut self, order: &Order, events: Vec<Event>, now: Moment) -> Arc<[Recorded]> {
         let records = record(&mut self.private, order, events, now);
-        self.forget_leases(&records);
         if !records.is_empty() {
             self.next.commits.push(Commit { records: records.clone() });
         }
         records.into()
-    }
-
-    /// A binding that an event ended or changed has its end in the book again.
-    fn forget_leases(&self, records: &[Recorded]) {
-        for recorded in records {
-            match &recorded.event {
-                Event::RegistrationRemoved(e) => self.parts.leases.forget(e.device, e.binding),
-                Event::RegistrationExpired(e) => self.parts.leases.forget(e.device, e.binding),
-                Event::RegistrationChanged(e) => {
-                    self.parts.leases.forget(e.device, e.binding.binding);
-                }
-                _ => {}
-            }
-        }
     }
 
     /// who was refused for right or state, leaves a trace; the answer waits for nothing.
@@ -380,9 +389,10 @@ impl Writer {
         }
         let records = self.commit(&prepared.order, prepared.events, now);
         let (command, position) = (id, self.private.position);
+        let changes = LeaseChange::of(&[], &records);
         let (leases, warnings) = (Vec::new(), prepared.warnings);
         let answer = Ok(Answer { command, position, records, leases, warnings });
-        self.next.waiting.push(Waiting { command, reply, answer });
+        self.wait(Waiting { command, reply, answer, leases: changes });
     }
 }
 
