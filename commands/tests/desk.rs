@@ -262,6 +262,26 @@ async fn straight(house: &House, order: Order) -> Result<Answer, DeskError> {
 }
 
 #[tokio::test]
+async fn a_repetition_that_reached_the_writer_late_gets_the_first_answer_from_the_book() {
+    let house = house().await;
+    let add = order(r#"{"command":"user.add","username":"ada","display_name":"Ada"}"#);
+    let first = house.desk.submit(add.clone()).await.unwrap();
+    let again = straight(&house, add).await.unwrap();
+    assert_eq!((again.positions(), again.position), (first.positions(), first.position));
+    assert_eq!(again.records, first.records);
+    // What left no events is remembered as it was.
+    let off = order(r#"{"command":"user.dnd","user":"ada","on":true}"#);
+    house.desk.submit(off).await.unwrap();
+    let nothing = order(r#"{"command":"user.dnd","user":"ada","on":true}"#);
+    let one = house.desk.submit(nothing.clone()).await.unwrap();
+    house.desk.submit(order(r#"{"command":"user.dnd","user":"ada","on":false}"#)).await.unwrap();
+    let two = straight(&house, nothing).await.unwrap();
+    assert_eq!((one.positions(), two.positions()), (None, None));
+    assert_eq!(one.position, two.position);
+    assert_eq!(house.store.tail(), house.desk.published().position);
+}
+
+#[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let house = house().await;
     let before = house.store.tail();

@@ -5,7 +5,7 @@ use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::Attempts;
 use super::bulk::Prepared;
 use super::group::{Group, Reply, Waiting, record};
-use super::memory::{Memory, Sender, check_id, is_remembered};
+use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
@@ -205,7 +205,7 @@ impl Writer {
             for reply in repeated {
                 reply.send(answer.clone());
             }
-            self.memory.keep(self.parts.clock.now(), id, sender, answer.clone());
+            self.memory.keep(self.parts.clock.now(), id, sender, &answer);
         }
         reply.send(answer);
     }
@@ -263,9 +263,18 @@ impl Writer {
             return Some(reply);
         }
         let sender = Sender::of(order);
-        if let Some((first, answer)) = self.memory.get(order.id) {
-            let checked = sender.repeats(*first).map_err(DeskError::from);
-            reply.send(checked.and_then(|()| answer.clone()));
+        if let Some((first, kept)) = self.memory.get(order.id) {
+            match (sender.repeats(*first), kept) {
+                (Err(refusal), _) => reply.send(Err(refusal.into())),
+                (Ok(()), Kept::Whole(answer)) => reply.send(Result::clone(answer)),
+                (Ok(()), &Kept::InBook(first, last)) => {
+                    let (store, id) = (Arc::clone(&self.parts.store), order.id);
+                    // The writer does not wait for it.
+                    tokio::spawn(async move {
+                        reply.send(answer_in_book(&*store, id, sender, (first, last)).await);
+                    });
+                }
+            }
             return None;
         }
         if let Some((first, waiting)) = self.repeated.get_mut(&order.id) {
