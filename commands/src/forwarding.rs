@@ -67,14 +67,13 @@ pub(crate) fn choose(
     let open = scheduled(draft.exchange(), number, now).map(|(_, _, window)| window);
     let reach = match (until, open) {
         (Until::FurtherNotice, _) => Reach::UntilFurtherNotice,
-        (Until::WindowEnd, Some(window)) => Reach::UntilWindowEnds(window.to),
-        (Until::WindowEnd, None) => Reach::UnderSchedules,
-        (Until::Default, Some(_)) => {
+        (Until::Default | Until::WindowEnd, Some(window)) => Reach::UntilWindowEnds(window.to),
+        (Until::UnderSchedules, Some(_)) => {
             let warning = Warning::new(WarningCode::ScheduleInForce);
             draft.warn(warning.with("number", number));
             Reach::UnderSchedules
         }
-        (Until::Default, None) => Reach::UnderSchedules,
+        (_, None) => Reach::UnderSchedules,
     };
     let choice = ManualChoice { profile, reach };
     let same = match state.manual {

@@ -16,6 +16,7 @@ use switchbook_core::group::{
     GroupTimeZoneSet, Member,
 };
 use switchbook_core::id::GroupId;
+use switchbook_core::permission::{Grant, PermissionWithdrawn};
 
 /// Adds a group.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,7 +57,7 @@ impl Decide for Add {
     }
 }
 
-/// Removes a group, and every permission that names it. The built-in ones stay.
+/// Removes a group, and before it, by events of their own, every permission that names it and its members. The built-in ones stay.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
@@ -72,12 +73,19 @@ impl Decide for Remove {
         if [settings.all_users, settings.all_hosts, settings.admins].contains(&group) {
             return Err(built_in(&before, group));
         }
-        let names = |grant: &&switchbook_core::permission::Grant| {
-            grant.subject == group || grant.target == Some(group)
-        };
-        let count = before.permissions.keys().filter(names).count();
-        if count > 0 {
-            draft.warn(Warning::new(WarningCode::GrantsLost).with("count", count));
+        let names = |grant: &&Grant| grant.subject == group || grant.target == Some(group);
+        let grants: Vec<Grant> = before.permissions.keys().filter(names).copied().collect();
+        if !grants.is_empty() {
+            draft.warn(Warning::new(WarningCode::GrantsLost).with("count", grants.len()));
+        }
+        for grant in grants {
+            draft.tell(PermissionWithdrawn { grant });
+        }
+        let state = lookup::group_state(&before, group)?;
+        let users = state.users.iter().map(|user| Member::User(user.value));
+        let devices = state.devices.iter().map(|device| Member::Device(device.value));
+        for member in users.chain(devices) {
+            draft.tell(GroupMemberRemoved { group, member });
         }
         draft.tell(GroupRemoved { group });
         keeps_an_administrator(&before, draft)

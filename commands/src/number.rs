@@ -18,6 +18,8 @@ use switchbook_core::number::{
     BusyIfAny, BusyIfAnySet, CallWaitingSet, MatrixChanged, Number, NumberAssigned, NumberFreed,
 };
 use switchbook_core::routing::outbound::EMERGENCY;
+use switchbook_core::trunk::InboundNumberFreed;
+use switchbook_core::user::{CallerIdChosen, User};
 
 /// Gives a free number to a user (N-1). It has no ticks (N-2) unless slots are named.
 #[derive(Clone, Debug, Deserialize)]
@@ -110,12 +112,35 @@ impl Decide for Remove {
         for device in devices {
             draft.log_out(device, LogoutReason::LastNumber, self.force)?;
         }
+        release(draft, &[self.number], None);
         draft.tell(NumberFreed {
             number: self.number,
             user: state.owner.value,
             schedules: state.schedules.clone(),
         });
         Ok(())
+    }
+}
+
+/// What names the numbers goes before them, by events of its own: inbound rules, and the choices of everybody but who
+/// leaves himself to be shown as one of them (N-9, U-4).
+pub(crate) fn release(draft: &mut Draft<'_, '_>, numbers: &[Number], leaving: Option<UserId>) {
+    let exchange = draft.exchange();
+    let trunks = exchange.trunks.iter();
+    let inbound: Vec<InboundNumberFreed> = trunks
+        .flat_map(|(&trunk, state)| {
+            let rules = state.inbound.iter().filter(|rule| numbers.contains(&rule.value.number));
+            rules.map(move |rule| InboundNumberFreed { trunk, dialled: rule.value.dialled.clone() })
+        })
+        .collect();
+    let shows = |user: &User| user.caller_id.is_some_and(|shown| numbers.contains(&shown.value));
+    let users = exchange.users.iter().filter(|&(id, user)| Some(*id) != leaving && shows(user));
+    let shown: Vec<UserId> = users.map(|(id, _)| *id).collect();
+    for freed in inbound {
+        draft.tell(freed);
+    }
+    for user in shown {
+        draft.tell(CallerIdChosen { user, number: None });
     }
 }
 

@@ -1,12 +1,15 @@
 //! Time patterns as people write them: `mon-fri 12:00-13:00`, `2026-12-24 12:00 - 2026-12-27 08:00`.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use switchbook_core::schedule::{Days, Minute, Pattern};
 
 /// A pattern in a command: `{"weekly":"mon-fri 12:00-13:00"}` or `{"dated":"2026-12-24 12:00 - 2026-12-27 08:00"}`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Written(pub Pattern);
+
+/// The years a dated pattern may name.
+const YEARS: std::ops::RangeInclusive<i32> = 1970..=2200;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -57,6 +60,10 @@ pub fn dated(text: &str) -> Result<Pattern, String> {
     };
     let (from, to) = text.split_once(" - ").ok_or_else(shape)?;
     let (from, to) = (instant(from.trim())?, instant(to.trim())?);
+    if [from, to].iter().any(|at| !YEARS.contains(&at.year())) {
+        let (first, last) = (YEARS.start(), YEARS.end());
+        return Err(format!("`{text}`: a window lies in the years {first} to {last}"));
+    }
     if from >= to {
         return Err(format!("`{text}`: the window ends before it begins"));
     }
@@ -173,6 +180,9 @@ mod tests {
             weekly("mon 24:00-25:00").unwrap_err(),
             dated("2026-12-24").unwrap_err(),
             dated("2026-12-24 12:00 - 2026-12-23 12:00").unwrap_err(),
+            dated("1969-12-31 00:00 - 2026-12-24 12:00").unwrap_err(),
+            dated("2026-12-24 12:00 - 2201-01-01 00:00").unwrap_err(),
+            dated("+262142-12-31 00:00 - +262142-12-31 12:00").unwrap_err(),
             dated("24.12.2026 12:00 - 27.12.2026 08:00").unwrap_err(),
         ];
         expect_test::expect![[r#"
@@ -183,6 +193,9 @@ mod tests {
             `25:00` is no time of day: write it like 07:30, up to 24:00
             `2026-12-24` is no dated pattern: write it like `2026-12-24 12:00 - 2026-12-27 08:00`
             `2026-12-24 12:00 - 2026-12-23 12:00`: the window ends before it begins
+            `1969-12-31 00:00 - 2026-12-24 12:00`: a window lies in the years 1970 to 2200
+            `2026-12-24 12:00 - 2201-01-01 00:00`: a window lies in the years 1970 to 2200
+            `+262142-12-31 00:00 - +262142-12-31 12:00`: a window lies in the years 1970 to 2200
             `24.12.2026 12:00` is no date with time: write it like 2026-12-24 12:00"#]]
         .assert_eq(&errors.join("\n"));
     }

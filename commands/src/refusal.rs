@@ -72,8 +72,8 @@ codes! {
         "The command's id is older than 24 hours, so a repetition could not be told from a new command. Send it with a new id."
         "Die Kennung des Befehls ist älter als 24 Stunden, eine Wiederholung wäre nicht von einem neuen Befehl zu unterscheiden. Senden Sie ihn mit neuer Kennung.";
     CommandIdInvalid "COMMAND_ID_INVALID" Form
-        "A command's id has to be a UUID of version 7 with a time that is not in the future. Send it with a new id."
-        "Die Kennung eines Befehls muss eine UUID der Version 7 sein, deren Zeit nicht in der Zukunft liegt. Senden Sie ihn mit neuer Kennung.";
+        "A command's id has to be a UUID of version 7 with a time that is not in the future, and one that nobody else used. Send it with a new id."
+        "Die Kennung eines Befehls muss eine UUID der Version 7 sein, deren Zeit nicht in der Zukunft liegt und die kein anderer verwendet hat. Senden Sie ihn mit neuer Kennung.";
     ValueInvalid "VALUE_INVALID" Form
         "{field} is not usable: {why}. Correct it and repeat."
         "{field} ist nicht verwendbar: {why}. Bitte berichtigen und wiederholen.";

@@ -242,6 +242,7 @@ impl Decide for Delete {
             draft.log_out(device, LogoutReason::UserDeleted, self.force)?;
         }
         let schedules = state.numbers.iter().filter_map(|number| before.numbers.get(number));
+        number::release(draft, &state.numbers, Some(user));
         draft.tell(UserDeleted {
             user,
             numbers_freed: state.numbers.clone(),

@@ -118,9 +118,11 @@ impl Words for DigestPolicy {
 /// How far a choice made by hand reaches over schedules, as asked for (F-5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Until {
-    /// Schedules go before it, as usual.
+    /// Inside a window until that window ends; outside one, schedules go before it.
     #[default]
     Default,
+    /// Schedules go before it, also the one in force now.
+    UnderSchedules,
     /// It holds until the window that is open now ends.
     WindowEnd,
     /// It holds until the next choice by hand.
@@ -131,6 +133,7 @@ impl Words for Until {
     const WHAT: &'static str = "end of a choice";
     const LIST: &'static [(&'static str, Self)] = &[
         ("default", Self::Default),
+        ("under-schedules", Self::UnderSchedules),
         ("window-end", Self::WindowEnd),
         ("further-notice", Self::FurtherNotice),
     ];

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use switchbook_commands::desk::{
-    Bulk, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts, Progress,
+    Answer, Bulk, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts, Progress,
 };
 use switchbook_commands::registration::{Ask, Contact, Register};
 use switchbook_commands::settings::StopBefore;
@@ -230,6 +230,58 @@ async fn a_repeated_id_gets_the_first_answer_also_at_the_same_time_and_after_a_r
 }
 
 #[tokio::test]
+async fn an_id_that_somebody_else_used_is_refused() {
+    let house = house().await;
+    let first = order(r#"{"command":"user.add","username":"ada","display_name":"Ada"}"#);
+    let other = Order { actor: Actor::Supervisor { uid: 1 }, ..first.clone() };
+    let (one, two) =
+        tokio::join!(house.desk.submit(first.clone()), house.desk.submit(other.clone()));
+    assert!(one.is_ok());
+    assert_eq!(code(two), RefusalCode::CommandIdInvalid, "at the same time");
+    assert_eq!(code(house.desk.submit(other.clone()).await), RefusalCode::CommandIdInvalid);
+    let ada = house.desk.published().exchange.user_named("ada").unwrap();
+    let as_ada = first.clone().on_behalf_of(ada);
+    assert_eq!(code(house.desk.submit(as_ada.clone()).await), RefusalCode::CommandIdInvalid);
+    assert_eq!(code(straight(&house, other.clone()).await), RefusalCode::CommandIdInvalid);
+    let again = open(house.store.clone()).await;
+    assert_eq!(code(again.desk.submit(other).await), RefusalCode::CommandIdInvalid, "in the book");
+    assert_eq!(code(again.desk.submit(as_ada).await), RefusalCode::CommandIdInvalid);
+    // A refusal is its sender's, too.
+    let unknown = order(r#"{"command":"user.rename","user":"eve","display_name":"E"}"#);
+    assert_eq!(code(house.desk.submit(unknown.clone()).await), RefusalCode::UserUnknown);
+    let other = Order { actor: Actor::Supervisor { uid: 1 }, ..unknown.clone() };
+    assert_eq!(code(house.desk.submit(other).await), RefusalCode::CommandIdInvalid);
+    assert_eq!(code(house.desk.submit(unknown).await), RefusalCode::UserUnknown);
+}
+
+/// Past the book, straight into the writer's queue.
+async fn straight(house: &House, order: Order) -> Result<Answer, DeskError> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    house.desk.enqueue(order, move |answer| drop(tell.send(answer)));
+    told.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_repetition_that_reached_the_writer_late_gets_the_first_answer_from_the_book() {
+    let house = house().await;
+    let add = order(r#"{"command":"user.add","username":"ada","display_name":"Ada"}"#);
+    let first = house.desk.submit(add.clone()).await.unwrap();
+    let again = straight(&house, add).await.unwrap();
+    assert_eq!((again.positions(), again.position), (first.positions(), first.position));
+    assert_eq!(again.records, first.records);
+    // What left no events is remembered as it was.
+    let off = order(r#"{"command":"user.dnd","user":"ada","on":true}"#);
+    house.desk.submit(off).await.unwrap();
+    let nothing = order(r#"{"command":"user.dnd","user":"ada","on":true}"#);
+    let one = house.desk.submit(nothing.clone()).await.unwrap();
+    house.desk.submit(order(r#"{"command":"user.dnd","user":"ada","on":false}"#)).await.unwrap();
+    let two = straight(&house, nothing).await.unwrap();
+    assert_eq!((one.positions(), two.positions()), (None, None));
+    assert_eq!(one.position, two.position);
+    assert_eq!(house.store.tail(), house.desk.published().position);
+}
+
+#[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let house = house().await;
     let before = house.store.tail();
@@ -371,6 +423,50 @@ async fn way3_a_refresh_is_a_lease_and_a_change_is_an_event() {
     let foreign =
         Order { actor: Actor::Phone(DeviceId(Uuid::from_u128(9))), ..register(9, 60, "x") };
     assert_eq!(code(house.desk.submit(foreign).await), RefusalCode::Forbidden);
+}
+
+fn binds(device: DeviceId, cseq: u32, expires: u32) -> Order {
+    let uri = "sip:a@10.0.0.1".into();
+    let contact = Contact { uri, source: None, expires: Seconds(expires) };
+    let command = Register {
+        device,
+        ask: Ask::Contacts(vec![contact]),
+        call_id: 7,
+        cseq,
+        user_agent: None,
+        bounds: (Seconds(60), Seconds(3600)),
+    };
+    Order::new(CommandId(Uuid::now_v7()), Actor::Phone(device), command)
+}
+
+#[tokio::test(start_paused = true)]
+async fn way3_leases_change_only_with_what_is_durable() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let device = house.desk.published().exchange.device_named("ada-phone").unwrap();
+    house.desk.submit(binds(device, 1, 600)).await.unwrap();
+    house.desk.submit(binds(device, 2, 600)).await.unwrap();
+    let before = house.leases.0.lock().unwrap().clone();
+    assert_eq!(before.len(), 1);
+    house.store.broken.store(true, Ordering::SeqCst);
+    // One makes the binding shorter, the next refreshes it as it would be then: both are lost together.
+    let shorter = binds(device, 3, 120);
+    let (one, two) =
+        tokio::join!(house.desk.submit(shorter), house.desk.submit(binds(device, 4, 120)));
+    assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
+    assert_eq!(*house.leases.0.lock().unwrap(), before, "nothing was written, nothing changed");
+    // A refresh of what stands in the book goes on without the disk.
+    house.desk.submit(binds(device, 5, 600)).await.unwrap();
+    assert_eq!(house.leases.lease(device, before[0].binding).unwrap().cseq, 5);
+    house.store.broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    let (one, two) = tokio::join!(
+        house.desk.submit(binds(device, 6, 120)),
+        house.desk.submit(binds(device, 7, 120))
+    );
+    assert_eq!(one.unwrap().records[0].event.name(), "RegistrationChanged");
+    assert_eq!(two.unwrap().leases.len(), 1);
+    assert_eq!(house.leases.lease(device, before[0].binding).unwrap().cseq, 7);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod world;
 use expect_test::expect;
 use proptest::prelude::*;
 use switchbook_core::forwarding::Reach;
+use switchbook_core::routing;
 use switchbook_core::user::Language;
 use world::*;
 
@@ -129,15 +130,31 @@ fn f5_a_choice_inside_a_window_reaches_as_far_as_it_says() {
         )
     };
     let reach = |world: &World| world.exchange.numbers[&number("100")].manual.unwrap().value.reach;
-    let decision = world.console(&set("default"));
+    let end = Reach::UntilWindowEnds(at("2026-11-23T12:00:00Z"));
+    let plain = r#"{"command":"forwarding.set","number":"100","profile":"ada/V"}"#;
+    let decision = world.console(plain);
+    assert!(decision.warnings.is_empty());
+    assert_eq!(reach(&world), end, "a choice inside a window overrides it");
+    let in_force = |world: &World| {
+        let now = routing::profile::in_force(&world.exchange, number("100"), world.now);
+        now.profile.map(|(_, profile)| profile.name.value.known().unwrap().to_owned())
+    };
+    assert_eq!(in_force(&world).as_deref(), Some("V"));
+    world.console(r#"{"command":"forwarding.clear","number":"100"}"#);
+    assert_eq!((reach(&world), in_force(&world)), (end, None));
+    let decision = world.console(&set("under-schedules"));
+    assert_eq!(in_force(&world).as_deref(), Some("W"));
     assert_eq!(decision.warnings[0].code.as_str(), "SCHEDULE_IN_FORCE");
     assert_eq!(reach(&world), Reach::UnderSchedules);
     world.console(&set("window-end"));
-    assert_eq!(reach(&world), Reach::UntilWindowEnds(at("2026-11-23T12:00:00Z")));
+    assert_eq!(reach(&world), end);
     world.console(&set("further-notice"));
     assert_eq!(reach(&world), Reach::UntilFurtherNotice);
     world.now = at("2026-11-23T15:00:00Z");
     world.console(&set("window-end"));
+    assert_eq!(reach(&world), Reach::UnderSchedules, "no window is open");
+    world.console(&set("further-notice"));
+    world.console(plain);
     assert_eq!(reach(&world), Reach::UnderSchedules, "no window is open");
 }
 

@@ -131,6 +131,61 @@ fn n9_x8_a_removed_number_takes_its_settings_along_and_the_phone_off_but_leaves_
     assert_eq!(world.exchange.profiles.len(), 1);
 }
 
+/// Bob shows himself as 100, and the trunk leads 89100 and 89101 to it.
+fn named_elsewhere() -> World {
+    let mut world = World::with_ada();
+    for json in [
+        r#"{"command":"user.add","username":"bob","display_name":"Bob"}"#,
+        r#"{"command":"user.caller_id","user":"bob","number":"100"}"#,
+        r#"{"command":"user.caller_id","user":"ada","number":"100"}"#,
+        r#"{"command":"trunk.add","name":"telco","peer":"192.0.2.1:5060","outbound_prefix":"0"}"#,
+        r#"{"command":"trunk.assign","trunk":"telco","dialled":"89100","number":"100"}"#,
+        r#"{"command":"trunk.assign","trunk":"telco","dialled":"89101","number":"100"}"#,
+    ] {
+        world.console(json);
+    }
+    world
+}
+
+#[test]
+fn n9_u4_what_named_a_number_goes_before_it_by_events_of_its_own() {
+    let mut world = named_elsewhere();
+    let remove = r#"{"command":"number.remove","number":"100","confirm":true}"#;
+    let freed = "InboundNumberFreed InboundNumberFreed";
+    assert_eq!(
+        world.tries(CONSOLE, remove),
+        format!("DeviceLoggedOut {freed} CallerIdChosen CallerIdChosen NumberFreed")
+    );
+    assert!(world.exchange.trunks.values().all(|trunk| trunk.inbound.is_empty()));
+    assert!(world.exchange.users.values().all(|user| user.caller_id.is_none()));
+    let mut world = named_elsewhere();
+    let delete = r#"{"command":"user.delete","user":"ada","confirm":true}"#;
+    let said = world.tries(CONSOLE, delete);
+    assert!(said.ends_with(&format!("{freed} CallerIdChosen UserDeleted")), "{said}");
+    assert!(world.exchange.users.values().all(|user| user.caller_id.is_none()));
+}
+
+#[test]
+fn what_named_a_group_goes_before_it_by_events_of_its_own() {
+    let mut world = World::with_ada();
+    for json in [
+        r#"{"command":"group.add","name":"sales","kind":"user"}"#,
+        r#"{"command":"group.add","name":"hall","kind":"host"}"#,
+        r#"{"command":"group.add_member","group":"sales","user":"ada"}"#,
+        r#"{"command":"group.add_member","group":"hall","device":"p1"}"#,
+        r#"{"command":"permission.grant","group":"sales","permission":"audit"}"#,
+        r#"{"command":"permission.grant","group":"sales","permission":"roaming","on":"hall"}"#,
+    ] {
+        world.console(json);
+    }
+    let hall = r#"{"command":"group.remove","group":"hall"}"#;
+    let gone = "PermissionWithdrawn GroupMemberRemoved GroupRemoved";
+    assert_eq!(world.tries(CONSOLE, hall), gone);
+    let sales = r#"{"command":"group.remove","group":"sales"}"#;
+    assert_eq!(world.tries(CONSOLE, sales), gone);
+    assert!(world.exchange.users.values().all(|user| user.groups.is_empty()));
+}
+
 #[test]
 fn the_number_for_outgoing_calls_is_one_of_the_slots() {
     let mut world = World::with_ada();

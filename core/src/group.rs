@@ -102,7 +102,7 @@ pub struct GroupAdded {
     pub title: String,
 }
 
-/// A group was removed, and every permission that named it.
+/// A group was removed; the permissions that named it and its members had gone before, by events of their own.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GroupRemoved {
     /// Which.

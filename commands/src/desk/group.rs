@@ -1,6 +1,7 @@
 //! A group: what was decided since the last append, and who waits for it.
 
 use super::answer::{Answer, DeskError};
+use super::pending::LeaseChange;
 use crate::order::Order;
 use crate::refusal::{Refusal, RefusalCode};
 use switchbook_core::envelope::{Envelope, Recorded};
@@ -33,6 +34,8 @@ pub(crate) struct Waiting {
     pub(crate) command: CommandId,
     pub(crate) reply: Reply,
     pub(crate) answer: Result<Answer, DeskError>,
+    /// Leases that change when it is durable.
+    pub(crate) leases: Vec<LeaseChange>,
 }
 
 /// Decided together, appended together.

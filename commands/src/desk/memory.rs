@@ -1,11 +1,15 @@
-//! Repeated command ids: the first answer again, for a day (architecture.md way 1).
+//! Repeated command ids: the first answer again, for a day, to the same sender (architecture.md way 1).
 
 use super::answer::{Answer, DeskError};
+use super::group::refusal_of;
+use crate::order::Order;
 use crate::refusal::{Refusal, RefusalCode};
 use std::collections::{HashMap, VecDeque};
-use switchbook_core::envelope::Actor;
-use switchbook_core::id::CommandId;
-use switchbook_core::position::Moment;
+use std::sync::Arc;
+use switchbook_core::envelope::{Actor, Envelope, Recorded};
+use switchbook_core::id::{CommandId, UserId};
+use switchbook_core::position::{Moment, Position};
+use switchbook_journal::{EventReader, ReadError};
 
 /// How long a command's id is remembered.
 pub(crate) const REMEMBERED_SECONDS: i64 = 24 * 3600;
@@ -37,19 +41,94 @@ pub(crate) fn check_id(id: CommandId, actor: &Actor, now: Moment) -> Result<(), 
     Ok(())
 }
 
+/// Who sent a command, with whose rights. Only he gets its answer again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sender {
+    actor: Actor,
+    on_behalf_of: Option<UserId>,
+}
+
+impl Sender {
+    /// Of an order.
+    pub(crate) const fn of(order: &Order) -> Self {
+        Self { actor: order.actor, on_behalf_of: order.on_behalf_of }
+    }
+
+    /// Of what stands in the book.
+    pub(crate) const fn in_book(envelope: &Envelope) -> Self {
+        Self { actor: envelope.actor, on_behalf_of: envelope.on_behalf_of }
+    }
+
+    /// Refuses an id that somebody else used first.
+    pub(crate) fn repeats(self, first: Self) -> Result<(), Refusal> {
+        if self == first { Ok(()) } else { Err(Refusal::new(RefusalCode::CommandIdInvalid)) }
+    }
+}
+
+/// What was answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Kept {
+    /// A refusal, or an answer that left no events.
+    Whole(Box<Result<Answer, DeskError>>),
+    /// Its events stand in the book, from the first to the last, and are read there.
+    InBook(Position, Position),
+}
+
+impl Kept {
+    fn of(answer: &Result<Answer, DeskError>) -> Self {
+        match answer.as_ref().ok().and_then(Answer::positions) {
+            Some((first, last)) => Self::InBook(first, last),
+            None => Self::Whole(Box::new(answer.clone())),
+        }
+    }
+}
+
 /// What was answered to whom.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    answers: HashMap<CommandId, Result<Answer, DeskError>>,
+    answers: HashMap<CommandId, (Sender, Kept)>,
     order: VecDeque<(Moment, CommandId)>,
 }
 
+/// The answer to a command that stands in the book. Its warnings were told once and are not kept; of a refused attempt
+/// the code is.
+pub(crate) async fn answer_in_book(
+    store: &dyn EventReader,
+    id: CommandId,
+    sender: Sender,
+    (first, last): (Position, Position),
+) -> Result<Answer, DeskError> {
+    let many = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
+    let read = store.read(first, many.saturating_add(1)).await;
+    let records: Arc<[Recorded]> = read.map_err(unreadable)?.into();
+    if let Some(recorded) = records.first() {
+        sender.repeats(Sender::in_book(&recorded.envelope))?;
+    }
+    if let Some(refusal) = refusal_of(&records) {
+        return Err(refusal.into());
+    }
+    let (leases, warnings) = (Vec::new(), Vec::new());
+    Ok(Answer { command: id, position: last, records, leases, warnings })
+}
+
+/// The book could not be asked for a command id.
+pub(crate) fn unreadable(error: ReadError) -> Refusal {
+    tracing::error!(%error, "the book cannot be asked for a command id");
+    Refusal::new(RefusalCode::BookReadOnly).with("why", error)
+}
+
 impl Memory {
-    pub(crate) fn get(&self, id: CommandId) -> Option<&Result<Answer, DeskError>> {
+    pub(crate) fn get(&self, id: CommandId) -> Option<&(Sender, Kept)> {
         self.answers.get(&id)
     }
 
-    pub(crate) fn keep(&mut self, now: Moment, id: CommandId, answer: Result<Answer, DeskError>) {
+    pub(crate) fn keep(
+        &mut self,
+        now: Moment,
+        id: CommandId,
+        sender: Sender,
+        answer: &Result<Answer, DeskError>,
+    ) {
         let oldest = now.plus_seconds(-REMEMBERED_SECONDS);
         while let Some(&(at, old)) = self.order.front()
             && (at < oldest || self.order.len() >= MOST)
@@ -57,7 +136,7 @@ impl Memory {
             self.order.pop_front();
             self.answers.remove(&old);
         }
-        if self.answers.insert(id, answer).is_none() {
+        if self.answers.insert(id, (sender, Kept::of(answer))).is_none() {
             self.order.push_back((now, id));
         }
     }

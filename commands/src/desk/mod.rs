@@ -13,6 +13,7 @@ mod front;
 mod group;
 mod login_guard;
 mod memory;
+mod pending;
 mod secrets;
 mod writer;
 
@@ -28,12 +29,13 @@ use arc_swap::ArcSwap;
 use front::{Front, Keep};
 use group::Reply;
 use login_guard::LoginGuard;
+use memory::Sender;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
-use switchbook_journal::{EventStore, Leases, ReadError};
+use switchbook_journal::{EventStore, Leases};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use writer::{Message, Writer};
@@ -170,22 +172,12 @@ impl DeskHandle {
             return Ok(None);
         }
         memory::check_id(order.id, &order.actor, self.parts.clock.now())?;
-        let failed = |error: ReadError| {
-            tracing::error!(%error, "the book cannot be asked for a command id");
-            Refusal::new(RefusalCode::BookReadOnly).with("why", error)
-        };
-        let found = self.parts.store.outcome(order.id).await.map_err(failed)?;
-        let Some((first, last)) = found else { return Ok(None) };
-        let many = usize::try_from(last.0 - first.0).unwrap_or(usize::MAX).saturating_add(1);
-        let records = self.parts.store.read(first, many).await.map_err(failed)?;
-        // A refused attempt stands in the book too; its sentence was told once, its code is kept.
-        let (leases, warnings) = (Vec::new(), Vec::new());
-        let records: Arc<[_]> = records.into();
-        if let Some(refusal) = group::refusal_of(&records) {
-            return Err(refusal.into());
-        }
-        self.wait_for(last).await?;
-        Ok(Some(Answer { command: order.id, position: last, records, leases, warnings }))
+        let store = &self.parts.store;
+        let found = store.outcome(order.id).await.map_err(memory::unreadable)?;
+        let Some(place) = found else { return Ok(None) };
+        let answer = memory::answer_in_book(&**store, order.id, Sender::of(order), place).await?;
+        self.wait_for(answer.position).await?;
+        Ok(Some(answer))
     }
 
     /// What an order would lead to now. Nothing is changed, nothing is recorded, no secret is kept.

@@ -5,9 +5,10 @@ use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::Attempts;
 use super::bulk::Prepared;
 use super::group::{Group, Reply, Waiting, record};
-use super::memory::{Memory, check_id, is_remembered};
+use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
+use super::pending::{LeaseChange, Pending, PrivateLeases};
 use crate::decide::decide;
-use crate::order::{Context, Decision, Order};
+use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -49,9 +50,11 @@ pub(crate) struct Writer {
     private: Exchange,
     /// Being decided.
     next: Group,
-    /// Ids in `next` and in flight, with those who repeated them.
-    repeated: HashMap<CommandId, Vec<Reply>>,
+    /// Ids in `next` and in flight, with their sender and his repetitions.
+    repeated: HashMap<CommandId, (Sender, Vec<Reply>)>,
     memory: Memory,
+    /// Leases that change with what is decided and not durable yet.
+    pending: Pending,
     attempts: Attempts,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
@@ -84,6 +87,7 @@ impl Writer {
             next: Group::default(),
             repeated: HashMap::new(),
             memory: Memory::default(),
+            pending: Pending::default(),
             attempts: Attempts::default(),
             stopped: None,
             retry: FIRST_RETRY,
@@ -154,6 +158,9 @@ impl Writer {
                     self.publish(exchange);
                 }
                 for waiting in group.waiting {
+                    for change in waiting.leases {
+                        self.pending.landed(change, &*self.parts.leases);
+                    }
                     self.answer(waiting.command, waiting.reply, waiting.answer);
                 }
             }
@@ -169,6 +176,7 @@ impl Writer {
                 // Decided on a state that is not in the book: nothing of it was written.
                 let next = std::mem::take(&mut self.next);
                 self.fail(next, &read_only(&why));
+                self.pending.clear();
                 self.private = self.published.load().exchange.clone();
                 self.stop(why);
             }
@@ -188,19 +196,16 @@ impl Writer {
     fn fail(&mut self, group: Group, refusal: &Refusal) {
         for waiting in group.waiting {
             // A lost answer is not remembered: the sender may repeat.
-            let repeated = self.repeated.remove(&waiting.command).unwrap_or_default();
-            for reply in repeated.into_iter().chain([waiting.reply]) {
-                reply.send(Err(refusal.clone().into()));
-            }
+            self.forget_and(waiting.command, waiting.reply, refusal);
         }
     }
 
     fn answer(&mut self, id: CommandId, reply: Reply, answer: Result<Answer, DeskError>) {
-        if let Some(repeated) = self.repeated.remove(&id) {
+        if let Some((sender, repeated)) = self.repeated.remove(&id) {
             for reply in repeated {
                 reply.send(answer.clone());
             }
-            self.memory.keep(self.parts.clock.now(), id, answer.clone());
+            self.memory.keep(self.parts.clock.now(), id, sender, &answer);
         }
         reply.send(answer);
     }
@@ -257,15 +262,29 @@ impl Writer {
         if !is_remembered(&order.actor) {
             return Some(reply);
         }
-        if let Some(first) = self.memory.get(order.id) {
-            reply.send(first.clone());
+        let sender = Sender::of(order);
+        if let Some((first, kept)) = self.memory.get(order.id) {
+            match (sender.repeats(*first), kept) {
+                (Err(refusal), _) => reply.send(Err(refusal.into())),
+                (Ok(()), Kept::Whole(answer)) => reply.send(Result::clone(answer)),
+                (Ok(()), &Kept::InBook(first, last)) => {
+                    let (store, id) = (Arc::clone(&self.parts.store), order.id);
+                    // The writer does not wait for it.
+                    tokio::spawn(async move {
+                        reply.send(answer_in_book(&*store, id, sender, (first, last)).await);
+                    });
+                }
+            }
             return None;
         }
-        if let Some(waiting) = self.repeated.get_mut(&order.id) {
-            waiting.push(reply);
+        if let Some((first, waiting)) = self.repeated.get_mut(&order.id) {
+            match sender.repeats(*first) {
+                Ok(()) => waiting.push(reply),
+                Err(refusal) => reply.send(Err(refusal.into())),
+            }
             return None;
         }
-        self.repeated.insert(order.id, Vec::new());
+        self.repeated.insert(order.id, (sender, Vec::new()));
         Some(reply)
     }
 
@@ -278,8 +297,9 @@ impl Writer {
         let Some(reply) = self.seen_before(order, reply) else { return };
         let parts = &self.parts;
         let mut new_id = || parts.clock.new_id();
+        let leases = PrivateLeases { pending: &self.pending, durable: &*parts.leases };
         let mut context =
-            Context { now, new_id: &mut new_id, calls: &*parts.calls, leases: &*parts.leases };
+            Context { now, new_id: &mut new_id, calls: &*parts.calls, leases: &leases };
         match decide(&self.private, order, &mut context) {
             Ok(decision) => self.carry_out(order, decision, now, reply),
             Err(refusal) => self.refuse(order, refusal, now, reply),
@@ -292,51 +312,51 @@ impl Writer {
             && let Some(why) = &self.stopped
         {
             let refusal = read_only(why);
-            return self.forget_and(order.id, reply, refusal);
+            return self.forget_and(order.id, reply, &refusal);
         }
         for event in &mut events {
             if let Err(error) = self.parts.store.seal(event) {
                 tracing::error!(%error, "an event could not be sealed");
                 let refusal = read_only(&error.to_string());
-                return self.forget_and(order.id, reply, refusal);
+                return self.forget_and(order.id, reply, &refusal);
             }
-        }
-        for lease in &leases {
-            self.parts.leases.renew(*lease);
         }
         let records = self.commit(order, events, now);
         let (command, position) = (order.id, self.private.position);
+        let changes = LeaseChange::of(&leases, &records);
         let only_leases = records.is_empty() && !leases.is_empty();
+        let at_once = only_leases && leases.iter().all(|lease| self.is_durable(lease));
         let answer = Ok(Answer { command, position, records, leases, warnings });
-        if only_leases {
+        if at_once {
+            changes.into_iter().for_each(|change| change.apply(&*self.parts.leases));
             self.answer(command, reply, answer);
         } else {
-            self.next.waiting.push(Waiting { command, reply, answer });
+            self.wait(Waiting { command, reply, answer, leases: changes });
         }
+    }
+
+    /// Does the binding that is refreshed stand in the book as the decision saw it? Then it need not wait for a group.
+    fn is_durable(&self, lease: &LeaseRenewal) -> bool {
+        let published = self.published.load();
+        let durable = published.exchange.registrations.get(&lease.device);
+        match (durable, self.private.registrations.get(&lease.device)) {
+            (Some(durable), Some(private)) => Arc::ptr_eq(durable, private) || durable == private,
+            _ => false,
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        waiting.leases.iter().for_each(|change| self.pending.add(*change));
+        self.next.waiting.push(waiting);
     }
 
     /// Evolves the private state at once; the commit waits for the group.
     fn commit(&mut self, order: &Order, events: Vec<Event>, now: Moment) -> Arc<[Recorded]> {
         let records = record(&mut self.private, order, events, now);
-        self.forget_leases(&records);
         if !records.is_empty() {
             self.next.commits.push(Commit { records: records.clone() });
         }
         records.into()
-    }
-
-    /// A binding that an event ended or changed has its end in the book again.
-    fn forget_leases(&self, records: &[Recorded]) {
-        for recorded in records {
-            match &recorded.event {
-                Event::RegistrationRemoved(e) => self.parts.leases.forget(e.device, e.binding),
-                Event::RegistrationExpired(e) => self.parts.leases.forget(e.device, e.binding),
-                Event::RegistrationChanged(e) => {
-                    self.parts.leases.forget(e.device, e.binding.binding);
-                }
-                _ => {}
-            }
-        }
     }
 
     /// who was refused for right or state, leaves a trace; the answer waits for nothing.
@@ -357,8 +377,8 @@ impl Writer {
     }
 
     /// Answers without remembering: nothing happened, and a repetition may succeed.
-    fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: Refusal) {
-        let repeated = self.repeated.remove(&id).unwrap_or_default();
+    fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: &Refusal) {
+        let repeated = self.repeated.remove(&id).map(|(_, repeated)| repeated).unwrap_or_default();
         for reply in repeated.into_iter().chain([reply]) {
             reply.send(Err(refusal.clone().into()));
         }
@@ -370,17 +390,18 @@ impl Writer {
         let id = prepared.order.id;
         if let Some(why) = &self.stopped {
             let refusal = read_only(why);
-            return self.forget_and(id, reply, refusal);
+            return self.forget_and(id, reply, &refusal);
         }
         if self.private.configuration != prepared.configuration {
             let moved = Refusal::new(RefusalCode::ConfigurationMoved);
-            return self.forget_and(id, reply, moved);
+            return self.forget_and(id, reply, &moved);
         }
         let records = self.commit(&prepared.order, prepared.events, now);
         let (command, position) = (id, self.private.position);
+        let changes = LeaseChange::of(&[], &records);
         let (leases, warnings) = (Vec::new(), prepared.warnings);
         let answer = Ok(Answer { command, position, records, leases, warnings });
-        self.next.waiting.push(Waiting { command, reply, answer });
+        self.wait(Waiting { command, reply, answer, leases: changes });
     }
 }
 

@@ -1,15 +1,15 @@
 //! What a pattern means on the time line: windows and edges in a time zone (behaviour.md F-6).
 //!
 //! Windows are half-open. A wall-clock time inside the gap of a spring change means the gap's end; one that comes
-//! twice in an autumn change means the first pass, so that a window counts once.
+//! twice in an autumn change means the first pass, so that a window counts once. What lies outside chrono's years, or
+//! has times of day that no clock shows, makes no window.
 
 use super::{Edge, Minute, Pattern};
 use crate::exchange::Exchange;
 use crate::number::Number;
 use crate::position::Moment;
 use chrono::{
-    Datelike, Days as ChronoDays, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime,
-    Offset, TimeZone,
+    Datelike, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone,
 };
 use chrono_tz::Tz;
 
@@ -68,10 +68,14 @@ pub fn next_edge(pattern: &Pattern, zone: Tz, moment: Moment) -> Option<(Moment,
         .min_by_key(|&(due, edge)| (due, rank(edge)))
 }
 
-/// All edges after `after` up to and with `until`, in order; an end comes before a beginning at the same moment.
+/// So many days of a weekly pattern are looked through at most: more than a century.
+const MOST_DAYS: i64 = 40_000;
+
+/// All edges after `after` up to and with `until`, in order; an end comes before a beginning at the same moment. Of a
+/// span longer than a century, only the first century is looked through.
 #[must_use]
 pub fn edges(pattern: &Pattern, zone: Tz, after: Moment, until: Moment) -> Vec<(Moment, Edge)> {
-    let days = (until.0.saturating_sub(after.0) / 86_400_000_000).clamp(0, 40_000) + 2;
+    let days = (until.0.saturating_sub(after.0) / 86_400_000_000).clamp(0, MOST_DAYS) + 2;
     let mut found = edges_of(around(pattern, zone, after, 2, days));
     found.retain(|(due, _)| after < *due && *due <= until);
     found.sort_unstable_by_key(|&(due, edge)| (due, rank(edge)));
@@ -89,10 +93,10 @@ pub fn overlap(one: &Pattern, other: &Pattern) -> bool {
         (Pattern::Dated { from: a, to: b }, Pattern::Dated { from: c, to: d }) => a < d && c < b,
         (Pattern::Dated { from, to }, weekly) | (weekly, Pattern::Dated { from, to }) => {
             // A week from the beginning on has seen every weekly window once.
-            let end = (*to).min(*from + Duration::days(8));
-            let first = from.date() - ChronoDays::new(1);
-            first
-                .iter_days()
+            let week = from.checked_add_signed(Duration::days(8));
+            let end = week.map_or(*to, |week| (*to).min(week));
+            let first = from.date().pred_opt().unwrap_or(from.date());
+            std::iter::successors(Some(first), NaiveDate::succ_opt)
                 .take_while(|day| *day <= end.date())
                 .filter_map(|day| wall_window(weekly, day))
                 .any(|(a, b)| a < end && *from < b)
@@ -119,20 +123,28 @@ fn edges_of(windows: Vec<Window>) -> Vec<(Moment, Edge)> {
 
 /// Windows that begin on the days around a moment, empty ones left out.
 fn around(pattern: &Pattern, zone: Tz, moment: Moment, back: i64, ahead: i64) -> Vec<Window> {
-    let window = |from, to| Window { from: instant(zone, from), to: instant(zone, to) };
-    let mut found: Vec<Window> = match pattern {
-        Pattern::Dated { from, to } => vec![window(*from, *to)],
+    let window = |(from, to)| {
+        let window = Window { from: instant(zone, from)?, to: instant(zone, to)? };
+        (window.from < window.to).then_some(window)
+    };
+    match pattern {
+        Pattern::Dated { from, to } => window((*from, *to)).into_iter().collect(),
         Pattern::Weekly { .. } => {
-            let today = zone.from_utc_datetime(&moment.utc().naive_utc()).date_naive();
+            let today = wall_date(zone, moment);
             (-back..=ahead)
                 .filter_map(|days| today.checked_add_signed(Duration::days(days)))
                 .filter_map(|day| wall_window(pattern, day))
-                .map(|(from, to)| window(from, to))
+                .filter_map(window)
                 .collect()
         }
-    };
-    found.retain(|window| window.from < window.to);
-    found
+    }
+}
+
+/// The date on the wall at a moment; at chrono's ends, where the wall is beyond them, the date in UTC.
+fn wall_date(zone: Tz, moment: Moment) -> NaiveDate {
+    let utc = moment.utc().naive_utc();
+    let east = Duration::seconds(i64::from(utc_offset(zone, moment)));
+    utc.checked_add_signed(east).unwrap_or(utc).date()
 }
 
 /// The window of a weekly pattern that begins on this day, on the wall clock.
@@ -145,28 +157,38 @@ fn wall_window(pattern: &Pattern, day: NaiveDate) -> Option<(NaiveDateTime, Naiv
     Some((at_minute(day, *from)?, at_minute(end, *to)?))
 }
 
+/// The end of the day.
+const LAST_MINUTE: Minute = Minute(1440);
+
 fn at_minute(day: NaiveDate, minute: Minute) -> Option<NaiveDateTime> {
+    if minute > LAST_MINUTE {
+        return None;
+    }
     day.and_time(NaiveTime::MIN).checked_add_signed(Duration::minutes(i64::from(minute.0)))
 }
 
-fn instant(zone: Tz, wall: NaiveDateTime) -> Moment {
+/// The moment of a wall-clock time; none beyond chrono's years.
+fn instant(zone: Tz, wall: NaiveDateTime) -> Option<Moment> {
     let mut probe = wall;
     // The longest gap in the data is a whole day (Samoa 2011); patterns have whole minutes.
     for _ in 0..=1500 {
         match zone.from_local_datetime(&probe) {
             LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => {
-                return Moment::from_utc(time.to_utc());
+                return Some(Moment::from_utc(time.to_utc()));
             }
-            LocalResult::None => probe += Duration::minutes(1),
+            LocalResult::None => probe = probe.checked_add_signed(Duration::minutes(1))?,
         }
     }
-    Moment::from_utc(wall.and_utc())
+    None
 }
 
 /// A weekly pattern as stretches of minutes in a week; a stretch over Sunday midnight is split.
 fn minutes_of_week(pattern: &Pattern) -> Vec<(u32, u32)> {
     const WEEK: u32 = 7 * 1440;
     let Pattern::Weekly { days, from, to } = pattern else { return Vec::new() };
+    if *from > LAST_MINUTE || *to > LAST_MINUTE {
+        return Vec::new();
+    }
     let mut stretches = Vec::new();
     for day in (0..7).filter(|day| days.has(*day)) {
         let begin = day * 1440 + u32::from(from.0);
@@ -261,7 +283,88 @@ mod tests {
         assert!(overlap(&dated("2026-01-01T00:00:00", "2027-01-01T00:00:00"), &night));
     }
 
+    fn any_wall() -> impl Strategy<Value = NaiveDateTime> {
+        let near = -100_000i64..100_000;
+        prop_oneof![
+            near.clone().prop_map(|minutes| {
+                let from = if minutes < 0 { NaiveDateTime::MAX } else { NaiveDateTime::MIN };
+                from.checked_add_signed(Duration::minutes(minutes)).unwrap_or(from)
+            }),
+            any::<i64>().prop_map(|micros| Moment(micros).utc().naive_utc()),
+            near.prop_map(|hours| Moment(0).plus_seconds(hours * 3600).utc().naive_utc()),
+        ]
+    }
+
+    /// Whatever a book can be read as, sensible or not.
+    fn any_pattern() -> impl Strategy<Value = Pattern> {
+        let minute = || prop_oneof![any::<u16>(), 0u16..=1441].prop_map(Minute);
+        prop_oneof![
+            (any_wall(), any_wall()).prop_map(|(from, to)| Pattern::Dated { from, to }),
+            (any::<u8>(), minute(), minute()).prop_map(|(days, from, to)| Pattern::Weekly {
+                days: Days(days),
+                from,
+                to
+            }),
+        ]
+    }
+
+    fn any_moment() -> impl Strategy<Value = Moment> {
+        let fixed = [i64::MIN, i64::MAX, 0];
+        prop_oneof![
+            prop::sample::select(fixed.to_vec()).prop_map(Moment),
+            any::<i64>().prop_map(Moment),
+            any_wall().prop_map(|wall| Moment::from_utc(wall.and_utc())),
+        ]
+    }
+
+    fn any_zone() -> impl Strategy<Value = Tz> {
+        prop::sample::select(vec![
+            Tz::UTC,
+            Berlin,
+            chrono_tz::America::New_York,
+            chrono_tz::Pacific::Apia,
+            chrono_tz::Pacific::Kiritimati,
+            chrono_tz::Asia::Kathmandu,
+        ])
+    }
+
+    #[test]
+    fn at_the_ends_of_chronos_years_there_is_no_window() {
+        let last = Pattern::Dated { from: NaiveDateTime::MIN, to: NaiveDateTime::MAX };
+        let daily = weekly(127, 0, 1440);
+        for zone in [Tz::UTC, Berlin, chrono_tz::America::New_York] {
+            for moment in [Moment(i64::MIN), Moment(0), Moment(i64::MAX)] {
+                for pattern in [last, daily] {
+                    let _ = (in_force(&pattern, zone, moment), next_edge(&pattern, zone, moment));
+                    let _ = utc_offset(zone, moment);
+                }
+            }
+            let all = edges(&daily, zone, Moment(i64::MIN), Moment(i64::MAX));
+            assert!(all.len() <= 100_000, "the work is bounded");
+        }
+        assert!(overlap(&last, &daily) && overlap(&daily, &last));
+        assert_eq!(in_force(&last, chrono_tz::America::New_York, Moment(0)), None);
+        let no_clock = weekly(127, 1441, 65_535);
+        assert_eq!(next_edge(&no_clock, Tz::UTC, Moment(0)), None);
+        assert!(!overlap(&no_clock, &daily));
+    }
+
     proptest! {
+        /// A book can hold anything that decodes; nothing of it stops the exchange.
+        #[test]
+        fn no_pattern_in_no_zone_at_no_moment_panics(
+            pattern in any_pattern(), other in any_pattern(), zone in any_zone(), moment in any_moment(),
+            later in any_moment(),
+        ) {
+            let _ = (in_force(&pattern, zone, moment), next_edge(&pattern, zone, moment));
+            let _ = (overlap(&pattern, &other), utc_offset(zone, moment));
+            let near = moment.plus_seconds(20 * 86_400);
+            for until in [near, later.min(Moment(moment.0.saturating_add(1 << 55)))] {
+                let found = edges(&pattern, zone, moment, until);
+                prop_assert!(found.iter().all(|(due, _)| moment < *due && *due <= until));
+            }
+        }
+
         /// what is in force at T is what the edges up to T say.
         #[test]
         fn the_window_in_force_agrees_with_the_edges(
