@@ -393,7 +393,7 @@ const UNTIL: Argument = arg(
     "until",
     "until",
     Kind::Text,
-    "Inside a schedule's window: window-end or further-notice; default: schedules go before",
+    "Inside a schedule's window: window-end (default), further-notice, or under-schedules",
 );
 const RULES: Argument = arg(
     "rules",
