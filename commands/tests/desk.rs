@@ -580,3 +580,16 @@ async fn way4_calls_left_open_by_a_crash_are_closed_at_the_next_start() {
     let again = open(house.store.clone()).await;
     assert!(again.desk.published().exchange.open_calls.is_empty());
 }
+
+#[tokio::test]
+async fn a_stop_waits_until_everything_asked_for_before_is_durable() {
+    let house = house().await;
+    for n in 300..400 {
+        let json = format!(r#"{{"command":"user.add","username":"u{n}","display_name":"U"}}"#);
+        house.desk.enqueue(order(&json), |_| ());
+    }
+    house.desk.settled().await.unwrap();
+    let published = house.desk.published();
+    assert_eq!(published.exchange.users.len(), 100);
+    assert_eq!(house.store.tail(), published.position);
+}

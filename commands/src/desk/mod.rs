@@ -180,6 +180,18 @@ impl DeskHandle {
         Ok(Some(answer))
     }
 
+    /// Waits until everything that was put into the queue before is durable and answered: for a stop that loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`DeskError::Closed`]; or the book's refusal, when it cannot be written.
+    pub async fn settled(&self) -> Result<(), DeskError> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Settle(Reply::Waits(reply));
+        self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
+        answer.await.map_err(|_| DeskError::Closed)?.map(|_| ())
+    }
+
     /// What an order would lead to now. Nothing is changed, nothing is recorded, no secret is kept.
     ///
     /// # Errors

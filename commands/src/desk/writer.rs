@@ -31,6 +31,8 @@ pub(crate) enum Message {
     Order(Box<Order>, Reply),
     /// Carry this out, which was decided on a published state, if the configuration is still that one.
     Bulk(Box<Prepared>, Reply),
+    /// Tell when everything that came before is durable and answered.
+    Settle(Reply),
 }
 
 type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
@@ -200,6 +202,19 @@ impl Writer {
         }
     }
 
+    /// Waits with the group that is being decided, behind everything that came before.
+    fn settle(&mut self, reply: Reply) {
+        let command = CommandId(uuid::Uuid::nil());
+        let answer = Answer {
+            command,
+            position: self.private.position,
+            records: Arc::from([]),
+            leases: Vec::new(),
+            warnings: Vec::new(),
+        };
+        self.next.waiting.push(Waiting { command, reply, answer: Ok(answer), leases: Vec::new() });
+    }
+
     fn answer(&mut self, id: CommandId, reply: Reply, answer: Result<Answer, DeskError>) {
         if let Some((sender, repeated)) = self.repeated.remove(&id) {
             for reply in repeated {
@@ -254,6 +269,7 @@ impl Writer {
         match message {
             Message::Order(order, reply) => self.order(&order, reply),
             Message::Bulk(prepared, reply) => self.bulk(*prepared, reply),
+            Message::Settle(reply) => self.settle(reply),
         }
     }
 
