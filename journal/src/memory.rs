@@ -3,7 +3,7 @@
 use crate::codec::Codec;
 use crate::error::{AppendError, ReadError};
 use crate::record::{decode_record, encode_record, has_unsealed, outcome_is_kept};
-use crate::store::{Commit, EventReader, EventStore, Health};
+use crate::store::{Commit, EventReader, EventStore, Health, SNAPSHOTS_KEPT};
 use crate::vault::Vault;
 use crate::view::{check_commits, open_personal, seal_event};
 use async_trait::async_trait;
@@ -169,7 +169,13 @@ impl EventStore for MemoryStore {
         at: Position,
         bytes: Vec<u8>,
     ) -> Result<(), AppendError> {
-        self.state().snapshots.insert((name.into(), at), bytes);
+        let mut state = self.state();
+        state.snapshots.insert((name.into(), at), bytes);
+        let all = (name.to_owned(), Position::START)..=(name.to_owned(), Position(u64::MAX));
+        let kept = state.snapshots.range(all).rev().map(|((_, at), _)| *at);
+        if let Some(oldest) = kept.take(SNAPSHOTS_KEPT).last() {
+            state.snapshots.retain(|(of, at), _| of != name || *at >= oldest);
+        }
         Ok(())
     }
 

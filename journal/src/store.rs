@@ -9,6 +9,9 @@ use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
 use tokio::sync::watch;
 
+/// So many snapshots of a name are kept.
+pub const SNAPSHOTS_KEPT: usize = 3;
+
 /// One command's events, in their envelopes, at contiguous positions: in the book whole or not at all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
@@ -76,7 +79,8 @@ pub trait EventStore: EventReader {
     /// Nothing was written, except with [`AppendError::OutcomeUnknown`].
     async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError>;
 
-    /// Keeps a snapshot. Snapshots are caches: they may be gone at any time.
+    /// Keeps a snapshot, and drops those of the same name beyond the newest [`SNAPSHOTS_KEPT`]. Snapshots are caches:
+    /// they may be gone at any time.
     async fn put_snapshot(
         &self,
         name: &str,

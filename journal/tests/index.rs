@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use support::*;
 use switchbook_core::envelope::Actor;
 use switchbook_core::position::Position;
-use switchbook_journal::{Book, EventReader, EventStore, Opened, Options};
+use switchbook_journal::{Book, EventReader, EventStore, MemoryStore, Opened, Options};
 
 fn open(folder: &Path, index: bool) -> Opened {
     Book::open(folder, Options { index, ..Options::default() }).unwrap()
@@ -124,4 +124,34 @@ async fn snapshots_come_back_whole_and_the_newest_not_after_the_asked_position()
     assert_eq!(get("exchange", 99).await.unwrap(), Some((Position(20), large)));
     assert_eq!(get("other", 99).await.unwrap(), Some((Position(15), Vec::new())));
     assert_eq!(get("exchang", 99).await.unwrap(), None);
+}
+
+async fn keeps_the_newest_three_of_each_name(store: &dyn EventStore) {
+    let large = vec![7; 200_000];
+    for at in 1..=6 {
+        store.put_snapshot("exchange/1", Position(at * 10), large.clone()).await.unwrap();
+        store.put_snapshot("names/1", Position(at), vec![at as u8]).await.unwrap();
+    }
+    // One from before those that are kept is not kept, and drives none of them out.
+    store.put_snapshot("exchange/1", Position(5), b"late".to_vec()).await.unwrap();
+    let mut at_most = Position(99);
+    let mut kept = Vec::new();
+    while let Some((at, bytes)) = store.snapshot("exchange/1", at_most).await.unwrap() {
+        assert_eq!(bytes, large);
+        kept.push(at.0);
+        at_most = Position(at.0 - 1);
+    }
+    assert_eq!(kept, [60, 50, 40]);
+    assert_eq!(store.snapshot("names/1", Position(3)).await.unwrap(), None);
+    let fourth = store.snapshot("names/1", Position(4)).await.unwrap();
+    assert_eq!(fourth, Some((Position(4), vec![4])));
+}
+
+#[tokio::test]
+async fn old_snapshots_go_when_new_ones_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path(), true);
+    fill(&opened.store, 100).await;
+    keeps_the_newest_three_of_each_name(&*opened.store).await;
+    keeps_the_newest_three_of_each_name(&MemoryStore::default()).await;
 }

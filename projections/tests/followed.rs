@@ -10,6 +10,7 @@ use switchbook_core::position::Position;
 use switchbook_journal::{EventReader, EventStore};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{Part, Readers};
+use switchbook_projections::snapshot;
 
 async fn followed(story: &Story) -> Readers {
     let reader: Arc<dyn EventReader> = story.store.clone();
@@ -73,7 +74,7 @@ async fn readers_start_from_snapshots_and_come_to_the_same() {
         story.store.put_snapshot(name, half, bytes).await.unwrap();
     }
     // A newer one that cannot be read is passed over.
-    story.store.put_snapshot("exchange", half.next(), vec![1, 2, 3]).await.unwrap();
+    story.store.put_snapshot(snapshot::EXCHANGE, half.next(), vec![1, 2, 3]).await.unwrap();
     let tables = followed(&story).await.now();
     let mut scratch = Tables::default();
     story.records.iter().for_each(|recorded| scratch.apply(recorded));

@@ -2,6 +2,7 @@
 
 use super::{Index, VALUE};
 use crate::bytes::Reader;
+use crate::store::SNAPSHOTS_KEPT;
 use sha2::{Digest, Sha256};
 use switchbook_core::position::Position;
 
@@ -14,6 +15,24 @@ fn key(name: &str, at: Position, chunk: u32) -> Vec<u8> {
     key.extend(at.0.to_be_bytes());
     key.extend(chunk.to_be_bytes());
     key
+}
+
+/// Removes what stands before the newest few of this name that have a trailer.
+fn prune(db: &sled::Db, name: &str) -> sled::Result<()> {
+    let start = key(name, Position::START, 0);
+    let mut until = key(name, Position(u64::MAX), TRAILER);
+    let mut whole = 0;
+    while whole < SNAPSHOTS_KEPT {
+        let last = db.range(start.as_slice()..=until.as_slice()).next_back().transpose()?;
+        let Some((found, _)) = last else { return Ok(()) };
+        whole += usize::from(found.ends_with(&TRAILER.to_be_bytes()));
+        // Everything before this position's first chunk.
+        until = found[..found.len() - 4].to_vec();
+    }
+    for old in db.range(start..until).keys() {
+        db.remove(old?)?;
+    }
+    Ok(())
 }
 
 impl Index {
@@ -31,7 +50,7 @@ impl Index {
         let mut trailer = (bytes.len() as u64).to_le_bytes().to_vec();
         trailer.extend(Sha256::digest(bytes));
         self.guard(|db| db.insert(key(name, at, TRAILER), trailer)).ok_or_else(failed)?;
-        Ok(())
+        self.guard(|db| prune(db, name)).ok_or_else(failed)
     }
 
     /// The newest snapshot of this name at `at_most` or before that checks.

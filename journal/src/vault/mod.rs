@@ -8,7 +8,7 @@ use crate::files::Files;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use file::{Entry, VaultFile};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,17 +23,19 @@ const NONCE: usize = 24;
 
 type KeyBytes = Zeroizing<[u8; 32]>;
 
-/// Keys and secrets.
+/// Keys and secrets. Who needs both locks takes `disk` first: so what is shown and what is on disk change in one order.
 pub struct Vault {
     book: BookId,
-    state: Mutex<State>,
+    /// Held for moments only: readers never wait for the disk.
+    maps: Mutex<Maps>,
+    /// Held while writing. `None` in memory only (tests).
+    disk: Mutex<Option<VaultFile>>,
     /// Counts destroyed keys, so that what was opened before can be told to be stale.
     erasures: AtomicU64,
 }
 
-struct State {
-    /// `None` in memory only (tests).
-    file: Option<VaultFile>,
+#[derive(Default)]
+struct Maps {
     /// `None`: destroyed.
     keys: FxHashMap<KeyId, Option<KeyBytes>>,
     secrets: FxHashMap<SecretRef, Zeroizing<Vec<u8>>>,
@@ -85,34 +87,33 @@ impl Vault {
     }
 
     fn new(book: BookId, file: Option<VaultFile>, entries: Vec<Entry>) -> Self {
-        let mut state = State {
-            file,
-            keys: FxHashMap::default(),
-            secrets: FxHashMap::default(),
-            pending: Vec::new(),
-        };
+        let mut maps = Maps::default();
         for entry in entries {
             match entry {
                 Entry::Key(id, key) => {
                     // A tombstone is final, also when entries were merged in another order.
-                    state.keys.entry(id).or_insert(Some(key));
+                    maps.keys.entry(id).or_insert(Some(key));
                 }
                 Entry::Destroyed(id) => {
-                    state.keys.insert(id, None);
+                    maps.keys.insert(id, None);
                 }
                 Entry::Secret(id, bytes) => {
-                    state.secrets.insert(id, bytes);
+                    maps.secrets.insert(id, bytes);
                 }
                 Entry::Forgotten(id) => {
-                    state.secrets.remove(&id);
+                    maps.secrets.remove(&id);
                 }
             }
         }
-        Self { book, state: Mutex::new(state), erasures: AtomicU64::new(0) }
+        Self { book, maps: Mutex::new(maps), disk: Mutex::new(file), erasures: AtomicU64::new(0) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn maps(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Option<VaultFile>> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The book this vault belongs to.
@@ -129,15 +130,15 @@ impl Vault {
     pub fn seal(&self, id: KeyId, clear: &str) -> Result<Vec<u8>, SealError> {
         let random = |error: getrandom::Error| SealError::Random(error.to_string());
         let key = {
-            let mut state = self.state();
-            match state.keys.get(&id) {
+            let mut maps = self.maps();
+            match maps.keys.get(&id) {
                 Some(Some(key)) => key.clone(),
                 Some(None) => return Err(SealError::Destroyed(id)),
                 None => {
                     let mut key = Zeroizing::new([0; 32]);
                     getrandom::fill(&mut *key).map_err(random)?;
-                    state.keys.insert(id, Some(key.clone()));
-                    state.pending.push(id);
+                    maps.keys.insert(id, Some(key.clone()));
+                    maps.pending.push(id);
                     key
                 }
             }
@@ -159,7 +160,7 @@ impl Vault {
     /// Opens sealed bytes. `None`: the key is gone, or the bytes were not sealed under it for this book.
     #[must_use]
     pub fn open_sealed(&self, id: KeyId, sealed: &[u8]) -> Option<String> {
-        let key = self.state().keys.get(&id)?.clone()?;
+        let key = self.maps().keys.get(&id)?.clone()?;
         let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
         let aad = self.associated(id);
         let cipher = XChaCha20Poly1305::new(Key::from_slice(&*key));
@@ -171,13 +172,13 @@ impl Vault {
     /// Is there a key of this id?
     #[must_use]
     pub fn has_key(&self, id: KeyId) -> bool {
-        matches!(self.state().keys.get(&id), Some(Some(_)))
+        matches!(self.maps().keys.get(&id), Some(Some(_)))
     }
 
     /// Was the key of this id destroyed?
     #[must_use]
     pub fn is_destroyed(&self, id: KeyId) -> bool {
-        matches!(self.state().keys.get(&id), Some(None))
+        matches!(self.maps().keys.get(&id), Some(None))
     }
 
     /// Destroys a key for ever, durably, and removes it from the file. To do it twice is no error.
@@ -185,23 +186,26 @@ impl Vault {
     /// # Errors
     /// When the disk fails; the key is gone from memory even then, and the file must be mended.
     pub fn destroy(&self, id: KeyId) -> Result<(), VaultError> {
-        let mut state = self.state();
-        let known = state.keys.insert(id, None);
-        state.pending.retain(|pending| *pending != id);
+        let mut disk = self.disk();
+        let known = {
+            let mut maps = self.maps();
+            maps.pending.retain(|pending| *pending != id);
+            maps.keys.insert(id, None)
+        };
         self.erasures.fetch_add(1, Ordering::AcqRel);
         if matches!(known, Some(None)) {
             return Ok(());
         }
         // The tombstone first, so that a crash in the rewrite below cannot bring the key back.
-        state.write(&[Entry::Destroyed(id)])?;
-        state.rewrite()
+        write(&mut disk, &[Entry::Destroyed(id)])?;
+        self.rewrite(&mut disk)
     }
 
     /// Destroyed keys, for the list of erasures that is kept outside the backups.
     #[must_use]
     pub fn destroyed(&self) -> Vec<KeyId> {
-        let state = self.state();
-        let gone = state.keys.iter().filter(|(_, key)| key.is_none());
+        let maps = self.maps();
+        let gone = maps.keys.iter().filter(|(_, key)| key.is_none());
         let mut gone: Vec<KeyId> = gone.map(|(id, _)| *id).collect();
         gone.sort_unstable();
         gone
@@ -220,19 +224,24 @@ impl Vault {
     /// # Errors
     /// As [`Vault::put_secret`]; then none of them is kept.
     pub fn put_secrets(&self, secrets: &[(SecretRef, &[u8])]) -> Result<(), VaultError> {
-        let mut state = self.state();
+        let mut disk = self.disk();
         let mut entries = Vec::with_capacity(secrets.len());
-        for (id, bytes) in secrets {
-            match state.secrets.get(id) {
-                Some(there) if there.as_slice() == *bytes => {}
-                Some(_) => return Err(VaultError::Taken),
-                None => entries.push(Entry::Secret(*id, Zeroizing::new(bytes.to_vec()))),
+        {
+            let maps = self.maps();
+            for (id, bytes) in secrets {
+                match maps.secrets.get(id) {
+                    Some(there) if there.as_slice() == *bytes => {}
+                    Some(_) => return Err(VaultError::Taken),
+                    None => entries.push(Entry::Secret(*id, Zeroizing::new(bytes.to_vec()))),
+                }
             }
         }
-        state.write(&entries)?;
+        write(&mut disk, &entries)?;
+        // Shown only now; and before the disk is given free, so that no rewrite leaves them out.
+        let mut maps = self.maps();
         for entry in entries {
             if let Entry::Secret(id, bytes) = entry {
-                state.secrets.insert(id, bytes);
+                maps.secrets.insert(id, bytes);
             }
         }
         Ok(())
@@ -241,7 +250,7 @@ impl Vault {
     /// The content of a secret.
     #[must_use]
     pub fn secret(&self, id: SecretRef) -> Option<Zeroizing<Vec<u8>>> {
-        self.state().secrets.get(&id).cloned()
+        self.maps().secrets.get(&id).cloned()
     }
 
     /// Removes a secret, durably, from the file too.
@@ -249,12 +258,12 @@ impl Vault {
     /// # Errors
     /// When the disk fails.
     pub fn forget_secret(&self, id: SecretRef) -> Result<(), VaultError> {
-        let mut state = self.state();
-        if state.secrets.remove(&id).is_none() {
+        let mut disk = self.disk();
+        if self.maps().secrets.remove(&id).is_none() {
             return Ok(());
         }
-        state.write(&[Entry::Forgotten(id)])?;
-        state.rewrite()
+        write(&mut disk, &[Entry::Forgotten(id)])?;
+        self.rewrite(&mut disk)
     }
 
     /// Puts keys on disk that were made since the last time. The book does this before each segment write.
@@ -262,17 +271,18 @@ impl Vault {
     /// # Errors
     /// When the disk fails. Nothing more is written then until [`Vault::mend`].
     pub fn flush(&self) -> Result<(), VaultError> {
-        let mut state = self.state();
-        if state.pending.is_empty() {
+        // A key stays pending until it is durable, so there is nothing to wait for without one.
+        if self.maps().pending.is_empty() {
             return Ok(());
         }
-        let entries: Vec<Entry> = state
-            .pending
-            .iter()
-            .filter_map(|id| Some(Entry::Key(*id, state.keys.get(id)?.clone()?)))
-            .collect();
-        state.write(&entries)?;
-        state.pending.clear();
+        let mut disk = self.disk();
+        let entries = {
+            let maps = self.maps();
+            let key = |id: &KeyId| Some(Entry::Key(*id, maps.keys.get(id)?.clone()?));
+            maps.pending.iter().filter_map(key).collect::<Vec<_>>()
+        };
+        write(&mut disk, &entries)?;
+        self.written(&entries);
         Ok(())
     }
 
@@ -281,10 +291,26 @@ impl Vault {
     /// # Errors
     /// When the disk is not well yet.
     pub fn mend(&self) -> Result<(), VaultError> {
-        let mut state = self.state();
-        state.rewrite()?;
-        state.pending.clear();
+        self.rewrite(&mut self.disk())
+    }
+
+    /// Writes the whole file anew, as the maps are now.
+    fn rewrite(&self, disk: &mut Option<VaultFile>) -> Result<(), VaultError> {
+        let Some(file) = disk else { return Ok(()) };
+        let entries = self.maps().entries();
+        file.rewrite(&entries)?;
+        self.written(&entries);
         Ok(())
+    }
+
+    /// These keys are durable. Others may have been made meanwhile: they wait for the next write.
+    fn written(&self, entries: &[Entry]) {
+        let keys = entries.iter().filter_map(|entry| match entry {
+            Entry::Key(id, _) => Some(*id),
+            _ => None,
+        });
+        let keys: FxHashSet<KeyId> = keys.collect();
+        self.maps().pending.retain(|id| !keys.contains(id));
     }
 
     /// Counts destructions of keys: who holds opened values looks here whether they may still be shown.
@@ -300,21 +326,20 @@ impl Vault {
     }
 }
 
-impl State {
-    fn write(&mut self, entries: &[Entry]) -> Result<(), VaultError> {
-        match &mut self.file {
-            Some(file) if !entries.is_empty() => file.append(entries),
-            _ => Ok(()),
-        }
-    }
-
-    fn rewrite(&mut self) -> Result<(), VaultError> {
-        let Some(file) = &mut self.file else { return Ok(()) };
+impl Maps {
+    fn entries(&self) -> Vec<Entry> {
         let keys = self.keys.iter().map(|(id, key)| match key {
             Some(key) => Entry::Key(*id, key.clone()),
             None => Entry::Destroyed(*id),
         });
         let secrets = self.secrets.iter().map(|(id, bytes)| Entry::Secret(*id, bytes.clone()));
-        file.rewrite(&keys.chain(secrets).collect::<Vec<_>>())
+        keys.chain(secrets).collect()
+    }
+}
+
+fn write(disk: &mut Option<VaultFile>, entries: &[Entry]) -> Result<(), VaultError> {
+    match disk {
+        Some(file) if !entries.is_empty() => file.append(entries),
+        _ => Ok(()),
     }
 }
