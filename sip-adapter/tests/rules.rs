@@ -355,6 +355,28 @@ fn t16_devices_ring_in_their_turn_until_the_no_answer_rule() {
     world.sim.expect_idle();
 }
 
+#[test]
+fn a_ring_in_which_nobody_comes_to_ring_lasts_until_the_no_answer_rule() {
+    let mut world = world(&[
+        r#"{"command":"device.ring","user":"a","device":"s1","origin":"internal","wait":30,"ring":20}"#,
+        r#"{"command":"device.ring","user":"a","device":"s2","origin":"internal","wait":30,"ring":20}"#,
+        r#"{"command":"profile.add","user":"a","name":"n","rules":[
+            {"when":"no-answer","after":25,"to":"300"},{"when":"logged-off","to":"400"}]}"#,
+        r#"{"command":"forwarding.set","number":"100","profile":"a/n"}"#,
+    ]);
+    let mut call = world.c.call(&mut world.sim, "100");
+    world.sim.pass_seconds(24);
+    assert!(world.rings().is_empty(), "{:?}", world.sim.calls());
+    world.sim.pass_seconds(1);
+    assert_eq!(world.rings(), ["b"]);
+    assert_eq!(world.sim.calls()[1], "diverted 100→300 Some(NoAnswer)");
+    let mut called = world.b.incoming(&mut world.sim);
+    called.answer(&mut world.sim, 180, "");
+    call.cancel(&mut world.sim);
+    called.is_cancelled(&mut world.sim);
+    world.sim.expect_idle();
+}
+
 fn trunk() -> Phone {
     let mut phone = Phone::new("491701234567", 9);
     phone.at = SocketAddr::from(([203, 0, 113, 9], 5060));

@@ -52,8 +52,12 @@ impl Ring {
         bells.chain(std::iter::once(self.until)).min()
     }
 
-    /// How the step ended, once every device has.
+    /// How the step ended, once every device has. A ring without devices, all of whose waits are longer than the
+    /// ringing, ends with its time and no sooner (11e, 11h).
     fn verdict(&self) -> Option<Verdict> {
+        if self.bells.is_empty() {
+            return None;
+        }
         let mut ends = self.bells.iter().map(|(_, bell)| match bell {
             Bell::Over(verdict) => Some(*verdict),
             Bell::Waiting | Bell::Ringing => None,
