@@ -377,6 +377,66 @@ fn a_ring_in_which_nobody_comes_to_ring_lasts_until_the_no_answer_rule() {
     world.sim.expect_idle();
 }
 
+const LATE_DECT: &str =
+    r#"{"command":"device.ring","user":"a","device":"s2","origin":"internal","wait":10,"ring":20}"#;
+
+#[test]
+fn a_phone_logged_off_before_its_turn_does_not_ring() {
+    let mut world = world(&[LATE_DECT]);
+    let mut call = world.c.call(&mut world.sim, "100");
+    let mut desk = world.s1.incoming(&mut world.sim);
+    desk.answer(&mut world.sim, 180, "");
+    assert_eq!(call.status(&mut world.sim), 180);
+    assert_eq!(dial(&mut world.sim, &mut world.s2, "*44").0, 200);
+    world.sim.pass_seconds(15);
+    assert!(world.rings().is_empty());
+    desk.answer(&mut world.sim, 200, SDP_B);
+    assert_eq!(call.status(&mut world.sim), 200);
+    call.ack(&mut world.sim);
+    desk.expect_ack(&mut world.sim);
+    call.bye(&mut world.sim);
+    desk.agrees_to(&mut world.sim, Method::Bye);
+    world.sim.expect_idle();
+}
+
+#[test]
+fn a_ringing_phone_logged_off_leaves_and_the_others_ring_on() {
+    let mut world = world(&[]);
+    let mut call = world.c.call(&mut world.sim, "100");
+    let (mut desk, mut dect) =
+        (world.s1.incoming(&mut world.sim), world.s2.incoming(&mut world.sim));
+    desk.answer(&mut world.sim, 180, "");
+    dect.answer(&mut world.sim, 180, "");
+    assert_eq!(call.status(&mut world.sim), 180);
+    assert_eq!(dial(&mut world.sim, &mut world.s2, "*44").0, 200);
+    world.sim.pass_seconds(1);
+    dect.is_cancelled(&mut world.sim);
+    world.sim.pass_seconds(5);
+    assert!(world.rings().is_empty() && world.sim.is_silent(call.at));
+    // The last one leaves, too: nobody is there any more.
+    assert_eq!(dial(&mut world.sim, &mut world.s1, "*44").0, 200);
+    world.sim.pass_seconds(1);
+    desk.is_cancelled(&mut world.sim);
+    let end = call.response(&mut world.sim);
+    assert_eq!((end.status(), end.reasons().next()), (480, Some(("Q.850", Some(20)))));
+    call.ack_failure(&mut world.sim, &end);
+    world.sim.expect_idle();
+}
+
+#[test]
+fn a_ringing_phone_taken_over_by_another_user_leaves() {
+    let mut world = world(&[
+        r#"{"command":"user.add","username":"d","display_name":"D","numbers":["600"],"pin":"1234","slots":["dect"]}"#,
+    ]);
+    world.c.call(&mut world.sim, "100");
+    world.s1.incoming(&mut world.sim);
+    let mut dect = world.s2.incoming(&mut world.sim);
+    dect.answer(&mut world.sim, 180, "");
+    assert_eq!(dial(&mut world.sim, &mut world.s2, "*44*600*1234").0, 200);
+    world.sim.pass_seconds(1);
+    dect.is_cancelled(&mut world.sim);
+}
+
 fn trunk() -> Phone {
     let mut phone = Phone::new("491701234567", 9);
     phone.at = SocketAddr::from(([203, 0, 113, 9], 5060));
