@@ -193,8 +193,13 @@ impl Wire {
         (to, b)
     }
 
-    /// Sends the ACK to a 2xx of a dialog's last INVITE, and returns it for repetitions.
-    pub fn ack(&mut self, dialog: &Dialog, flow: &Flow, body: Option<&Request>) -> Option<Bytes> {
+    /// Sends the ACK to a 2xx of a dialog's last INVITE; returns it and the way it took, for repetitions.
+    pub fn ack(
+        &mut self,
+        dialog: &Dialog,
+        flow: &Flow,
+        body: Option<&Request>,
+    ) -> Option<(Flow, Bytes)> {
         let to = Flow { remote: reach(dialog.next_hop(), flow.remote), ..*flow };
         let branch = self.ids.branch();
         let sent_by = flow.local.to_string();
@@ -202,7 +207,7 @@ impl Wire {
         b.header(HeaderName::UserAgent, PRODUCT);
         let bytes = finish_with_body(&mut b, body.map(|request| &**request)).ok()?;
         self.direct.push_back((to, bytes.clone()));
-        Some(bytes)
+        Some((to, bytes))
     }
 
     /// Sends a BYE; `false` if it could not be sent.

@@ -163,6 +163,24 @@ fn a_caller_whose_ack_never_comes_is_hung_up_on() {
 }
 
 #[test]
+fn an_ack_is_repeated_to_where_the_first_one_went() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let mut ada = p1.call(&mut sim, "200");
+    let bob = p2.incoming(&mut sim);
+    let elsewhere = std::net::SocketAddr::new(bob.at.ip(), 5066);
+    let ok =
+        common::phone::reply(bob.invite.as_ref().unwrap(), 200, elsewhere, Some(&bob.local), SDP_B);
+    sim.send(bob.at, ok.clone());
+    assert_eq!(ada.status(&mut sim), 200);
+    ada.ack(&mut sim);
+    for _ in 0..2 {
+        assert_eq!(sim.request(elsewhere).unwrap().method(), Method::Ack);
+        assert!(sim.is_silent(bob.at));
+        sim.send(bob.at, ok.clone());
+    }
+}
+
+#[test]
 fn a_busy_phone_means_the_busy_rule() {
     let (mut sim, mut p1, p2, _, p4) = office();
     sim.desk.tell(

@@ -178,8 +178,8 @@ impl Call {
         if let Some(leg) = &branch.leg {
             let theirs = response.to().ok().and_then(|to| to.tag()).unwrap_or("");
             if theirs == leg.dialog.id().remote_tag {
-                if let super::leg::Ack::Sent(bytes) = &leg.ack {
-                    cx.wire.direct.push_back((leg.flow, bytes.clone()));
+                if let super::leg::Ack::Sent(flow, bytes) = &leg.ack {
+                    cx.wire.direct.push_back((*flow, bytes.clone()));
                 }
                 return;
             }

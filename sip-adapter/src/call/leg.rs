@@ -14,8 +14,8 @@ pub(super) enum Ack {
     None,
     /// It waits for the other side's ACK, which carries the answer to their offer (RFC 3261 §13.2.1).
     Owed,
-    /// Sent; repeated when their 2xx is.
-    Sent(Bytes),
+    /// Sent there; repeated to the same place when their 2xx is.
+    Sent(Flow, Bytes),
 }
 
 /// One end.
@@ -78,7 +78,7 @@ impl Leg {
     /// Sends the ACK to their 2xx, with the answer of `body` if there is one.
     pub fn acknowledge(&mut self, wire: &mut Wire, body: Option<&Request>) {
         self.ack = match wire.ack(&self.dialog, &self.flow, body) {
-            Some(bytes) => Ack::Sent(bytes),
+            Some((flow, bytes)) => Ack::Sent(flow, bytes),
             None => Ack::None,
         };
     }

@@ -38,8 +38,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchbook_core::call::CallOutcome;
 use switchbook_core::event::Event;
-use switchbook_core::id::{CallId, DeviceId, TrunkId};
+use switchbook_core::id::{CallId, DeviceId, SlotId, TrunkId};
 use switchbook_core::number::Number;
+use switchbook_core::position::Position;
 use switchbook_core::routing::caller_id::Shown;
 use switchbook_core::routing::plan::{RoutePlan, StepIndex};
 use switchbook_sip::message::{Method, Request, Response};
@@ -62,6 +63,10 @@ pub(crate) trait Places {
     fn contacts(&self, device: DeviceId) -> Vec<Target>;
     /// The peer of a trunk.
     fn trunk(&self, trunk: TrunkId) -> Option<SocketAddr>;
+    /// The slot that is logged in on a device now.
+    fn login(&self, device: DeviceId) -> Option<SlotId>;
+    /// The position of the last change that is configuration.
+    fn configuration(&self) -> Position;
     /// What the outside is shown of a caller (3.5).
     fn shown_outside(&self, device: DeviceId, trunk: TrunkId) -> Shown;
 }

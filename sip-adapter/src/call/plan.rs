@@ -4,10 +4,14 @@ use super::{Call, Cx, Effect, Party, Phase, Target, outcome};
 use std::time::{Duration, Instant};
 use switchbook_core::call::{CallDiverted, CallEnded, CallOutcome};
 use switchbook_core::number::Number;
+use switchbook_core::position::Position;
 use switchbook_core::routing::plan::{Leg as PlannedLeg, Outcome, Step, StepIndex};
 
 /// More steps than any plan has: a plan that runs in circles ends here (checklist 28).
 const MOST_STEPS: usize = 128;
+
+/// So often ringing phones are compared with who is logged in there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How one device, or one contact of it, ended without answering.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +39,9 @@ pub(super) struct Ring {
     began: Instant,
     until: Instant,
     bells: Vec<(PlannedLeg, Bell)>,
+    /// The configuration it was last compared with, and when it is compared again (11f).
+    seen: Position,
+    look: Instant,
     /// How the last device ended.
     last: Option<Verdict>,
     on_busy: StepIndex,
@@ -49,11 +56,16 @@ impl Ring {
             Bell::Ringing => Some(self.began + seconds(leg.to.0)),
             Bell::Over(_) => None,
         });
-        bells.chain(std::iter::once(self.until)).min()
+        let rings = self.bells.iter().any(|(_, bell)| *bell == Bell::Ringing);
+        bells.chain(rings.then_some(self.look)).chain(std::iter::once(self.until)).min()
     }
 
-    /// How the step ended, once every device has.
+    /// How the step ended, once every device has. A ring without devices, all of whose waits are longer than the
+    /// ringing, ends with its time and no sooner (11e, 11h).
     fn verdict(&self) -> Option<Verdict> {
+        if self.bells.is_empty() {
+            return None;
+        }
         let mut ends = self.bells.iter().map(|(_, bell)| match bell {
             Bell::Over(verdict) => Some(*verdict),
             Bell::Waiting | Bell::Ringing => None,
@@ -105,6 +117,8 @@ impl Call {
                     began,
                     until: began + seconds(until.0),
                     bells: legs.iter().map(|leg| (leg.clone(), Bell::Waiting)).collect(),
+                    seen: cx.places.configuration(),
+                    look: began + LOOK,
                     last: None,
                     on_busy: *on_busy,
                     on_no_answer: *on_no_answer,
@@ -166,6 +180,10 @@ impl Call {
             }
             *bell = Bell::Ringing;
             let device = leg.device;
+            if cx.places.login(device) != Some(leg.slot) {
+                self.bell_over(place, Verdict::Unreachable);
+                continue;
+            }
             let mut rings = false;
             let shown = self.shown.clone();
             for target in cx.places.contacts(device) {
@@ -176,6 +194,25 @@ impl Call {
             if !rings {
                 self.bell_over(place, Verdict::Unreachable);
             }
+        }
+    }
+
+    /// A phone that was logged off, or taken over by somebody else, rings no more (11f).
+    fn stop_logged_off(&mut self, cx: &mut Cx<'_>) {
+        let Some(ring) = &mut self.ring else { return };
+        ring.look = cx.wire.now.instant + LOOK;
+        if std::mem::replace(&mut ring.seen, cx.places.configuration()) == ring.seen {
+            return;
+        }
+        let left = |(leg, bell): &(PlannedLeg, Bell)| {
+            *bell == Bell::Ringing && cx.places.login(leg.device) != Some(leg.slot)
+        };
+        let bells = ring.bells.iter().enumerate();
+        let gone: Vec<usize> =
+            bells.filter(|(_, bell)| left(bell)).map(|(place, _)| place).collect();
+        for place in gone {
+            self.cancel_branches(cx, |branch| branch.place == Some(place), None);
+            self.bell_over(place, Verdict::Unreachable);
         }
     }
 
@@ -238,6 +275,7 @@ impl Call {
             self.cancel_branches(cx, |branch| branch.place == Some(place), None);
             self.bell_over(place, Verdict::RangOut);
         }
+        self.stop_logged_off(cx);
         self.start_bells(cx);
         if let Some(next) = self.ring_over(cx) {
             self.enter(cx, next);

@@ -229,9 +229,9 @@ impl Call {
         for side in [Some(Side::A), self.b.map(Side::B)].into_iter().flatten() {
             let Some(leg) = self.leg_mut(side) else { continue };
             if tag.as_deref() == Some(leg.dialog.id().local_tag.as_str())
-                && let Ack::Sent(bytes) = &leg.ack
+                && let Ack::Sent(flow, bytes) = &leg.ack
             {
-                cx.wire.direct.push_back((leg.flow, bytes.clone()));
+                cx.wire.direct.push_back((*flow, bytes.clone()));
             }
         }
     }

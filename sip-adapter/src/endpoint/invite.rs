@@ -8,6 +8,7 @@ use crate::call::code::CodeCall;
 use crate::call::{Begin, Call, Cx, Party};
 use crate::port::Errand;
 use chrono::Datelike;
+use std::borrow::Cow;
 use std::sync::Arc;
 use switchbook_core::call::{CallPlaced, Caller, Dialled, Facts};
 use switchbook_core::device::Origin;
@@ -264,7 +265,7 @@ fn as_dialled(
     at: Moment,
 ) -> Dialled {
     let inside = dialled.parse().ok().filter(|number| exchange.numbers.contains_key(number));
-    let personal = || Personal::new(period(at), dialled);
+    let personal = || Personal::new(period(at), &masked(dialled));
     match (party, inside) {
         (Party::Device(_), Some(number)) => Dialled::Inside(number),
         (Party::Trunk(_), _) => Dialled::Outside(personal()),
@@ -272,6 +273,15 @@ fn as_dialled(
             Dialled::Outside(personal())
         }
         _ => Dialled::Other(personal()),
+    }
+}
+
+/// What was dialled, for the book. Text with `*` or `#` may be a mistyped log-in with a PIN in it: nothing is kept of
+/// what stands behind the first of them.
+fn masked(dialled: &str) -> Cow<'_, str> {
+    match dialled.find(['*', '#']) {
+        Some(mark) => Cow::Owned(format!("{}…", &dialled[..=mark])),
+        None => Cow::Borrowed(dialled),
     }
 }
 

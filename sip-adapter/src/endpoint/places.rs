@@ -7,9 +7,9 @@ use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use switchbook_core::exchange::Exchange;
-use switchbook_core::id::{DeviceId, TrunkId};
+use switchbook_core::id::{DeviceId, SlotId, TrunkId};
 use switchbook_core::number::Number;
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 use switchbook_core::routing::Volatile;
 use switchbook_core::routing::caller_id::{self, Shown};
 
@@ -145,6 +145,14 @@ impl Places for World<'_> {
 
     fn trunk(&self, trunk: TrunkId) -> Option<SocketAddr> {
         self.exchange.trunks.get(&trunk).map(|trunk| trunk.peer)
+    }
+
+    fn login(&self, device: DeviceId) -> Option<SlotId> {
+        self.exchange.devices.get(&device)?.login.map(|slot| slot.value)
+    }
+
+    fn configuration(&self) -> Position {
+        self.exchange.configuration
     }
 
     fn shown_outside(&self, device: DeviceId, trunk: TrunkId) -> Shown {
