@@ -17,6 +17,7 @@ use switchbook_core::call::{CallPlaced, Caller, Dialled};
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
+use switchbook_core::feature_code::FeatureCode;
 use switchbook_core::id::CallId;
 use switchbook_core::personal::Personal;
 use switchbook_core::position::Position;
@@ -72,6 +73,8 @@ pub enum Verdict {
         /// Why.
         why: Text,
     },
+    /// A feature code was dialled: nobody was called, and there is no route.
+    FeatureCode,
     /// The stored plan cannot be read; what is told is from the book.
     StoredUnreadable {
         /// What is wrong with it.
@@ -154,7 +157,9 @@ pub async fn explain(
     };
     let from_book = compute(&book, placed);
     let mut assumed = Vec::new();
-    let (verdict, plan) = if options.without.is_empty() {
+    let (verdict, plan) = if is_feature_code(placed) {
+        (Verdict::FeatureCode, None)
+    } else if options.without.is_empty() {
         compare(stored, from_book, &names, zone)
     } else {
         let exchange =
@@ -266,6 +271,17 @@ fn decide(
     // An event left out at the very end must not make the plans differ by the position alone.
     routed.plan.decided_on = placed.decided_on;
     Ok(routed)
+}
+
+/// Feature codes are never routed: they stand in the book masked, with a plan without steps. An erased one is told by
+/// its plan alone; a call to anything else whose plan is empty is not one.
+fn is_feature_code(placed: &CallPlaced) -> bool {
+    let (Caller::Device { .. }, Dialled::Other(dialled)) = (&placed.caller, &placed.dialled) else {
+        return false;
+    };
+    let plan = serde_json::from_str::<RoutePlan>(&placed.plan);
+    let no_plan = placed.plan.is_empty() || plan.is_ok_and(|plan| plan.steps.is_empty());
+    no_plan && dialled.known().is_none_or(|dialled| FeatureCode::parse(dialled).is_some())
 }
 
 fn known(dialled: &Personal) -> Result<String, Text> {

@@ -245,6 +245,81 @@ async fn an_erased_outside_number_is_said_to_be_so() {
     assert!(told.lines(Language::English)[2].contains("was erased"));
 }
 
+/// What the exchange records of a feature code: masked, and with a plan that has no steps.
+fn dials(story: &mut Story, n: u128, dialled: &str, plan: &str) -> CallId {
+    let call = CallId(id(n));
+    let decided_on = story.exchange.position;
+    story.tell(CallPlaced {
+        call,
+        caller: Caller::Device { device: P1, number: Some(number("100")) },
+        dialled: Dialled::Other(Personal::new(KeyId::Period(202_611), dialled)),
+        origin: switchbook_core::device::Origin::Internal,
+        facts: Facts::default(),
+        decided_on,
+        decided_for: story.now,
+        plan: plan.replace("\"decided_on\":0", &format!("\"decided_on\":{}", decided_on.0)),
+    });
+    story.tell(CallEnded {
+        call,
+        outcome: CallOutcome::FeatureCode,
+        ended_at: story.now,
+        sip_status: 200,
+        rang: vec![],
+    });
+    call
+}
+
+const NO_STEPS: &str = r#"{"at":0,"decided_on":0,"origin":"Internal","start":0,"steps":[]}"#;
+
+#[tokio::test]
+async fn a_feature_code_is_said_to_have_no_route() {
+    let mut story = Story::of_ada_and_bob();
+    let codes =
+        [(0xc6, NO_STEPS), (0xc7, "")].map(|(n, plan)| dials(&mut story, n, "*44*…*…", plan));
+    let nowhere = dials(&mut story, 0xc8, "anna", NO_STEPS);
+    story.write().await;
+    for call in codes {
+        for options in [
+            Options::default(),
+            Options { stored_plan: StoredPlan::Withheld, ..Options::default() },
+            Options { without: vec![schedule_added(&story)], ..Options::default() },
+        ] {
+            let told = explained(&story, call, options).await;
+            assert_eq!(told.verdict, Verdict::FeatureCode);
+            assert!(told.plan.is_none() && told.steps.is_empty());
+            assert_eq!(serde_json::to_value(&told).unwrap()["verdict"], "feature_code");
+        }
+    }
+    // A plan that was emptied is no feature code.
+    let told = explained(&story, nowhere, Options::default()).await;
+    assert!(matches!(told.verdict, Verdict::AnotherPlan { .. }));
+    let told = explained(&story, codes[0], Options::default()).await;
+    check(
+        &told.lines(Language::English),
+        expect![[r#"
+        Call 00000000-0000-0000-0000-0000000000c6, placed by #23
+        p1 (100) called *44*…*… at 2026-11-23 10:00:00 CET; decided on the book up to #22
+        A feature code was dialled: nobody was called, and there is no route to explain.
+        What then happened:
+          #24 2026-11-23 10:00:00 CET: the call ended: feature code
+    "#]],
+    );
+    check(
+        &told.lines(Language::German),
+        expect![[r#"
+        Ruf 00000000-0000-0000-0000-0000000000c6, begonnen mit #23
+        p1 (100) rief *44*…*… an, 2026-11-23 10:00:00 CET; entschieden nach dem Buch bis #22
+        Es wurde ein Funktionscode gewählt: niemand wurde angerufen, einen Weg gibt es nicht.
+        Was dann geschah:
+          #24 2026-11-23 10:00:00 CET: der Ruf endete: Funktionscode
+    "#]],
+    );
+    // Nor does it need to be known which code it was.
+    story.store.vault().destroy(KeyId::Period(202_611)).unwrap();
+    let told = explained(&story, codes[0], Options::default()).await;
+    assert_eq!(told.verdict, Verdict::FeatureCode);
+}
+
 #[tokio::test]
 async fn as_of_before_and_after_shows_both_truths() {
     let (story, _) = forwarded().await;

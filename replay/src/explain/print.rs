@@ -81,6 +81,10 @@ impl Explanation {
                     ));
                 }
             }
+            Verdict::FeatureCode => out.push(&text!(
+                "A feature code was dialled: nobody was called, and there is no route to explain.",
+                "Es wurde ein Funktionscode gewählt: niemand wurde angerufen, einen Weg gibt es nicht."
+            )),
             Verdict::StoredUnreadable { why } => out.push(&text!(
                 "The plan recorded with the call cannot be read ({why}); what follows is from the book.",
                 "Der mit dem Ruf aufgezeichnete Plan ist nicht lesbar ({why}); es folgt der aus dem Buch."
