@@ -76,6 +76,8 @@ pub struct Limits {
     pub records: usize,
     /// How long a trunk may take to answer.
     pub trunk_ring: Duration,
+    /// How often both ends of an answered call are asked whether they are still there.
+    pub alive_check: Duration,
     /// How long a digest nonce lives.
     pub nonce_lifetime: Duration,
     /// Answers to unauthenticated requests (checklist 25).
@@ -96,6 +98,7 @@ impl Default for Limits {
             errands: 20_000,
             records: 20_000,
             trunk_ring: Duration::from_secs(180),
+            alive_check: Duration::from_secs(300),
             nonce_lifetime: Duration::from_secs(300),
             budget: BudgetConfig { rate: 65_536, burst: 2_097_152, ..BudgetConfig::default() },
             account_back_off: BackOffConfig::default(),

@@ -46,6 +46,8 @@ pub(crate) enum Role {
     Relay(u64),
     /// A BYE of ours.
     Bye,
+    /// An OPTIONS of ours: is that side still there?
+    Alive(Side),
 }
 
 /// Which end of a call a dialog leads to.
@@ -208,6 +210,15 @@ impl Wire {
         let bytes = finish_with_body(&mut b, body.map(|request| &**request)).ok()?;
         self.direct.push_back((to, bytes.clone()));
         Some((to, bytes))
+    }
+
+    /// Asks the other end of a dialog whether it is still there (RFC 3261 §11).
+    pub fn ask_alive(&mut self, id: SessionId, side: Side, dialog: &mut Dialog, flow: &Flow) {
+        let method = Method::Options;
+        let (to, mut b) = Self::in_dialog(&mut self.buf, &mut self.ids, dialog, flow, method);
+        if let Ok(bytes) = b.finish() {
+            self.request(to, bytes, (id, Role::Alive(side)));
+        }
     }
 
     /// Sends a BYE; `false` if it could not be sent.

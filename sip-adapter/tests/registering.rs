@@ -78,6 +78,26 @@ fn a_wrong_password_is_challenged_again_and_after_some_tries_made_to_wait() {
 }
 
 #[test]
+fn forged_answers_from_a_phones_address_do_not_lock_it_out() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    // The forger gets a nonce at his own address, and can only write from the phone's.
+    let mut forger = Phone::new("p1", 66);
+    forger.password = "guess".into();
+    let challenge = forger.register_once(&mut sim, "p1", "");
+    forger.take_challenge(&challenge);
+    forger.at = phone.at;
+    for _ in 0..200 {
+        assert_eq!(forger.register_once(&mut sim, "p1", "").status(), 401);
+    }
+    forger.challenge.as_mut().unwrap().nonce = "made-up".into();
+    for _ in 0..200 {
+        assert_eq!(forger.register_once(&mut sim, "p1", "").status(), 401);
+    }
+    assert_eq!(phone.register(&mut sim, 600).status(), 200);
+}
+
+#[test]
 fn a_replayed_answer_is_stale_and_changes_nothing() {
     let mut sim = Sim::new(&[ADA]);
     let mut phone = Phone::registered(&mut sim, "p1", 1);

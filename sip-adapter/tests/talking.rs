@@ -101,6 +101,46 @@ fn a_call_is_ended_from_outside_by_its_name() {
 }
 
 #[test]
+fn a_call_whose_phones_vanish_ends() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (ada, bob) = talking(&mut sim, &mut p1, &p2, "200");
+    sim.pass_seconds(239);
+    assert!(sim.is_silent(ada.at) && sim.is_silent(bob.at));
+    sim.pass_seconds(121 + 33);
+    assert_eq!(sim.request(ada.at).unwrap().method(), Method::Options);
+    assert_eq!(sim.calls()[2], r#"ended Failed 0 rang ["p2"]"#);
+    sim.expect_idle();
+}
+
+#[test]
+fn a_call_one_end_of_which_does_not_know_it_any_more_ends() {
+    for status in [481, 408] {
+        let (mut sim, mut p1, p2, ..) = office();
+        let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+        // Any other answer comes from somebody who is there.
+        for other in [200, 405, 500] {
+            while sim.is_silent(ada.at) {
+                sim.pass_seconds(1);
+            }
+            bob.agrees_to(&mut sim, Method::Options);
+            let question = sim.request(ada.at).unwrap();
+            ada.respond(&mut sim, &question, other, "");
+        }
+        while sim.is_silent(ada.at) {
+            sim.pass_seconds(1);
+        }
+        bob.agrees_to(&mut sim, Method::Options);
+        let question = sim.request(ada.at).unwrap();
+        assert_eq!(question.method(), Method::Options);
+        ada.respond(&mut sim, &question, status, "");
+        bob.agrees_to(&mut sim, Method::Bye);
+        assert!(sim.is_silent(ada.at));
+        assert_eq!(sim.calls()[2], r#"ended Failed 0 rang ["p2"]"#);
+        sim.expect_idle();
+    }
+}
+
+#[test]
 fn two_holds_at_once_get_491() {
     let (mut sim, mut p1, p2, ..) = office();
     let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");

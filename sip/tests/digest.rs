@@ -141,6 +141,35 @@ fn a_right_hash_over_a_foreign_host_or_nonce_is_no_good() {
 }
 
 #[test]
+fn a_wrong_answer_counts_only_with_a_live_nonce_given_to_its_source() {
+    let mut v = verifier();
+    let (here, there) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+    let wanted = Expectation { algorithms: &[Algorithm::Md5], ..expectation() };
+    let offer = v.challenge_to(here, NOW, &wanted, 1, None).next().unwrap();
+    let c = Challenge::choose([offer.as_bytes()].into_iter()).unwrap();
+    let right = answer(&c, 1);
+    let wrong = right.replace("\"ada\"", "\"eve\"");
+    let mut judged = |source, now, header: &str| {
+        let credentials = Credentials::parse(header.as_bytes()).into_iter();
+        let ha1 = |user: &str, algorithm| {
+            (user == "ada").then(|| Ha1::compute(algorithm, "ada", "pbx", "secret"))
+        };
+        match v.verify_from(source, now, &expectation(), credentials, |_| true, ha1) {
+            Verdict::Ok { .. } => "ok",
+            Verdict::Stale => "stale",
+            Verdict::Wrong { .. } => "wrong",
+            _ => "other",
+        }
+    };
+    assert_eq!(judged(here, NOW, &wrong), "wrong");
+    assert_eq!(judged(there, NOW, &wrong), "stale");
+    assert_eq!(judged(there, NOW, &right), "stale");
+    assert_eq!(judged(here, NOW + Duration::from_secs(301), &wrong), "stale");
+    assert_eq!(judged(here, NOW, &wrong.replace(&c.nonce, "made-up")), "stale");
+    assert_eq!(judged(here, NOW, &right), "ok");
+}
+
+#[test]
 fn weakened_answers_are_refused() {
     let mut v = verifier();
     let header = answer(&challenge(&v, Algorithm::Sha256), 1);

@@ -79,6 +79,7 @@ impl Call {
         };
         self.ring = None;
         self.dial_until = None;
+        self.alive_later(cx.wire);
         let answered = CallAnswered { call: self.call, device, number, answered_at: now.moment };
         cx.effects.push(Effect::Record(Box::new(answered.into())));
         cx.effects.extend(device.zip(number).map(|(device, number)| Effect::InUse(device, number)));

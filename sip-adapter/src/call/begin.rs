@@ -24,6 +24,7 @@ pub(crate) struct Begin {
     pub dialled: String,
     pub plan: RoutePlan,
     pub trunk_ring: Duration,
+    pub alive_check: Duration,
 }
 
 impl Call {
@@ -55,6 +56,8 @@ impl Call {
             ring: None,
             dial_until: None,
             trunk_ring: begin.trunk_ring,
+            alive_check: begin.alive_check,
+            alive_at: None,
             relays: Vec::new(),
             next_relay: 0,
             rang: Vec::new(),

@@ -9,6 +9,7 @@
 //! | `plan` | from step to step: ringing, waiting, forwarding, refusing |
 //! | `branch` | one INVITE to one contact, and what it can answer |
 //! | `answer` | the first 2xx wins; ACKs |
+//! | `alive` | whether both ends are still there |
 //! | `cancel`, `bye` | how calls end |
 //! | `relay` | re-INVITE, UPDATE, INFO, MESSAGE between the two sides |
 //! | `refer` | transfers, refused so far |
@@ -16,6 +17,7 @@
 //! | `outcome` | from outcomes to statuses: the only place that knows 486 |
 //! | `code` | a feature code dialled as a call: a machine of its own |
 
+mod alive;
 mod answer;
 mod begin;
 mod branch;
@@ -150,6 +152,9 @@ pub(crate) struct Call {
     /// When a trunk has to have answered.
     dial_until: Option<Instant>,
     trunk_ring: Duration,
+    /// How often both ends of the answered call are asked whether they are there, and when next.
+    alive_check: Duration,
+    alive_at: Option<Instant>,
     relays: Vec<Relay>,
     next_relay: u64,
     rang: Vec<DeviceId>,
@@ -174,12 +179,14 @@ impl Call {
                 Role::Branch(index) => self.branch_response(cx, index, &response),
                 Role::Relay(serial) => self.relay_response(cx, serial, key, &response),
                 Role::Bye if response.status() >= 200 => self.bye_done(),
+                Role::Alive(side) => self.alive_said(cx, side, response.status()),
                 Role::Bye | Role::Caller => {}
             },
             Input::Lost { role, key } => match role {
                 Role::Branch(index) => self.branch_lost(cx, index),
                 Role::Relay(serial) => self.relay_lost(cx, serial, key),
                 Role::Bye => self.bye_done(),
+                Role::Alive(side) => self.alive_said(cx, side, 408),
                 Role::Caller => self.caller_lost(cx, key),
             },
             Input::Timer => self.timer(cx),
@@ -192,7 +199,7 @@ impl Call {
         let ring = self.ring.as_ref().and_then(Ring::deadline);
         let legs = std::iter::once(&self.a).chain(self.b_leg());
         let acks = legs.filter_map(Leg::deadline);
-        ring.into_iter().chain(self.dial_until).chain(acks).min()
+        ring.into_iter().chain(self.dial_until).chain(self.alive_at).chain(acks).min()
     }
 
     /// Whether nothing is left to be done or awaited.
@@ -216,6 +223,7 @@ impl Call {
             self.dial_unanswered(cx);
         }
         self.acks_due(cx);
+        self.alive_due(cx);
     }
 
     fn b_leg(&self) -> Option<&Leg> {

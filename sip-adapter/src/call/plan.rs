@@ -306,6 +306,7 @@ impl Call {
         self.phase = Phase::Ending;
         self.ring = None;
         self.dial_until = None;
+        self.alive_at = None;
         let rang = std::mem::take(&mut self.rang);
         let ended_at = cx.wire.now.moment;
         let ended = CallEnded { call: self.call, outcome, ended_at, sip_status, rang };

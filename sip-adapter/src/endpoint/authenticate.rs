@@ -87,7 +87,8 @@ impl Endpoint {
         let port: &dyn Port = &*self.port;
         let (config, domain) = (&self.config, &self.wire.domain);
         let given = request.authorizations().chain(request.proxy_authorizations());
-        let verdict = gatekeeper.verifier.verify(
+        let verdict = gatekeeper.verifier.verify_from(
+            flow.remote.ip(),
             since_epoch,
             &expectation,
             given,
@@ -167,7 +168,9 @@ impl Endpoint {
         let tag = self.wire.table.stateless_tag(request);
         let buf = &mut self.wire.buf;
         let mut b = crate::wire::Wire::reply(buf, request, flow, 401, "Unauthorized", Some(&tag));
-        for value in self.gatekeeper.verifier.challenge(now, expectation, salt, stale) {
+        let source = flow.remote.ip();
+        let verifier = &self.gatekeeper.verifier;
+        for value in verifier.challenge_to(source, now, expectation, salt, stale) {
             b.header(HeaderName::WwwAuthenticate, value);
         }
         if let Ok(bytes) = b.finish() {

@@ -6,6 +6,7 @@ use super::sessions::Session;
 use super::{Endpoint, user_of};
 use crate::call::code::CodeCall;
 use crate::call::{Begin, Call, Cx, Party};
+use crate::config::Limits;
 use crate::port::Errand;
 use chrono::Datelike;
 use std::borrow::Cow;
@@ -113,11 +114,23 @@ impl Endpoint {
             decided_for: at,
             plan: serde_json::to_string(&plan).unwrap_or_default(),
         };
-        let trunk_ring = self.config.limits.trunk_ring;
+        let Limits { trunk_ring, alive_check, .. } = self.config.limits;
         let mut effects = Vec::new();
         let mut cx = Cx { wire: &mut self.wire, effects: &mut effects, places: &world };
         let (again, way) = (request.clone(), flow);
-        let begin = Begin { id, call, key, flow, request, party, shown, dialled, plan, trunk_ring };
+        let begin = Begin {
+            id,
+            call,
+            key,
+            flow,
+            request,
+            party,
+            shown,
+            dialled,
+            plan,
+            trunk_ring,
+            alive_check,
+        };
         let Ok(machine) = Call::new(&mut cx, begin) else {
             return self.wire.refuse(key, &way, &again, 400, "Bad Contact", &[]);
         };

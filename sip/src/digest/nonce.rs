@@ -1,8 +1,9 @@
-//! Nonces that the server need not remember: time, salt, and a signature over both and the realm (RFC 7616 §5.4).
+//! Nonces that the server need not remember: time, salt, and a signature over both, the realm and the source (RFC 7616 §5.4).
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -49,20 +50,26 @@ impl Nonces {
         self.lifetime
     }
 
-    /// A new nonce; `salt` sets nonces of one moment apart.
-    pub fn issue(&self, now: Duration, realm: &str, salt: u64) -> String {
+    /// A new nonce for the requests of one source; `salt` sets nonces of one moment apart.
+    pub fn issue(&self, now: Duration, source: Option<IpAddr>, realm: &str, salt: u64) -> String {
         let mut raw = [0; RAW];
         raw[..TIME].copy_from_slice(&millis(now).to_be_bytes()[2..]);
         raw[TIME..TIME + SALT].copy_from_slice(&salt.to_be_bytes()[2..]);
-        let mac = self.sign(&raw[..TIME + SALT], realm);
+        let mac = self.sign(&raw[..TIME + SALT], source, realm);
         raw[TIME + SALT..].copy_from_slice(&mac);
         encode(&raw)
     }
 
-    /// Checks origin, realm and age; gives the moment the nonce expires.
-    pub fn check(&self, now: Duration, realm: &str, nonce: &[u8]) -> Result<Duration, NonceError> {
+    /// Checks origin, source, realm and age; gives the moment the nonce expires.
+    pub fn check(
+        &self,
+        now: Duration,
+        source: Option<IpAddr>,
+        realm: &str,
+        nonce: &[u8],
+    ) -> Result<Duration, NonceError> {
         let raw = decode(nonce).ok_or(NonceError::Foreign)?;
-        let mac = self.sign(&raw[..TIME + SALT], realm);
+        let mac = self.sign(&raw[..TIME + SALT], source, realm);
         if !bool::from(mac.ct_eq(&raw[TIME + SALT..])) {
             return Err(NonceError::Foreign);
         }
@@ -74,9 +81,20 @@ impl Nonces {
         if expires <= now || future { Err(NonceError::Expired) } else { Ok(expires) }
     }
 
-    fn sign(&self, head: &[u8], realm: &str) -> [u8; MAC] {
+    fn sign(&self, head: &[u8], source: Option<IpAddr>, realm: &str) -> [u8; MAC] {
         let mut mac = self.mac.clone();
         mac.update(head);
+        match source.map(|ip| ip.to_canonical()) {
+            None => mac.update(&[0]),
+            Some(IpAddr::V4(ip)) => {
+                mac.update(&[4]);
+                mac.update(&ip.octets());
+            }
+            Some(IpAddr::V6(ip)) => {
+                mac.update(&[6]);
+                mac.update(&ip.octets());
+            }
+        }
         mac.update(realm.as_bytes());
         let full = mac.finalize().into_bytes();
         let mut out = [0; MAC];
@@ -133,25 +151,25 @@ mod tests {
     fn a_nonce_is_bound_to_key_realm_and_time() {
         let at = Duration::from_secs(1_800_000_000);
         let nonces = Nonces::new([1; 32], Duration::from_secs(60));
-        let nonce = nonces.issue(at, "r", 42);
+        let nonce = nonces.issue(at, None, "r", 42);
         assert_eq!(nonce.len(), TEXT);
-        assert_eq!(nonces.check(at, "r", nonce.as_bytes()), Ok(at + Duration::from_secs(60)));
-        assert_eq!(nonces.check(at, "q", nonce.as_bytes()), Err(NonceError::Foreign));
+        assert_eq!(nonces.check(at, None, "r", nonce.as_bytes()), Ok(at + Duration::from_secs(60)));
+        assert_eq!(nonces.check(at, None, "q", nonce.as_bytes()), Err(NonceError::Foreign));
         assert_eq!(
-            nonces.check(at + Duration::from_secs(60), "r", nonce.as_bytes()),
+            nonces.check(at + Duration::from_secs(60), None, "r", nonce.as_bytes()),
             Err(NonceError::Expired)
         );
         assert_eq!(
-            nonces.check(at - Duration::from_secs(60), "r", nonce.as_bytes()),
+            nonces.check(at - Duration::from_secs(60), None, "r", nonce.as_bytes()),
             Err(NonceError::Expired)
         );
         let other = Nonces::new([2; 32], Duration::from_secs(60));
-        assert_eq!(other.check(at, "r", nonce.as_bytes()), Err(NonceError::Foreign));
+        assert_eq!(other.check(at, None, "r", nonce.as_bytes()), Err(NonceError::Foreign));
         for i in 0..nonce.len() {
             let mut forged = nonce.clone().into_bytes();
             forged[i] = if forged[i] == b'A' { b'B' } else { b'A' };
-            assert_eq!(nonces.check(at, "r", &forged), Err(NonceError::Foreign));
+            assert_eq!(nonces.check(at, None, "r", &forged), Err(NonceError::Foreign));
         }
-        assert_ne!(nonce, nonces.issue(at, "r", 43));
+        assert_ne!(nonce, nonces.issue(at, None, "r", 43));
     }
 }

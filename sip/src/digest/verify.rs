@@ -4,6 +4,7 @@ use super::hash::{Algorithm, Ha1, response_hex};
 use super::nonce::Nonces;
 use super::replay::Replay;
 use crate::message::{Credentials, Host, Uri};
+use std::net::IpAddr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -91,7 +92,8 @@ pub enum Verdict<'a> {
         /// Who it is
         username: &'a str,
     },
-    /// The password is right, but the nonce is old or was used with this count: challenge again with `stale=true`.
+    /// The nonce is old, not ours, another source's, or the password is right but this count was used: challenge again
+    /// with `stale=true`. Says nothing of the password.
     Stale,
     /// Wrong password, unknown user, foreign URI, refused algorithm or missing qop: challenge again, count as failure.
     Wrong {
@@ -122,7 +124,7 @@ impl Verifier {
         Verifier { nonces: Nonces::new(key, lifetime), replay: Replay::new(remembered), dummy }
     }
 
-    /// The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, in order (RFC 8760 §2.4).
+    /// [`Verifier::challenge_to`] without a source: the answer may come from anywhere.
     pub fn challenge(
         &self,
         now: Duration,
@@ -130,7 +132,31 @@ impl Verifier {
         salt: u64,
         stale: Option<Stale>,
     ) -> impl Iterator<Item = String> {
-        let nonce = self.nonces.issue(now, expectation.realm, salt);
+        self.challenges(None, now, expectation, salt, stale)
+    }
+
+    /// The values of WWW-Authenticate or Proxy-Authenticate: one per algorithm, in order (RFC 8760 §2.4). Only `source`
+    /// can answer them.
+    pub fn challenge_to(
+        &self,
+        source: IpAddr,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        salt: u64,
+        stale: Option<Stale>,
+    ) -> impl Iterator<Item = String> {
+        self.challenges(Some(source), now, expectation, salt, stale)
+    }
+
+    fn challenges(
+        &self,
+        source: Option<IpAddr>,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        salt: u64,
+        stale: Option<Stale>,
+    ) -> impl Iterator<Item = String> {
+        let nonce = self.nonces.issue(now, source, expectation.realm, salt);
         let realm = quoted(expectation.realm);
         let stale = if stale.is_some() { ", stale=true" } else { "" };
         expectation.algorithms.iter().map(move |a| {
@@ -141,10 +167,7 @@ impl Verifier {
         })
     }
 
-    /// Judges the credentials of a request.
-    ///
-    /// `ha1` looks the user up; `ours` says whether a host in the digest URI is this server (only the host is compared).
-    /// An unknown user is hashed with a dummy, so that time does not tell who exists.
+    /// [`Verifier::verify_from`] for answers to [`Verifier::challenge`].
     pub fn verify<'c>(
         &mut self,
         now: Duration,
@@ -153,28 +176,44 @@ impl Verifier {
         ours: impl Fn(&Host<'_>) -> bool,
         ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
     ) -> Verdict<'c> {
-        let mut found = None;
-        for c in credentials {
-            match Authorization::parse(&c) {
-                Err(e) => return Verdict::Malformed(e),
-                Ok(a) if a.realm == expectation.realm && found.is_none() => found = Some(a),
-                Ok(_) => {}
-            }
+        match find(credentials, expectation.realm) {
+            Ok(a) => self.judge(None, now, expectation, &a, ours, ha1),
+            Err(verdict) => verdict,
         }
-        match found {
-            None => Verdict::NoCredentials,
-            Some(a) => self.judge(now, expectation, &a, ours, ha1),
+    }
+
+    /// Judges the credentials of a request from `source`.
+    ///
+    /// `ha1` looks the user up; `ours` says whether a host in the digest URI is this server (only the host is compared).
+    /// An unknown user is hashed with a dummy, so that time does not tell who exists.
+    pub fn verify_from<'c>(
+        &mut self,
+        source: IpAddr,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        credentials: impl Iterator<Item = Credentials<'c>>,
+        ours: impl Fn(&Host<'_>) -> bool,
+        ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
+    ) -> Verdict<'c> {
+        match find(credentials, expectation.realm) {
+            Ok(a) => self.judge(Some(source), now, expectation, &a, ours, ha1),
+            Err(verdict) => verdict,
         }
     }
 
     fn judge<'c>(
         &mut self,
+        source: Option<IpAddr>,
         now: Duration,
         expectation: &Expectation<'_>,
         a: &Authorization<'c>,
         ours: impl Fn(&Host<'_>) -> bool,
         ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
     ) -> Verdict<'c> {
+        // First of all: a packet anybody can forge must not count as a wrong password of whom it names.
+        let Ok(expires) = self.nonces.check(now, source, expectation.realm, a.nonce) else {
+            return Verdict::Stale;
+        };
         let wrong = Verdict::Wrong { username: a.username };
         let Some(algorithm) = a.algorithm.filter(|x| expectation.algorithms.contains(x)) else {
             return wrong;
@@ -207,11 +246,10 @@ impl Verifier {
         if !same || known.is_none() || !uri_is_ours {
             return wrong;
         }
-        match self.nonces.check(now, expectation.realm, a.nonce) {
-            Ok(expires) if self.replay.accept(now, a.nonce, expires, count) => {
-                Verdict::Ok { username: a.username }
-            }
-            _ => Verdict::Stale,
+        if self.replay.accept(now, a.nonce, expires, count) {
+            Verdict::Ok { username: a.username }
+        } else {
+            Verdict::Stale
         }
     }
 
@@ -224,6 +262,21 @@ impl Verifier {
 /// Asks [`Verifier::challenge`] for `stale=true` (RFC 7616 §3.3).
 #[derive(Debug, Clone, Copy)]
 pub struct Stale;
+
+fn find<'c>(
+    credentials: impl Iterator<Item = Credentials<'c>>,
+    realm: &str,
+) -> Result<Authorization<'c>, Verdict<'c>> {
+    let mut found = None;
+    for c in credentials {
+        match Authorization::parse(&c) {
+            Err(e) => return Err(Verdict::Malformed(e)),
+            Ok(a) if a.realm == realm && found.is_none() => found = Some(a),
+            Ok(_) => {}
+        }
+    }
+    found.ok_or(Verdict::NoCredentials)
+}
 
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
