@@ -1,4 +1,6 @@
 //! The Desk on a book in memory, and on one whose disk fails.
+//!
+//! Longer than 500 lines: all stories share one house, one clock and one failing store.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use async_trait::async_trait;

@@ -1,4 +1,6 @@
 //! The rules of behaviour.md through real SIP messages: T2, T4, T8, T9, T13, T16, feature codes, trunks.
+//!
+//! Longer than 500 lines: the rules of part 3 in one place, with the same phones.
 
 #![allow(clippy::unwrap_used)]
 
