@@ -15,6 +15,7 @@ use switchbook_core::envelope::Actor;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{SecretId, UserId};
 use switchbook_core::user::SecretRef;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// Are secrets kept, or only looked at?
@@ -32,7 +33,12 @@ pub(crate) struct Front {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) guard: Arc<LoginGuard>,
+    /// Argon2 takes 19 MiB and a core for each hash: so many at a time, whoever else asks waits.
+    pub(crate) hashing: Arc<Semaphore>,
 }
+
+/// Hashes at a time.
+pub(crate) const HASHES_AT_A_TIME: usize = 2;
 
 impl Front {
     /// Replaces every clear secret by the name of its entry, and checks a PIN that was typed.
@@ -49,9 +55,12 @@ impl Front {
         if authorise(exchange, &order).is_err() {
             return Ok(order);
         }
+        let unavailable = |_| Refusal::new(RefusalCode::SecretsUnavailable);
+        let turn = Arc::clone(&self.hashing).acquire_owned().await.map_err(unavailable)?;
         let (front, exchange) = (self.clone(), exchange.clone());
         let work = move || front.prepare_blocking(&exchange, order, keep);
         let done = tokio::task::spawn_blocking(work).await;
+        drop(turn);
         done.map_err(|_| Refusal::new(RefusalCode::SecretsUnavailable))?
     }
 

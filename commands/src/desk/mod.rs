@@ -102,6 +102,7 @@ impl Desk {
             secrets: Arc::clone(&parts.secrets),
             clock: Arc::clone(&parts.clock),
             guard: Arc::new(LoginGuard::default()),
+            hashing: Arc::new(tokio::sync::Semaphore::new(front::HASHES_AT_A_TIME)),
         };
         let handle = DeskHandle {
             queue,
