@@ -253,16 +253,30 @@ impl Vault {
         self.maps().secrets.get(&id).cloned()
     }
 
-    /// Removes a secret, durably, from the file too.
+    /// Names of all secrets, in order.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        let mut all: Vec<SecretRef> = self.maps().secrets.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Removes secrets, durably, from the file too; those that are not there are no error. The event after which
+    /// nothing names them any more must be durable before.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn forget_secret(&self, id: SecretRef) -> Result<(), VaultError> {
+    pub fn forget_secrets(&self, secrets: &[SecretRef]) -> Result<(), VaultError> {
         let mut disk = self.disk();
-        if self.maps().secrets.remove(&id).is_none() {
+        let gone: Vec<Entry> = {
+            let mut maps = self.maps();
+            let gone = secrets.iter().filter(|id| maps.secrets.remove(id).is_some());
+            gone.map(|id| Entry::Forgotten(*id)).collect()
+        };
+        if gone.is_empty() {
             return Ok(());
         }
-        write(&mut disk, &[Entry::Forgotten(id)])?;
+        write(&mut disk, &gone)?;
         self.rewrite(&mut disk)
     }
 
