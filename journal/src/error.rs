@@ -73,6 +73,16 @@ pub enum OpenError {
         /// Where the ones before end.
         ends: Position,
     },
+    /// No segment is there, but other files of a book are.
+    #[error(
+        "the book in {folder} has no segments, but {there} of a book stands there. Its events are missing: put the folder `segments` back from a backup, or choose an empty folder with --data for a new book. Nothing was changed"
+    )]
+    SegmentsMissing {
+        /// The book's folder.
+        folder: PathBuf,
+        /// What of a book is there, by name.
+        there: String,
+    },
     /// The vault is gone while the book is there.
     #[error(
         "the vault is missing, but the book is not empty. Without it every personal field and every password is lost. Restore the file `vault` from its backup; only if there is none, start once with --accept-lost-vault"

@@ -3,16 +3,16 @@
 use super::writer::{Writer, open_for_writing};
 use super::{Book, Options, Shared, keeper};
 use crate::error::{Damage, OpenError};
-use crate::files::{FileLike, How, replace};
+use crate::files::{FileLike, Files, How, replace};
 use crate::frame;
 use crate::index::follow;
-use crate::leases::Leases;
+use crate::leases::{self, Leases};
 use crate::merkle::Frontier;
 use crate::segment::cursor::{Cursor, Step};
 use crate::segment::head::Head;
 use crate::segment::list::{Segment, Segments};
 use crate::segment::watermark::{self, Mark, Watermark};
-use crate::segment::{file_name, folder};
+use crate::segment::{file_name, first_of, folder};
 use crate::store::Health;
 use crate::vault::{self, Vault};
 use std::path::Path;
@@ -62,6 +62,9 @@ pub struct OpenReport {
     pub segments: usize,
     /// The vault was lost and a new one was begun.
     pub vault_lost: bool,
+    /// The watermark was lost: where the book ends was told by its records alone, so a last group that was cut off
+    /// whole could not be missed.
+    pub watermark_lost: bool,
 }
 
 impl Book {
@@ -72,6 +75,7 @@ impl Book {
     /// check.
     pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
         let files = Arc::clone(&options.files);
+        check_segments(&*files, folder)?;
         files
             .create_folder(&super::open::folder(folder))
             .map_err(OpenError::io("making the folder"))?;
@@ -121,6 +125,7 @@ impl Book {
             carried,
             segments: segments.count(),
             vault_lost: !vault_there && !empty,
+            watermark_lost: mark.is_none() && !empty,
         };
         let shared = Arc::new(Shared {
             book,
@@ -188,6 +193,30 @@ fn lock(options: &Options, folder: &Path) -> Result<Box<dyn FileLike>, OpenError
     } else {
         Err(OpenError::Locked(folder.to_path_buf()))
     }
+}
+
+/// A folder with other files of a book and no segment is not an empty one: its book is missing, and a new one in its
+/// place would be taken for it. Looks only, writes nothing.
+fn check_segments(files: &dyn Files, book: &Path) -> Result<(), OpenError> {
+    let list = |folder: &Path| match files.list(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(OpenError::io("listing the folder of the book")),
+    };
+    // This folder first: a book that another process founds meanwhile has its segment before anything else.
+    let mut there: Vec<String> = list(book)?
+        .into_iter()
+        .filter(|name| {
+            let name = name.strip_suffix(".new").unwrap_or(name);
+            [vault::NAME, leases::NAME, watermark::NAME].contains(&name)
+                || name.starts_with("index-")
+        })
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if there.is_empty() || list(&folder(book))?.iter().any(|name| first_of(name).is_some()) {
+        return Ok(());
+    }
+    there.sort_unstable();
+    Err(OpenError::SegmentsMissing { folder: book.to_path_buf(), there: there.join(", ") })
 }
 
 /// Files that were being written when the power went are not part of the book.
