@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::event::Event;
 use switchbook_core::id::{BookId, CommandId};
@@ -49,6 +50,9 @@ pub struct Options {
     pub accept_lost_vault: bool,
     /// How payloads are written.
     pub codec: Codec,
+    /// So often leases are put on disk and the watermark is made durable: a refresh waits at most twice this for a slow
+    /// disk, and the second that is added to leases after an unclean stop must cover it.
+    pub beat: Duration,
     /// The disk.
     pub files: Arc<dyn Files>,
 }
@@ -62,6 +66,7 @@ impl Default for Options {
             index: true,
             accept_lost_vault: false,
             codec: Codec::default(),
+            beat: Duration::from_millis(500),
             files: Arc::new(RealFiles),
         }
     }

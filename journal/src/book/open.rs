@@ -160,7 +160,7 @@ impl Book {
         let (work, queue) = mpsc::channel(QUEUE);
         let mut threads = vec![spawn("book-writer", move || writer.run(queue))?];
         let keeping = Arc::clone(&shared);
-        threads.push(spawn("book-keeper", move || keeper::run(&keeping))?);
+        threads.push(spawn("book-keeper", move || keeper::run(&keeping, options.beat))?);
         if options.index {
             let following = Arc::clone(&shared);
             let place =
