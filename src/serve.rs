@@ -94,6 +94,12 @@ fn welcome(data: &std::path::Path, house: &House) {
             "the vault was lost and a new one begun: names and passwords from before stay unreadable",
         );
     }
+    if house.report.leases_lost > 0 {
+        output::warning(&format!(
+            "{} refreshes of registrations could not be read; these phones register again when they are due",
+            house.report.leases_lost
+        ));
+    }
     output::done(&format!("phones: udp:{}", house.sip));
     if let Some(http) = house.http {
         output::done(&format!("health and metrics: http://{http}/health, http://{http}/metrics"));

@@ -15,6 +15,9 @@ pub(super) fn run(shared: &Arc<Shared>, beat: Duration) {
         if let Err(error) = shared.watermark.sync() {
             tracing::warn!(%error, "the watermark could not be made durable; records themselves are");
         }
+        if let Err(error) = shared.vault.settle() {
+            tracing::warn!(%error, "the vault's disk failed; the next write that needs it will say so");
+        }
     }
     if let Err(error) = shared.leases.close() {
         tracing::warn!(%error, "leases could not be closed properly: a second is added to each at the next start");

@@ -62,6 +62,9 @@ pub struct OpenReport {
     pub segments: usize,
     /// The vault was lost and a new one was begun.
     pub vault_lost: bool,
+    /// Entries in the file of leases that did not check: these refreshes are forgotten, and their phones register again
+    /// when the end in the book has come.
+    pub leases_lost: usize,
     /// The watermark was lost: where the book ends was told by its records alone, so a last group that was cut off
     /// whole could not be missed.
     pub watermark_lost: bool,
@@ -106,7 +109,7 @@ impl Book {
             return Err(OpenError::VaultMissing);
         }
         let vault = Arc::new(Vault::open(Arc::clone(&files), folder, book)?);
-        let leases = Leases::open(Arc::clone(&files), folder, book)?;
+        let (leases, leases_lost) = Leases::open(Arc::clone(&files), folder, book)?;
         let clean = created || end.clean;
         let (carried, cut_bytes) = (end.carried(), end.cut_bytes);
         let tail = end.whole.position;
@@ -125,6 +128,7 @@ impl Book {
             carried,
             segments: segments.count(),
             vault_lost: !vault_there && !empty,
+            leases_lost,
             watermark_lost: mark.is_none() && !empty,
         };
         let shared = Arc::new(Shared {

@@ -63,8 +63,10 @@ struct State {
     /// Syncs of these files hang.
     hanging: Option<String>,
     waiting: usize,
+    /// Writes that did not fit.
+    refusals: u64,
     short_reads: bool,
-    syncs: BTreeMap<PathBuf, u64>,
+    syncs: BTreeMap<u64, u64>,
     trace: Option<Vec<Op>>,
 }
 
@@ -152,6 +154,12 @@ impl SimDisk {
         self.state().capacity = capacity;
     }
 
+    /// How many writes did not fit so far.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        self.state().refusals
+    }
+
     /// Bytes in all files.
     #[must_use]
     pub fn used(&self) -> u64 {
@@ -185,10 +193,12 @@ impl SimDisk {
         self.state().short_reads = true;
     }
 
-    /// How often a file was synced.
+    /// How often the file that has this name now was synced.
     #[must_use]
     pub fn syncs(&self, path: &Path) -> u64 {
-        self.state().syncs.get(path).copied().unwrap_or(0)
+        let state = self.state();
+        let inode = state.disk.names.get(path);
+        inode.and_then(|inode| state.syncs.get(inode)).copied().unwrap_or(0)
     }
 
     /// All files, by path.
@@ -369,6 +379,7 @@ impl FileLike for SimFile {
             Some(Fault::NoSpace) => Some(ENOSPC),
             None => None,
         };
+        state.refusals += u64::from(failed == Some(ENOSPC));
         let fits = if failed.is_some() { bytes.len() / 2 } else { bytes.len() };
         state.apply(Op::Write { inode: self.inode, offset, bytes: bytes[..fits].to_vec() });
         failed.map_or(Ok(()), |code| Err(error(code)))
@@ -376,7 +387,7 @@ impl FileLike for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.alive()?;
-        *state.syncs.entry(self.path.clone()).or_default() += 1;
+        *state.syncs.entry(self.inode).or_default() += 1;
         if matches(&self.path, state.hanging.as_ref()) {
             state.waiting += 1;
             self.disk.machine.changed.notify_all();

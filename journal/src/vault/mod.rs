@@ -300,6 +300,11 @@ impl Vault {
         Ok(())
     }
 
+    /// Makes durable how much of the file is: at every beat of the book, and when it is closed.
+    pub(crate) fn settle(&self) -> Result<(), VaultError> {
+        self.disk().as_mut().map_or(Ok(()), VaultFile::settle)
+    }
+
     /// After a disk failure: writes the whole file anew.
     ///
     /// # Errors
