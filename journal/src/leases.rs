@@ -151,6 +151,14 @@ impl Leases {
         });
     }
 
+    /// The whole file as it would be if it were closed properly now, for a backup.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        let live = self.0.live();
+        let mut bytes = whole(self.0.book, &live.leases);
+        push_closed(&mut bytes);
+        bytes
+    }
+
     /// Puts on disk what is due. The book does this twice a second by itself.
     ///
     /// # Errors
@@ -181,11 +189,9 @@ impl Inner {
             let anew =
                 disk.file.is_none() || disk.length + live.due.len() * ENTRY > 2 * needed + SLACK;
             let due = std::mem::take(&mut live.due);
-            let mut bytes = if anew { head(self.book) } else { Vec::new() };
+            let mut bytes = Vec::new();
             if anew {
-                for (key, lease) in &live.leases {
-                    push(Kind::Renewed, *key, *lease, &mut bytes);
-                }
+                bytes = whole(self.book, &live.leases);
             } else {
                 for key in due {
                     match live.leases.get(&key) {
@@ -198,8 +204,7 @@ impl Inner {
         };
         let mut bytes = bytes;
         if closing {
-            let nobody = (DeviceId(uuid::Uuid::nil()), BindingId(0));
-            push(Kind::Closed, nobody, GONE, &mut bytes);
+            push_closed(&mut bytes);
         }
         let at = disk.length as u64;
         let written = match (&disk.file, anew) {
@@ -225,6 +230,18 @@ fn head(book: BookId) -> Vec<u8> {
     out.extend(book.bytes());
     out.extend(crc32c::crc32c(&out).to_le_bytes());
     out
+}
+
+fn whole(book: BookId, leases: &FxHashMap<Key, Lease>) -> Vec<u8> {
+    let mut bytes = head(book);
+    for (key, lease) in leases {
+        push(Kind::Renewed, *key, *lease, &mut bytes);
+    }
+    bytes
+}
+
+fn push_closed(out: &mut Vec<u8>) {
+    push(Kind::Closed, (DeviceId(uuid::Uuid::nil()), BindingId(0)), GONE, out);
 }
 
 fn push(kind: Kind, (device, binding): Key, lease: Lease, out: &mut Vec<u8>) {

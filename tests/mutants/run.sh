@@ -90,5 +90,5 @@ mutant "watermark, when made durable" journal/src/book/keeper.rs \
 mutant "a second for leases after a crash" journal/src/leases.rs \
 	's/if !clean \{/if false {/' lib an_unclean_stop_adds
 mutant "void bytes stay void" journal/src/book/open.rs \
-	's/if clean \{\n            return/if true {\n            return/' traces
+	's/if clean \{\n            return/if true {\n            return/' faults bytes_behind
 printf '%d mutants, every one noticed, in %d s\n' "$seen" $(($(date +%s) - began))

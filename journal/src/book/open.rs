@@ -2,6 +2,7 @@
 
 use super::writer::{Writer, open_for_writing};
 use super::{Book, Options, Shared, keeper};
+use crate::backup::restore_point;
 use crate::error::{Damage, OpenError};
 use crate::files::{FileLike, Files, How, replace};
 use crate::frame;
@@ -15,7 +16,8 @@ use crate::segment::watermark::{self, Mark, Watermark};
 use crate::segment::{file_name, first_of, folder};
 use crate::store::Health;
 use crate::vault::{self, Vault};
-use std::path::Path;
+use crate::version;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock, mpsc as channels};
 use std::thread;
@@ -62,6 +64,8 @@ pub struct OpenReport {
     pub segments: usize,
     /// The vault was lost and a new one was begun.
     pub vault_lost: bool,
+    /// The restore point that was made, since an older Switchbook wrote the book last.
+    pub restore_point: Option<PathBuf>,
     /// Entries in the file of leases that did not check: these refreshes are forgotten, and their phones register again
     /// when the end in the book has come.
     pub leases_lost: usize,
@@ -103,6 +107,21 @@ impl Book {
             });
         }
         let end = End::find(&segments, mark)?;
+        let by = version::read(&*files, folder)
+            .map_err(OpenError::io("reading who wrote the book last"))?;
+        if let Some(found) = by
+            && !options.version.understands(found)
+        {
+            return Err(OpenError::WrittenByNewer { found, this: options.version });
+        }
+        let older = !created && by.is_none_or(|by| by < options.version);
+        let restore_point = match older && end.whole.position > Position::START {
+            true => {
+                let made = restore_point(&files, folder, book, by, end.whole.position);
+                Some(made.map_err(|error| OpenError::RestorePoint(Box::new(error)))?)
+            }
+            false => None,
+        };
         let vault_there = files.exists(&folder.join(vault::NAME));
         let empty = end.whole.position == Position::START;
         if !vault_there && !empty && !options.accept_lost_vault {
@@ -119,6 +138,10 @@ impl Book {
         let now = Mark { book, position: tail, segment: segment.head.first, offset, clean: false };
         let watermark = Watermark::begin(&*files, folder, &now)
             .map_err(OpenError::io("writing the watermark"))?;
+        if by != Some(options.version) {
+            version::write(&*files, folder, options.version)
+                .map_err(OpenError::io("writing who wrote the book last"))?;
+        }
         let report = OpenReport {
             book,
             created,
@@ -128,6 +151,7 @@ impl Book {
             carried,
             segments: segments.count(),
             vault_lost: !vault_there && !empty,
+            restore_point,
             leases_lost,
             watermark_lost: mark.is_none() && !empty,
         };
@@ -211,7 +235,7 @@ fn check_segments(files: &dyn Files, book: &Path) -> Result<(), OpenError> {
         .into_iter()
         .filter(|name| {
             let name = name.strip_suffix(".new").unwrap_or(name);
-            [vault::NAME, leases::NAME, watermark::NAME].contains(&name)
+            [vault::NAME, leases::NAME, watermark::NAME, version::NAME].contains(&name)
                 || name.starts_with("index-")
         })
         .map(|name| format!("`{name}`"))

@@ -336,6 +336,12 @@ impl Files for SimDisk {
         state.whole(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf() })
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.alive()?;
+        let inode = state.disk.names.get(from).copied().ok_or(io::ErrorKind::NotFound)?;
+        state.whole(Op::Name { path: to.to_path_buf(), inode: Some(inode) })
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.alive()?.whole(Op::Name { path: path.to_path_buf(), inode: None })
     }

@@ -294,7 +294,7 @@ impl VaultFile {
     }
 }
 
-fn whole(book: BookId, entries: &[Entry]) -> Vec<u8> {
+pub(super) fn whole(book: BookId, entries: &[Entry]) -> Vec<u8> {
     let mut bytes = head(book);
     for entry in entries {
         entry.push(&mut bytes);

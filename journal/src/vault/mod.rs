@@ -201,6 +201,43 @@ impl Vault {
         self.rewrite(&mut disk)
     }
 
+    /// Destroys keys as [`destroy`](Self::destroy) does, with one write for all. Gives how many were there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn destroy_all(&self, ids: &[KeyId]) -> Result<usize, VaultError> {
+        let mut disk = self.disk();
+        let (mut tombstones, mut there) = (Vec::new(), 0);
+        {
+            let mut maps = self.maps();
+            maps.pending.retain(|pending| !ids.contains(pending));
+            for id in ids {
+                let known = maps.keys.insert(*id, None);
+                there += usize::from(matches!(known, Some(Some(_))));
+                if !matches!(known, Some(None)) {
+                    tombstones.push(Entry::Destroyed(*id));
+                }
+            }
+        }
+        self.erasures.fetch_add(1, Ordering::AcqRel);
+        if tombstones.is_empty() {
+            return Ok(0);
+        }
+        write(&mut disk, &tombstones)?;
+        self.rewrite(&mut disk)?;
+        Ok(there)
+    }
+
+    /// The whole file as it would be written anew now, how many keys are destroyed, and what `also` sees while nothing
+    /// can be put into the vault or forgotten.
+    pub(crate) fn capture<T>(&self, also: impl FnOnce() -> T) -> (Zeroizing<Vec<u8>>, usize, T) {
+        let _held = self.disk();
+        let seen = also();
+        let entries = self.maps().entries();
+        let destroyed = entries.iter().filter(|entry| matches!(entry, Entry::Destroyed(_))).count();
+        (Zeroizing::new(file::whole(self.book, &entries)), destroyed, seen)
+    }
+
     /// Destroyed keys, for the list of erasures that is kept outside the backups.
     #[must_use]
     pub fn destroyed(&self) -> Vec<KeyId> {
