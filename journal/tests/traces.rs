@@ -1,6 +1,8 @@
 //! Power cuts at every write point of recorded runs. A run of the whole book (segments, watermark, vault, leases, with
 //! sled beside it) is recorded once; then, for each moment at which the disk was another one, the folders that a power
 //! cut there could have left are made and opened. `SWITCHBOOK_TRACES` sets the number of runs.
+//!
+//! Longer than 500 lines: recorder, disk and story are of no use without each other.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
