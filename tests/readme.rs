@@ -3,7 +3,9 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use support::{BINARY, PATIENCE, Server};
 use switchbook_sip_adapter::phone::PhoneEvent;
 
@@ -23,7 +25,7 @@ async fn the_readme_can_be_typed_from_top_to_bottom() {
             continue;
         }
         if line.starts_with("audit explain") {
-            call(&server).await;
+            call(&server, folder.path()).await;
         }
         let input = if line.contains("--password") { "a-long-password\n" } else { "" };
         let output = server.run(folder.path(), line, input);
@@ -35,12 +37,23 @@ async fn the_readme_can_be_typed_from_top_to_bottom() {
 }
 
 /// p2 calls 100, so that there is a call to explain.
-async fn call(server: &Server) {
+async fn call(server: &Server, folder: &Path) {
     let (_p1, mut p2) = (server.phone("p1").await, server.phone("p2").await);
     p2.call("100");
     p2.wait_for(PATIENCE, |event| *event == PhoneEvent::Talks).await.unwrap();
     p2.hang_up();
     p2.wait_for(PATIENCE, |event| *event == PhoneEvent::Ended).await.unwrap();
+    // Signalling never waits for the disk: the phones may be done before the book knows.
+    let began = Instant::now();
+    loop {
+        let list = server.run(folder, "call list --json", "");
+        let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+        if list["calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "the call is not in the book");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[test]
