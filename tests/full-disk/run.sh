@@ -27,7 +27,7 @@ mount -t tmpfs -o size=24m none "$work/disk"
 data=$work/disk/data
 
 port() { python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-sip=$(port) caller=$(port) callee=$(port)
+sip=$(port) caller=$(port) callee=$(port) phones=$(port)
 ask() { "$binary" --data "$data" "$@"; }
 fail() { echo "FAIL $*"; tail -20 "$work/server.log"; exit 1; }
 writable() { ask --json status | python3 -c 'import json,sys; sys.exit(0 if json.load(sys.stdin)["health"]["ok"] else 1)'; }
@@ -44,7 +44,13 @@ scenario() { # NAME, sipp arguments...
 server=$!
 for _ in $(seq 100); do ask status > /dev/null 2>&1 && break; sleep 0.1; done
 ask apply "$work/users.jsonl" > /dev/null
-scenario register -inf "$work/users.csv" -r 100 -m 50
+# Phones that registered before, and go on refreshing for ten seconds whatever happens.
+timeout 60 sipp -nostdin -i 127.0.0.1 -p "$phones" -key cport "$callee" -trace_err -error_file "$work/refresh.err" \
+	-sf "$here/refresh.xml" -inf "$work/users.csv" -r 100 -m 50 "127.0.0.1:$sip" > "$work/refresh.screen" 2>&1 &
+refreshing=$!
+registered() { ask --json status | python3 -c 'import json,sys; print(json.load(sys.stdin)["registered"])'; }
+for _ in $(seq 50); do [ "$(registered)" = 50 ] && break; sleep 0.1; done
+[ "$(registered)" = 50 ] || fail "only $(registered) phones registered"
 
 dd if=/dev/zero of="$work/disk/filler" bs=4k status=none 2> /dev/null || true
 user=$(python3 -c 'import json,sys; print(json.loads(open(sys.argv[1]).readline())["username"])' "$work/users.jsonl")
@@ -61,12 +67,15 @@ ask user dnd "$user" on > /dev/null 2> "$work/refused" && fail "the second comma
 grep -q "BOOK_READ_ONLY" "$work/refused" && grep -q "No space left" "$work/refused" || { cat "$work/refused"; fail "the refusal does not say why"; }
 echo "ok   commands are refused: $(cut -c1-120 "$work/refused")"
 writable && fail "the status says that the book is written"
-scenario refresh -inf "$work/users.csv" -r 50 -m 50
+kill -0 "$refreshing" || fail "the phones were done before the disk was full"
+wait "$refreshing" || { tail -30 "$work/refresh.screen"; cat "$work/refresh.err"; fail "a phone was not refreshed"; }
+writable && fail "the disk was not full to the end"
+echo "ok   50 phones refreshed on a full disk"
 sipp -nostdin -i 127.0.0.1 -p "$callee" -sf "$sipp_files/uas.xml" > /dev/null 2>&1 &
 uas=$!
 sleep 0.5
 scenario uac-call-auth -inf "$work/calls.csv" -r 10 -m 20 -d 200
-echo "ok   phones refreshed and called on a full disk"
+echo "ok   20 calls on a full disk"
 
 rm "$work/disk/filler"
 for _ in $(seq 300); do writable && break; sleep 0.1; done
