@@ -55,6 +55,7 @@ impl Call {
             steps_taken: 0,
             ring: None,
             dial_until: None,
+            silent_until: None,
             trunk_ring: begin.trunk_ring,
             alive_check: begin.alive_check,
             alive_at: None,

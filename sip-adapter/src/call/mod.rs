@@ -151,6 +151,8 @@ pub(crate) struct Call {
     ring: Option<Ring>,
     /// When a trunk has to have answered.
     dial_until: Option<Instant>,
+    /// When it has to have said something, if there is another way out.
+    silent_until: Option<Instant>,
     trunk_ring: Duration,
     /// How often both ends of the answered call are asked whether they are there, and when next.
     alive_check: Duration,
@@ -199,7 +201,8 @@ impl Call {
         let ring = self.ring.as_ref().and_then(Ring::deadline);
         let legs = std::iter::once(&self.a).chain(self.b_leg());
         let acks = legs.filter_map(Leg::deadline);
-        ring.into_iter().chain(self.dial_until).chain(self.alive_at).chain(acks).min()
+        let trunk = self.silent_until.into_iter().chain(self.dial_until);
+        ring.into_iter().chain(trunk).chain(self.alive_at).chain(acks).min()
     }
 
     /// Whether nothing is left to be done or awaited.
@@ -221,6 +224,9 @@ impl Call {
         self.ring_timer(cx);
         if self.dial_until.is_some_and(|until| until <= cx.wire.now.instant) {
             self.dial_unanswered(cx);
+        }
+        if self.silent_until.is_some_and(|until| until <= cx.wire.now.instant) {
+            self.dial_silent(cx);
         }
         self.acks_due(cx);
         self.alive_due(cx);

@@ -120,7 +120,13 @@ impl Endpoint {
                 Gate::ClosedUntil(until) => Some(until),
                 Gate::Open => None,
             });
-            if let Some(until) = closed {
+            // A guesser closes the gate of his own source alone, and a phone may share it: from where it lives, its call
+            // for help passes. To let it pass from anywhere would tell a guesser which password is right.
+            let helps = || {
+                let device = exchange.device_named(username).filter(|_| verdict == Check::Right);
+                device.is_some_and(|device| self.calls_for_help(request, flow, exchange, device))
+            };
+            if let Some(until) = closed.filter(|_| !helps()) {
                 let seconds = until.saturating_duration_since(now.instant).as_secs() + 1;
                 let seconds = seconds.to_string();
                 let later = [(HeaderName::RetryAfter, seconds.as_str())];

@@ -5,7 +5,7 @@ use super::places::World;
 use super::sessions::Session;
 use super::{Endpoint, user_of};
 use crate::call::code::CodeCall;
-use crate::call::{Begin, Call, Cx, Party};
+use crate::call::{Begin, Call, Cx, Party, Places};
 use crate::config::Limits;
 use crate::port::Errand;
 use chrono::Datelike;
@@ -20,10 +20,10 @@ use switchbook_core::number::Number;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::Moment;
 use switchbook_core::routing::caller_id::{self, Shown};
-use switchbook_core::routing::outbound::{CallingAs, EMERGENCY, calling_as};
+use switchbook_core::routing::outbound::{CallingAs, calling_as, is_emergency};
 use switchbook_core::routing::plan::{RoutePlan, Step, StepIndex};
 use switchbook_core::routing::{From, Routed, RoutingInput, route};
-use switchbook_sip::message::{HeaderName, Request, Uri};
+use switchbook_sip::message::{HeaderName, Method, Request, Uri};
 use switchbook_sip::transaction::{Flow, Key};
 use uuid::Uuid;
 
@@ -78,9 +78,9 @@ impl Endpoint {
         party: Party,
         dialled: String,
     ) {
-        let help = EMERGENCY.iter().any(|number| dialled.ends_with(number));
-        let full = self.is_full(party, &flow);
-        if full && !help {
+        // Help is never refused for want of room; what the network sends in is no call for help.
+        let help = matches!(party, Party::Device(_)) && is_emergency(exchange, &dialled);
+        if self.is_full(party, &flow) && !help {
             return self.no_room(key, &flow, &request);
         }
         let at = self.wire.now.moment;
@@ -92,9 +92,6 @@ impl Endpoint {
         let world = World { exchange, port: &*self.port, usage: &self.usage, at };
         let input = RoutingInput { exchange, volatile: &world, from, dialled: &dialled, at };
         let Routed { plan, facts } = route(input);
-        if full && !is_emergency(&plan) {
-            return self.no_room(key, &flow, &request);
-        }
         for warning in &plan.warnings {
             tracing::warn!("{warning}");
         }
@@ -194,6 +191,22 @@ impl Endpoint {
         self.submit(Errand::Code { device, code }, Self::pending_code(id));
     }
 
+    /// Does a request call for help from where a phone is? `device` must be the one that sends it: its credentials
+    /// were checked, or nothing follows but a question for them.
+    pub(super) fn calls_for_help(
+        &self,
+        request: &Request,
+        flow: &Flow,
+        exchange: &Exchange,
+        device: DeviceId,
+    ) -> bool {
+        let at = self.wire.now.moment;
+        let world = World { exchange, port: &*self.port, usage: &self.usage, at };
+        request.method() == Method::Invite
+            && self.addressed(request, flow).is_some_and(|dialled| is_emergency(exchange, &dialled))
+            && world.contacts(device).iter().any(|target| target.remote.ip() == flow.remote.ip())
+    }
+
     /// Is there no room for a call more?
     fn is_full(&mut self, party: Party, flow: &Flow) -> bool {
         let limits = self.config.limits;
@@ -230,10 +243,6 @@ fn is_from(request: &Request, exchange: &Exchange, device: DeviceId) -> bool {
         Some(Uri::Sip(uri)) => user_of(&uri).as_deref() == name,
         _ => false,
     }
-}
-
-fn is_emergency(plan: &RoutePlan) -> bool {
-    matches!(plan.step(plan.start), Some(Step::Dial { emergency: true, .. }))
 }
 
 fn number_of(exchange: &Exchange, device: DeviceId) -> Option<Number> {
