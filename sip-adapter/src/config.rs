@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use switchbook_sip::limits::{BackOffConfig, BudgetConfig};
+use switchbook_sip::limits::{BackOffConfig, BudgetConfig, Pace};
 use switchbook_sip::transaction::Timers;
 
 /// Settings of the adapter.
@@ -66,6 +66,10 @@ pub struct Limits {
     pub calls: usize,
     /// Calls at a time in which one device has a part as caller.
     pub calls_per_device: usize,
+    /// Bindings one device may make, change and take back, each of which is an event; refreshes do not count.
+    pub binding_events: Pace,
+    /// Calls and feature codes one device may place, each of which leaves events.
+    pub calls_placed: Pace,
     /// New calls per second and source.
     pub invites_per_second: u32,
     /// New calls a source may save up.
@@ -93,6 +97,9 @@ impl Default for Limits {
         Self {
             calls: 20_000,
             calls_per_device: 20,
+            // A phone that is restarted thirty times, or a call list dialled by hand as fast as fingers go.
+            binding_events: Pace { burst: 30, every: Duration::from_secs(10) },
+            calls_placed: Pace { burst: 60, every: Duration::from_millis(500) },
             invites_per_second: 500,
             invite_burst: 2_000,
             errands: 20_000,

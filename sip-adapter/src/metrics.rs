@@ -26,6 +26,7 @@ metrics! {
     challenges "Digest challenges sent";
     wrong_passwords "Requests with wrong credentials";
     refused "Requests refused";
+    over_pace "Registrations, calls and codes refused because one phone asked too often";
     dropped "Datagrams not sent or not taken because of a limit";
     calls_placed "Calls placed";
     calls_answered "Calls answered";

@@ -124,7 +124,10 @@ pub struct WantedContact {
 
 /// The errand was done: it is as durable as it has to be, and published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Done;
+pub struct Done {
+    /// So many events tell of it; none when nothing changed, or a lease was all.
+    pub events: usize,
+}
 
 /// Why an errand was not done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Who calls whom: from INVITE to plan (way 4). The decision itself is `core::routing::route`.
 
 use super::authenticate::Who;
+use super::pace::Wants;
 use super::places::World;
 use super::sessions::Session;
 use super::{Endpoint, user_of};
@@ -60,6 +61,12 @@ impl Endpoint {
         }
         if super::sdp_is_hostile(&request) {
             return self.wire.refuse(key, &flow, &request, 488, "Not Acceptable Here", &[]);
+        }
+        if let Party::Device(device) = party
+            && !is_emergency(&exchange, &dialled)
+            && !self.keeps_pace(key, &flow, &request, device, (Wants::Calls, 1))
+        {
+            return;
         }
         match party {
             Party::Device(device) if dialled.starts_with('*') => {

@@ -8,6 +8,7 @@
 //! | `register` | the registrar |
 //! | `invite` | who calls whom: from INVITE to plan |
 //! | `options` | OPTIONS |
+//! | `pace` | how fast one phone may fill the book |
 //! | `places` | where devices are, and what is volatile about them |
 //! | `sessions` | calls in progress and their timers |
 //! | `record` | what calls tell the book |
@@ -17,6 +18,7 @@ mod authenticate;
 mod dispatch;
 mod invite;
 pub(crate) mod options;
+mod pace;
 mod places;
 mod record;
 mod register;
@@ -29,6 +31,7 @@ use crate::port::{Done, Errand, Port, Trouble};
 use crate::wire::{LocalAddress, Now, Wire};
 use authenticate::Gatekeeper;
 use bytes::{Bytes, BytesMut};
+use pace::{Paces, Wants};
 use places::Usage;
 use record::Recorder;
 use rustc_hash::FxHashMap;
@@ -82,7 +85,7 @@ pub enum Output {
 
 /// What an errand was left for.
 enum Pending {
-    Register { key: Key, flow: Flow, request: Request, device: DeviceId },
+    Register { key: Key, flow: Flow, request: Request, device: DeviceId, units: u32 },
     Code(crate::wire::SessionId),
     Expire(DeviceId, Vec<BindingId>),
     Record,
@@ -97,6 +100,7 @@ pub struct Endpoint {
     gatekeeper: Gatekeeper,
     budget: ByteBudget,
     invites: ByteBudget,
+    paces: Paces,
     sessions: Sessions,
     usage: Usage,
     recorder: Recorder,
@@ -145,6 +149,7 @@ impl Endpoint {
                 burst: config.limits.invite_burst,
                 ..config.limits.budget
             }),
+            paces: Paces::new(&config.limits),
             sessions: Sessions::default(),
             usage: Usage::default(),
             recorder: Recorder::default(),
@@ -275,7 +280,14 @@ impl Endpoint {
 
     fn desk_answered(&mut self, ticket: u64, outcome: Result<Done, Trouble>) {
         match self.pending.remove(&ticket) {
-            Some(Pending::Register { key, flow, request, device }) => {
+            Some(Pending::Register { key, flow, request, device, units }) => {
+                // An unknown outcome may have left events.
+                let events = match &outcome {
+                    Ok(Done { events }) => u32::try_from(*events).unwrap_or(u32::MAX),
+                    Err(Trouble::Unknown) => units,
+                    Err(_) => 0,
+                };
+                self.paces.give_back(device, Wants::Bindings, units.saturating_sub(events));
                 self.registered(key, flow, &request, device, outcome);
             }
             Some(Pending::Code(session)) => self.code_decided(session, outcome),

@@ -1,6 +1,7 @@
 //! The registrar (RFC 3261 §10.3). The address of record is the device; what is bound, the Desk decides.
 
 use super::authenticate::Who;
+use super::pace::Wants;
 use super::{Endpoint, Pending};
 use crate::port::{Done, Errand, Register, Trouble, WantedContact, Wish};
 use crate::wire::Wire;
@@ -32,6 +33,19 @@ impl Endpoint {
         let Some(wish) = wish else {
             return self.bindings(key, &flow, &request, device);
         };
+        if self.pending.len() >= self.config.limits.errands {
+            let later = [(HeaderName::RetryAfter, "10")];
+            return self.wire.refuse(key, &flow, &request, 503, "Service Unavailable", &later);
+        }
+        // A refresh leaves no event, but only the Desk can tell: what was not used comes back with its answer.
+        let units = match &wish {
+            Wish::Bind(contacts) => contacts.len(),
+            Wish::RemoveAll => exchange.registrations.get(&device).map_or(0, |r| r.bindings.len()),
+        };
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        if !self.keeps_pace(key, &flow, &request, device, (Wants::Bindings, units)) {
+            return;
+        }
         let errand = Errand::Register(Register {
             device,
             call_id: hash(request.call_id().unwrap_or_default()),
@@ -39,11 +53,7 @@ impl Endpoint {
             user_agent: user_agent(&request),
             wish,
         });
-        if self.pending.len() >= self.config.limits.errands {
-            let later = [(HeaderName::RetryAfter, "10")];
-            return self.wire.refuse(key, &flow, &request, 503, "Service Unavailable", &later);
-        }
-        self.submit(errand, Pending::Register { key, flow, request, device });
+        self.submit(errand, Pending::Register { key, flow, request, device, units });
     }
 
     /// What a REGISTER asks for; `None`: only to be told.
@@ -105,7 +115,7 @@ impl Endpoint {
         outcome: Result<Done, Trouble>,
     ) {
         match outcome {
-            Ok(Done) => {
+            Ok(Done { .. }) => {
                 self.watch(device);
                 self.bindings(key, &flow, request, device);
             }

@@ -95,7 +95,8 @@ impl MemoryDesk {
         done.unwrap_or_else(|refusal| panic!("{json}: {refusal}"));
     }
 
-    pub fn carry_out(&self, actor: Actor, mut command: Command) -> Result<(), Refusal> {
+    /// Carries a command out; how many events it left.
+    pub fn carry_out(&self, actor: Actor, mut command: Command) -> Result<usize, Refusal> {
         let exchange = self.state();
         self.keep_secrets(&mut command);
         if let Command::PhoneLogIn(login) = &mut command
@@ -122,7 +123,7 @@ impl MemoryDesk {
         };
         let mut context = Context { now, new_id: &mut new_id, calls, leases: &self.leases };
         let decision = decide(&exchange, &order, &mut context)?;
-        let mut next = None;
+        let (mut next, events) = (None, decision.events.len());
         for event in decision.events {
             let next = next.get_or_insert_with(|| Exchange::clone(&exchange));
             self.record(next, actor, id, now, event);
@@ -134,7 +135,7 @@ impl MemoryDesk {
             let state = LeaseState { expires_at: lease.expires_at, cseq: lease.cseq };
             self.leases.0.lock().unwrap().insert((lease.device, lease.binding), state);
         }
-        Ok(())
+        Ok(events)
     }
 
     fn record(&self, next: &mut Exchange, actor: Actor, id: CommandId, now: Moment, event: Event) {
@@ -213,11 +214,13 @@ impl Port for MemoryDesk {
             Errand::Code { device, .. } => language_at(&self.state(), *device),
             _ => switchbook_core::user::Language::English,
         };
+        let mut done = Done { events: 0 };
         for (actor, command) in orders(errand) {
-            if let Err(refusal) = self.carry_out(actor, command) {
-                return reply.tell(Err(trouble(&refusal, language)));
+            match self.carry_out(actor, command) {
+                Ok(events) => done.events += events,
+                Err(refusal) => return reply.tell(Err(trouble(&refusal, language))),
             }
         }
-        reply.tell(Ok(Done));
+        reply.tell(Ok(done));
     }
 }
