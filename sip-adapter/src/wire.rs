@@ -162,6 +162,19 @@ impl Wire {
         headers: &[(HeaderName, &str)],
     ) {
         self.metrics.refused.add(1);
+        self.answer_stateless(key, flow, request, status, reason, headers);
+    }
+
+    /// Answers and forgets; strangers have a budget of such answers.
+    pub fn answer_stateless(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        status: u16,
+        reason: &str,
+        headers: &[(HeaderName, &str)],
+    ) {
         let tag = self.table.stateless_tag(request);
         let mut b = Self::reply(&mut self.buf, request, flow, status, reason, Some(&tag));
         for (name, value) in headers {

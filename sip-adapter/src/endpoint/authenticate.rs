@@ -4,6 +4,7 @@ use super::Endpoint;
 use crate::config::Limits;
 use crate::port::Port;
 use crate::quirks;
+use bytes::Bytes;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use switchbook_core::exchange::Exchange;
@@ -156,7 +157,13 @@ impl Endpoint {
             }
         }
         let stale = (verdict == Check::Stale).then_some(Stale);
-        self.challenge(key, flow, request, &expectation, since_epoch, stale);
+        if let Some(bytes) = self.challenge(key, flow, request, &expectation, since_epoch, stale) {
+            let claimed = super::invite::from_user(request);
+            let device = claimed.and_then(|name| exchange.device_named(&name));
+            self.for_help = device
+                .filter(|device| self.calls_for_help(request, flow, exchange, *device))
+                .map(|_| bytes);
+        }
         Who::Answered
     }
 
@@ -168,7 +175,7 @@ impl Endpoint {
         expectation: &Expectation<'_>,
         now: Duration,
         stale: Option<Stale>,
-    ) {
+    ) -> Option<Bytes> {
         self.wire.metrics.challenges.add(1);
         let salt = self.gatekeeper.salts.u64();
         let tag = self.wire.table.stateless_tag(request);
@@ -179,9 +186,9 @@ impl Endpoint {
         for value in verifier.challenge_to(source, now, expectation, salt, stale) {
             b.header(HeaderName::WwwAuthenticate, value);
         }
-        if let Ok(bytes) = b.finish() {
-            let _ = self.wire.table.respond_stateless(key, bytes);
-        }
+        let bytes = b.finish().ok()?;
+        self.wire.table.respond_stateless(key, bytes.clone()).ok()?;
+        Some(bytes)
     }
 }
 

@@ -245,10 +245,14 @@ impl Endpoint {
 /// Does From name the phone that has authenticated (checklist 8)?
 fn is_from(request: &Request, exchange: &Exchange, device: DeviceId) -> bool {
     let name = exchange.devices.get(&device).map(|device| device.name.as_str());
-    let from = request.from().ok().and_then(|from| from.uri().ok());
-    match from {
-        Some(Uri::Sip(uri)) => user_of(&uri).as_deref() == name,
-        _ => false,
+    from_user(request).as_deref() == name
+}
+
+/// Whom a request says it is from.
+pub(super) fn from_user(request: &Request) -> Option<String> {
+    match request.from().ok()?.uri().ok()? {
+        Uri::Sip(uri) => user_of(&uri),
+        _ => None,
     }
 }
 

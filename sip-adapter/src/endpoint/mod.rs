@@ -99,6 +99,10 @@ pub struct Endpoint {
     wire: Wire,
     gatekeeper: Gatekeeper,
     budget: ByteBudget,
+    /// Challenges to calls for help, when the budget of their source is spent.
+    help: ByteBudget,
+    /// A challenge to a call for help that is on its way out.
+    for_help: Option<Bytes>,
     invites: ByteBudget,
     paces: Paces,
     sessions: Sessions,
@@ -144,6 +148,8 @@ impl Endpoint {
         let mut endpoint = Self {
             gatekeeper: Gatekeeper::new(&config.limits, &mut guard_ids),
             budget: ByteBudget::new(config.limits.budget),
+            help: ByteBudget::new(config.limits.budget),
+            for_help: None,
             invites: ByteBudget::new(switchbook_sip::limits::BudgetConfig {
                 rate: config.limits.invites_per_second,
                 burst: config.limits.invite_burst,
@@ -237,10 +243,7 @@ impl Endpoint {
             let Some(output) = self.wire.table.poll_output() else { break };
             match output {
                 TableOutput::Transmit { flow, bytes, occasion } => {
-                    let (now, source) = (self.wire.now.instant, flow.remote.ip());
-                    if occasion == Occasion::Stateless
-                        && !self.budget.take(now, source, bytes.len())
-                    {
+                    if occasion == Occasion::Stateless && !self.within_budget(&flow, &bytes) {
                         self.wire.metrics.dropped.add(1);
                         continue;
                     }
@@ -259,6 +262,15 @@ impl Endpoint {
         }
         let metrics = &self.wire.metrics;
         metrics.transactions_active.set(self.wire.table.len() as u64);
+    }
+
+    /// Whoever has not proven who he is gets so many bytes and no more: 401, OPTIONS, refusals of any kind alike
+    /// (checklist 25). A neighbour who has spent them all does not keep a phone from calling for help.
+    fn within_budget(&mut self, flow: &Flow, bytes: &Bytes) -> bool {
+        let (now, source) = (self.wire.now.instant, flow.remote.ip());
+        let helps = self.for_help.take_if(|challenge| *challenge == *bytes).is_some();
+        self.budget.take(now, source, bytes.len())
+            || (helps && self.help.take(now, source, bytes.len()))
     }
 
     fn transmit(&mut self, flow: Flow, bytes: Bytes) {
