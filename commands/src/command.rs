@@ -156,6 +156,7 @@ commands! {
     of the server {
         "registration.register" Register registration::Register;
         "registration.expire" RegistrationExpire registration::Expire;
+        "phone.claim" PhoneClaim phone::Claim;
         "call.record" CallRecord call::Record;
         "schedule.fire" ScheduleFire schedule::Fire;
         "schedule.missed" ScheduleMissed schedule::Missed;

@@ -6,6 +6,7 @@ mod world;
 use expect_test::expect;
 use std::fmt::Write;
 use switchbook_commands::call::Record;
+use switchbook_commands::phone::Claim;
 use switchbook_commands::registration::{Ask, Expire, Register};
 use switchbook_commands::schedule::{Fire, Lateness, Missed};
 use switchbook_commands::settings::{Found, Start, StopBefore};
@@ -83,6 +84,7 @@ fn all(world: &World) -> Vec<Command> {
     let (ask, bounds) = (Ask::RemoveAll, (Seconds(1), Seconds(2)));
     all.push(Register { device, ask, call_id: 1, cseq: 1, user_agent: None, bounds }.into());
     all.push(Expire { device, binding }.into());
+    all.push(Claim { device, claimed: None }.into());
     let missed = CallRecordsMissed { from: Moment(0), until: Moment(1), records: 1 };
     let entries = vec![switchbook_commands::call::Entry::Missed(missed)];
     all.push(Record { entries }.into());
@@ -220,6 +222,7 @@ fn nobody_passes_by_default() {
         phone.forward           P p
         registration.register   P
         registration.expire     X
+        phone.claim             P
         call.record             X
         schedule.fire           S
         schedule.missed         X

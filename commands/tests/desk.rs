@@ -310,6 +310,38 @@ async fn x21_a_refused_attempt_is_recorded_and_a_malformed_one_is_not() {
     assert_eq!(envelope.actor, CONSOLE);
 }
 
+#[tokio::test]
+async fn c8_a_phone_that_spoke_for_another_stands_in_the_book_about_both_and_no_more_than_five_times()
+ {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    house.desk.submit(order(&add("bob", "200"))).await.unwrap();
+    let published = house.desk.published();
+    let mut devices = published.exchange.devices.keys().copied();
+    let (device, claimed) = (devices.next().unwrap(), devices.next());
+    let before = house.store.tail();
+    for _ in 0..7 {
+        let claim = Order::new(
+            CommandId(Uuid::now_v7()),
+            Actor::Phone(device),
+            switchbook_commands::phone::Claim { device, claimed },
+        );
+        assert_eq!(code(straight(&house, claim).await), RefusalCode::AddressNotYours);
+    }
+    house.desk.settled().await.unwrap();
+    let records = house.store.read(before.next(), 10).await.unwrap();
+    assert_eq!(records.len(), 5);
+    for Recorded { event, envelope } in &records {
+        let Event::AttemptRefused(attempt) = event else { panic!("{event:?}") };
+        assert_eq!(
+            (attempt.what.as_str(), attempt.code.as_str()),
+            ("phone.claim", "ADDRESS_NOT_YOURS")
+        );
+        assert_eq!(attempt.about.len(), 2);
+        assert_eq!(envelope.actor, Actor::Phone(device));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_disk_leaves_the_outcome_open_and_the_desk_comes_back_by_itself() {
     let house = house().await;

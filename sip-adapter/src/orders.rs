@@ -45,6 +45,9 @@ pub fn orders(errand: Errand) -> Vec<(Actor, Command)> {
         Errand::Code { device, code } => {
             feature(code).map(|command| (Actor::Phone(device), command)).into_iter().collect()
         }
+        Errand::Claim { device, claimed } => {
+            vec![(Actor::Phone(device), phone::Claim { device, claimed }.into())]
+        }
         Errand::Record(event) => {
             let told_by = teller(&event);
             let record = entry(*event).map(|entry| call::Record { entries: vec![entry] });

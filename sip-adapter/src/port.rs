@@ -83,6 +83,13 @@ pub enum Errand {
         /// What; it carries a PIN, which shows itself to nobody.
         code: FeatureCode,
     },
+    /// Somebody authenticated as one phone spoke for another and was refused: for the book.
+    Claim {
+        /// As whom he authenticated.
+        device: DeviceId,
+        /// For whom he spoke, if there is such a phone.
+        claimed: Option<DeviceId>,
+    },
     /// What a call did, for the book. Signalling never waits for it.
     Record(Box<Event>),
 }

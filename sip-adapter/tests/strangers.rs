@@ -7,9 +7,12 @@ mod common;
 use common::phone::SDP_A;
 use common::{Phone, REALM, Sim};
 use std::net::SocketAddr;
+use switchbook_core::envelope::Subject;
 
 const ADA: &str = r#"{"command":"user.add","username":"ada","display_name":"Ada","numbers":["100"],"pin":"4711",
     "slots":["desk"],"devices":[{"name":"p1","type":"desk","password":"secret-p1"}]}"#;
+const BOB: &str = r#"{"command":"user.add","username":"bob","display_name":"Bob","numbers":["200"],
+    "slots":["desk"],"devices":[{"name":"p2","type":"desk","password":"secret-p2"}]}"#;
 const TRUNK: &str = r#"{"command":"trunk.add","name":"net","peer":"203.0.113.9:5060","outbound_prefix":"0","base_number":"4930123"}"#;
 
 fn request(method: &str, n: usize, lines: &str, at: SocketAddr) -> String {
@@ -117,4 +120,93 @@ fn c42_a_neighbour_who_spent_the_budget_does_not_keep_a_phone_from_calling_for_h
     assert!(sim.is_silent(stranger.at));
     phone.call(&mut sim, "112");
     assert!(!sim.is_silent(SocketAddr::from(([203, 0, 113, 9], 5060))));
+}
+
+/// What the Desk refused: command, code, and the phones it was about.
+fn refusals(sim: &Sim) -> Vec<(&'static str, &'static str, Vec<String>)> {
+    let exchange = sim.desk.state();
+    let name = |subject: &Subject| match subject {
+        Subject::Device(device) => exchange.devices[device].name.clone(),
+        other => format!("{other:?}"),
+    };
+    let refusals = sim.desk.refusals.lock().unwrap();
+    let told = refusals.iter().map(|(command, refusal)| {
+        (*command, refusal.code.as_str(), refusal.about.iter().map(name).collect())
+    });
+    told.collect()
+}
+
+fn metric(sim: &Sim, wanted: &str) -> u64 {
+    sim.metrics.all().find(|(name, ..)| *name == wanted).unwrap().2
+}
+
+/// Registers under another's name with one's own password.
+fn register_as(sim: &mut Sim, phone: &mut Phone, aor: &str, lines: &str) -> u16 {
+    let challenged = phone.register_once(sim, aor, lines);
+    if challenged.status() != 401 {
+        return challenged.status();
+    }
+    phone.take_challenge(&challenged);
+    phone.register_once(sim, aor, lines).status()
+}
+
+#[test]
+fn c8_c11_c14_who_speaks_for_another_is_refused_and_leaves_a_trace_about_both() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    Phone::registered(&mut sim, "p2", 2);
+    let before = sim.desk.events().len();
+    let contact = format!("Contact: {}\r\n", phone.contact());
+    assert_eq!(register_as(&mut sim, &mut phone, "p2", &contact), 403);
+    assert_eq!(register_as(&mut sim, &mut phone, "p2", "Contact: *\r\nExpires: 0\r\n"), 403);
+    assert_eq!(register_as(&mut sim, &mut phone, "nobody", ""), 403);
+    // A call with another's From.
+    let mut call = phone.invite(&mut sim, "200", SDP_A);
+    let challenged = call.response(&mut sim);
+    phone.take_challenge(&challenged);
+    call.ack_failure(&mut sim, &challenged);
+    call.local = call.local.replace("sip:p1@", "sip:p2@");
+    let authorization = phone.authorization("INVITE", &call.target);
+    call.request_with(&mut sim, "INVITE", 2, &authorization, "");
+    assert_eq!(call.status(&mut sim), 403);
+    let both = || vec!["p1".to_owned(), "p2".to_owned()];
+    assert_eq!(
+        refusals(&sim),
+        [
+            ("phone.claim", "ADDRESS_NOT_YOURS", both()),
+            ("phone.claim", "ADDRESS_NOT_YOURS", both()),
+            ("phone.claim", "ADDRESS_NOT_YOURS", vec!["p1".to_owned()]),
+            ("phone.claim", "ADDRESS_NOT_YOURS", both()),
+        ]
+    );
+    assert_eq!(metric(&sim, "claims"), 4);
+    assert_eq!(sim.desk.events().len(), before, "nothing but the trace");
+}
+
+#[test]
+fn c7_many_names_from_one_source_are_noticed_whether_answered_or_only_asked() {
+    let mut sim = Sim::new(&[ADA]);
+    for n in 0..100 {
+        let mut guess = Phone::new(&format!("u{n}"), 66);
+        guess.register(&mut sim, 600);
+        let mut scan = Phone::new(&format!("{n}"), 67);
+        scan.register_once(&mut sim, &format!("{n}"), "");
+    }
+    assert_eq!(metric(&sim, "sprays"), 2);
+}
+
+#[test]
+fn c7_an_office_behind_one_address_is_no_spray() {
+    let add = |n| {
+        format!(
+            r#"{{"command":"user.add","username":"u{n}","display_name":"U","numbers":["5{n:03}"],"slots":["desk"],
+            "devices":[{{"name":"d{n}","type":"desk","password":"secret-d{n}"}}]}}"#
+        )
+    };
+    let all: Vec<String> = (0..200).map(add).collect();
+    let mut sim = Sim::new(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    for n in 0..200 {
+        Phone::registered(&mut sim, &format!("d{n}"), 1);
+    }
+    assert_eq!(metric(&sim, "sprays"), 0);
 }

@@ -1,8 +1,9 @@
 //! Digest authentication (RFC 7616, RFC 8760, checklist 1–8).
 
-use super::Endpoint;
+use super::sprays::Sprays;
+use super::{Endpoint, Pending};
 use crate::config::Limits;
-use crate::port::Port;
+use crate::port::{Errand, Port};
 use crate::quirks;
 use bytes::Bytes;
 use std::hash::{BuildHasher, RandomState};
@@ -38,6 +39,7 @@ pub(super) struct Gatekeeper {
     /// By account and source: nobody can lock another's phone out.
     accounts: BackOff<(u64, SourceKey)>,
     sources: BackOff<SourceKey>,
+    sprays: Sprays,
 }
 
 impl Gatekeeper {
@@ -52,6 +54,7 @@ impl Gatekeeper {
             hasher: RandomState::new(),
             accounts: BackOff::new(limits.account_back_off),
             sources: BackOff::new(limits.source_back_off),
+            sprays: Sprays::default(),
         }
     }
 }
@@ -152,9 +155,13 @@ impl Endpoint {
         }
         if verdict == Check::Right {
             self.budget.forgive(flow.remote.ip());
+            self.gatekeeper.sprays.proven(source, self.gatekeeper.hasher.hash_one(username));
             if let Some(device) = exchange.device_named(username) {
                 return Who::Device(device);
             }
+        }
+        if verdict != Check::Stale {
+            self.unproven(flow, request, username);
         }
         let stale = (verdict == Check::Stale).then_some(Stale);
         if let Some(bytes) = self.challenge(key, flow, request, &expectation, since_epoch, stale) {
@@ -165,6 +172,41 @@ impl Endpoint {
                 .map(|_| bytes);
         }
         Who::Answered
+    }
+
+    /// A name was claimed: by an answer that was wrong, or by a request that is challenged now and may never come back.
+    fn unproven(&mut self, flow: &Flow, request: &Request, username: &str) {
+        let claimed = match username {
+            "" => super::invite::from_user(request).unwrap_or_default(),
+            username => username.to_owned(),
+        };
+        let source = SourceKey::of(flow.remote.ip());
+        let name = self.gatekeeper.hasher.hash_one(claimed.as_str());
+        let Some(spray) = self.gatekeeper.sprays.tried(self.wire.now.instant, source, name) else {
+            return;
+        };
+        self.wire.metrics.sprays.add(u64::from(spray.is_new));
+        tracing::warn!(
+            source = %flow.remote.ip(),
+            names = spray.names,
+            attempts = spray.attempts,
+            "one source tries many names and proves none: a scan"
+        );
+    }
+
+    /// Somebody authenticated as `device` speaks for another (checklist 8, 11, 14): 403, and a trace in the book.
+    pub(super) fn claims_another(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        device: DeviceId,
+        claimed: Option<DeviceId>,
+    ) {
+        self.wire.metrics.claims.add(1);
+        // Full of errands: the metric counts, the book goes without.
+        self.submit(Errand::Claim { device, claimed }, Pending::Told);
+        self.wire.refuse(key, flow, request, 403, "Forbidden", &[]);
     }
 
     fn challenge(

@@ -49,9 +49,9 @@ impl Endpoint {
             },
         };
         if let Party::Device(device) = party
-            && !is_from(&request, &exchange, device)
+            && let Some(claimed) = speaks_for_another(&request, &exchange, device)
         {
-            return self.wire.refuse(key, &flow, &request, 403, "Forbidden", &[]);
+            return self.claims_another(key, &flow, &request, device, claimed);
         }
         let Some(dialled) = self.addressed(&request, &flow) else {
             return self.wire.refuse(key, &flow, &request, 404, "Not Found", &[]);
@@ -242,10 +242,15 @@ impl Endpoint {
     }
 }
 
-/// Does From name the phone that has authenticated (checklist 8)?
-fn is_from(request: &Request, exchange: &Exchange, device: DeviceId) -> bool {
+/// Does From name another than the phone that has authenticated (checklist 8), and which, if there is one?
+fn speaks_for_another(
+    request: &Request,
+    exchange: &Exchange,
+    device: DeviceId,
+) -> Option<Option<DeviceId>> {
     let name = exchange.devices.get(&device).map(|device| device.name.as_str());
-    from_user(request).as_deref() == name
+    let from = from_user(request);
+    (from.as_deref() != name).then(|| from.and_then(|name| exchange.device_named(&name)))
 }
 
 /// Whom a request says it is from.

@@ -12,6 +12,7 @@
 //! | `places` | where devices are, and what is volatile about them |
 //! | `sessions` | calls in progress and their timers |
 //! | `record` | what calls tell the book |
+//! | `sprays` | sources that try many names |
 //! | `sweep` | bindings nobody refreshed |
 
 mod authenticate;
@@ -23,6 +24,7 @@ mod places;
 mod record;
 mod register;
 mod sessions;
+mod sprays;
 mod sweep;
 
 use crate::config::Config;
@@ -85,11 +87,19 @@ pub enum Output {
 
 /// What an errand was left for.
 enum Pending {
-    Register { key: Key, flow: Flow, request: Request, device: DeviceId, units: u32 },
+    Register {
+        key: Key,
+        flow: Flow,
+        request: Request,
+        device: DeviceId,
+        units: u32,
+    },
     Code(crate::wire::SessionId),
     Expire(DeviceId, Vec<BindingId>),
     Record,
     RecordsMissed,
+    /// Nobody waits for it.
+    Told,
 }
 
 /// The machine.
@@ -306,7 +316,7 @@ impl Endpoint {
             Some(Pending::Expire(device, bindings)) => self.expired(device, bindings, outcome),
             Some(Pending::Record) => self.recorded(outcome.is_ok()),
             Some(Pending::RecordsMissed) => self.missed_recorded(outcome.is_ok()),
-            None => {}
+            Some(Pending::Told) | None => {}
         }
     }
 

@@ -21,7 +21,11 @@ impl Endpoint {
             return;
         };
         let name = exchange.devices.get(&device).map_or("", |device| device.name.as_str());
-        let wish = match self.wish(&request, &flow, name) {
+        if let Some(aor) = address_of_record(&request).filter(|aor| aor != name) {
+            let claimed = exchange.device_named(&aor);
+            return self.claims_another(key, &flow, &request, device, claimed);
+        }
+        let wish = match self.wish(&request, &flow) {
             Ok(wish) => wish,
             Err((status, phrase, min)) => {
                 let min = min.map(|seconds| seconds.to_string());
@@ -57,12 +61,9 @@ impl Endpoint {
     }
 
     /// What a REGISTER asks for; `None`: only to be told.
-    fn wish(&self, request: &Request, flow: &Flow, name: &str) -> Result<Option<Wish>, Refusal> {
+    fn wish(&self, request: &Request, flow: &Flow) -> Result<Option<Wish>, Refusal> {
         let to = request.to().ok().and_then(|to| to.uri().ok());
         let Some(Uri::Sip(to)) = to else { return Err((400, "Bad To", None)) };
-        if super::user_of(&to).as_deref() != Some(name) {
-            return Err((403, "Forbidden", None));
-        }
         if !self.is_ours(&to.host, flow) {
             return Err((404, "Not Found", None));
         }
@@ -157,6 +158,14 @@ impl Endpoint {
             self.wire.metrics.registers.add(1);
             let _ = self.wire.table.respond(now.instant, key, bytes);
         }
+    }
+}
+
+/// The user a REGISTER is for; empty if it names none, `None` if To cannot be read.
+fn address_of_record(request: &Request) -> Option<String> {
+    match request.to().ok()?.uri().ok()? {
+        Uri::Sip(to) => Some(super::user_of(&to).unwrap_or_default()),
+        _ => None,
     }
 }
 

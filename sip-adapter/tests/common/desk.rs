@@ -53,6 +53,8 @@ pub struct MemoryDesk {
     pub now: Mutex<Moment>,
     /// Everything told, in order.
     pub book: Mutex<Vec<Recorded>>,
+    /// Every refusal, with the command it refused, in order.
+    pub refusals: Mutex<Vec<(&'static str, Refusal)>>,
     pub keeps_book: AtomicBool,
     pub read_only: AtomicBool,
     pub live: OnceLock<Arc<LiveCalls>>,
@@ -67,6 +69,7 @@ impl MemoryDesk {
             ids: Mutex::new(1),
             now: Mutex::new(now),
             book: Mutex::default(),
+            refusals: Mutex::default(),
             keeps_book: AtomicBool::new(true),
             read_only: AtomicBool::new(false),
             live: OnceLock::new(),
@@ -122,7 +125,9 @@ impl MemoryDesk {
             None => &NoCalls,
         };
         let mut context = Context { now, new_id: &mut new_id, calls, leases: &self.leases };
-        let decision = decide(&exchange, &order, &mut context)?;
+        let decision = decide(&exchange, &order, &mut context).inspect_err(|refusal| {
+            self.refusals.lock().unwrap().push((order.command.name(), refusal.clone()));
+        })?;
         let (mut next, events) = (None, decision.events.len());
         for event in decision.events {
             let next = next.get_or_insert_with(|| Exchange::clone(&exchange));
