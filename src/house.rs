@@ -124,7 +124,10 @@ impl House {
         let admin = match settings.http.unwrap_or(Http::Address(default_http())) {
             Http::None => None,
             Http::Address(address) => {
-                let started = switchbook_admin::Server::start(address, rooms.clone()).await;
+                let started = {
+                    let limits = switchbook_admin::Limits::default();
+                    switchbook_admin::Server::start(address, rooms.clone(), limits).await
+                };
                 Some(started.map_err(|error| Failure::new(error.to_string()))?)
             }
         };
