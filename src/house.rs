@@ -15,6 +15,7 @@ use switchbook_admin::{Figure, Health, Status};
 use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
+use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
@@ -29,6 +30,7 @@ use switchbook_projections::table::Table;
 use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::endpoint::LiveCalls;
+use switchbook_sip_adapter::server::HangsUp;
 use switchbook_sip_adapter::{Config, Metrics, Server};
 use tokio::task::JoinHandle;
 
@@ -41,6 +43,7 @@ pub struct Rooms {
     leases: Leases,
     store: Arc<Book>,
     metrics: Arc<Metrics>,
+    calls: HangsUp,
     sip: SocketAddr,
     data: PathBuf,
     began: Instant,
@@ -117,6 +120,7 @@ impl House {
             leases,
             store,
             metrics: server.metrics(),
+            calls: server.hangs_up(),
             sip: server.local_addr(),
             data: data.to_owned(),
             began: Instant::now(),
@@ -237,6 +241,15 @@ impl Calls for LateCalls {
 }
 
 impl Rooms {
+    /// What follows, outside the book, from what was just put into it.
+    pub async fn react(&self, records: &[Recorded]) {
+        for Recorded { envelope, event } in records {
+            if let Event::HangUpOrdered(ordered) = event {
+                self.calls.hang_up(ordered.call, envelope.position).await;
+            }
+        }
+    }
+
     /// Shows a view, now or as of then.
     pub async fn view(
         &self,

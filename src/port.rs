@@ -1,6 +1,5 @@
 //! The Desk as the phones' room sees it: errands become orders, answers become replies.
 
-use switchbook_commands::Order;
 use switchbook_commands::desk::{Answer, DeskError, DeskHandle};
 use switchbook_core::id::{CommandId, DeviceId};
 use switchbook_core::position::Moment;
@@ -56,16 +55,14 @@ impl Port for DeskPort {
             Errand::Code { device, .. } => (true, language_at(&self.exchange(), *device)),
             _ => (false, Language::English),
         };
-        let mut list = orders(errand);
-        let Some((actor, command)) = list.pop() else {
+        let mut list = orders(errand, || CommandId(uuid::Uuid::now_v7()));
+        let Some(order) = list.pop() else {
             let text = "nothing is known by this name".into();
             return reply.tell(Err(Trouble::Refused { code: "CODE_UNKNOWN", text }));
         };
-        let id = || CommandId(uuid::Uuid::now_v7());
-        for (actor, command) in list {
-            self.desk.enqueue(Order::new(id(), actor, command), |_| ());
+        for order in list {
+            self.desk.enqueue(order, |_| ());
         }
-        let order = Order::new(id(), actor, command);
         if slow {
             let desk = self.desk.clone();
             self.runtime.spawn(async move {

@@ -179,6 +179,7 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::TrunkRemove(_)
         | Command::TrunkAssign(_)
         | Command::TrunkFree(_)
+        | Command::CallHangUp(_)
         | Command::SettingsTimeZone(_)
         | Command::SettingsDigest(_)
         | Command::SettingsBlockTarget(_)

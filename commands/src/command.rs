@@ -148,6 +148,8 @@ commands! {
         "settings.block_target" SettingsBlockTarget settings::BlockTarget;
         "settings.unblock_target" SettingsUnblockTarget settings::UnblockTarget;
 
+        "call.hang_up" CallHangUp call::HangUp;
+
         "phone.log_in" PhoneLogIn phone::LogIn;
         "phone.log_out" PhoneLogOut phone::LogOut;
         "phone.dnd" PhoneDnd phone::Dnd;

@@ -74,6 +74,7 @@ fn all(world: &World) -> Vec<Command> {
         r#"{"command":"settings.digest","policy":"sha256-only"}"#,
         r#"{"command":"settings.block_target","prefix":"0"}"#,
         r#"{"command":"settings.unblock_target","prefix":"0"}"#,
+        r##"{"command":"call.hang_up","call":"#9"}"##,
         r#"{"command":"phone.log_in","extension":"100","pin":"1234"}"#,
         r#"{"command":"phone.log_out"}"#,
         r#"{"command":"phone.dnd","on":true}"#,
@@ -216,6 +217,7 @@ fn nobody_passes_by_default() {
         settings.digest         C A
         settings.block_target   C A
         settings.unblock_target C A
+        call.hang_up            C A
         phone.log_in            P p
         phone.log_out           P p
         phone.dnd               P p

@@ -183,6 +183,14 @@ pub struct CallRecordsMissed {
     pub records: u64,
 }
 
+/// Somebody had a call ended from outside it; the envelope says who. Its [`CallEnded`] follows, and names this event as
+/// its cause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HangUpOrdered {
+    /// The call.
+    pub call: CallId,
+}
+
 /// A call without an end in the book yet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenCall {
@@ -192,7 +200,14 @@ pub struct OpenCall {
     pub answered: Option<Fact<Option<DeviceId>>>,
 }
 
-nothing_personal!(CallAnswered, CallDiverted, CallEnded, CallLost, CallRecordsMissed);
+nothing_personal!(
+    CallAnswered,
+    CallDiverted,
+    CallEnded,
+    CallLost,
+    CallRecordsMissed,
+    HangUpOrdered
+);
 personal_fields!(CallPlaced: caller, dialled);
 
 impl crate::personal::HasPersonal for Caller {
@@ -281,6 +296,14 @@ impl Evolve for CallLost {
 impl Evolve for CallRecordsMissed {
     fn subjects(&self, out: &mut Vec<Subject>) {
         out.push(Subject::Exchange);
+    }
+
+    fn evolve(&self, _: &mut Exchange, _: &Envelope) {}
+}
+
+impl Evolve for HangUpOrdered {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Call(self.call));
     }
 
     fn evolve(&self, _: &mut Exchange, _: &Envelope) {}

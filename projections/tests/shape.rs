@@ -21,6 +21,9 @@ const ROWS: &[(&str, &str)] = &[
     ("exchange/1", "e9ae71c567fde4a27ef1b137b684ab62f8b514fd10ef779931cc06774936ee45"),
     ("names/1", "136e6e2e9aee9da6d5dfdd8deda3fe5f9b492534ce50d46e7b3a0e2b4899d2c3"),
     ("call_log/1", "40345ea9d1d6fd2220c971d52fa8733901bad29db7382ccd933bfc857629c877"),
+    ("exchange/2", "718671dc7df9aa45b7b16846b599f10d30164bfb05c90ddec6aa933262f2d78e"),
+    ("names/2", "bf3e5adb8886e61ebc3ea126ae54adbd3b1f2b2e6a667c9c550c10503b462c1d"),
+    ("call_log/2", "e6db5cbece9885ffb1611679dfab5356bde8120baf5bb8e938c452bd62347dc5"),
 ];
 
 /// What makes things, then what changes them, then what takes them away, last made first; then all of it by tag.
@@ -77,7 +80,7 @@ async fn a_snapshot_under_another_name_is_not_found() {
     support::append(&store, 1, vec![samples::samples()[0].clone()]).await;
     let other = Exchange { position: Position(1), ..Exchange::default() };
     let other = snapshot::encode(&other);
-    for name in ["exchange", "exchange/0", "exchange/2"] {
+    for name in ["exchange", "exchange/1", "exchange/3"] {
         store.put_snapshot(name, Position(1), other.clone()).await.unwrap();
     }
     let exchange = exchange_at(&store, Position(1), &closed).await.unwrap();

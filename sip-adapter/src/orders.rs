@@ -1,19 +1,30 @@
 //! From errands to orders: whom the Desk hears, and with which words a refusal comes back.
 
 use crate::port::{Errand, Trouble, Wish};
-use switchbook_commands::{Command, Refusal, RefusalCode, call, phone, registration, secret, wire};
+use switchbook_commands::{
+    Command, Order, Refusal, RefusalCode, call, phone, registration, secret, wire,
+};
 use switchbook_core::call::{CallPlaced, Caller};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
-use switchbook_core::id::DeviceId;
+use switchbook_core::id::{CommandId, DeviceId};
 use switchbook_core::position::Seconds;
 use switchbook_core::user::Language;
 
-/// Who gives which commands for an errand, in order. None for what is nothing.
-#[must_use]
-pub fn orders(errand: Errand) -> Vec<(Actor, Command)> {
+/// The orders that make up an errand, in their order, each with an id of its own. None for what is nothing.
+pub fn orders(errand: Errand, mut new_id: impl FnMut() -> CommandId) -> Vec<Order> {
+    let cause = match &errand {
+        Errand::Record(_, cause) => *cause,
+        _ => None,
+    };
+    let given = commands(errand).into_iter();
+    given.map(|(by, what)| Order { cause, ..Order::new(new_id(), by, what) }).collect()
+}
+
+/// Who gives which commands.
+fn commands(errand: Errand) -> Vec<(Actor, Command)> {
     match errand {
         Errand::Register(register) => {
             let ask = match register.wish {
@@ -48,7 +59,7 @@ pub fn orders(errand: Errand) -> Vec<(Actor, Command)> {
         Errand::Claim { device, claimed } => {
             vec![(Actor::Phone(device), phone::Claim { device, claimed }.into())]
         }
-        Errand::Record(event) => {
+        Errand::Record(event, _) => {
             let told_by = teller(&event);
             let record = entry(*event).map(|entry| call::Record { entries: vec![entry] });
             record.map(|record| (told_by, record.into())).into_iter().collect()

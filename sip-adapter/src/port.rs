@@ -10,7 +10,7 @@ use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
 use switchbook_core::id::DeviceId;
-use switchbook_core::position::{Moment, Seconds};
+use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::registration::BindingId;
 use switchbook_core::user::SecretRef;
 use switchbook_sip::digest::{Algorithm, Ha1};
@@ -90,8 +90,8 @@ pub enum Errand {
         /// For whom he spoke, if there is such a phone.
         claimed: Option<DeviceId>,
     },
-    /// What a call did, for the book. Signalling never waits for it.
-    Record(Box<Event>),
+    /// What a call did, for the book, and the event that made it do so, if one did. Signalling never waits for it.
+    Record(Box<Event>, Option<Position>),
 }
 
 /// What a phone asked to be bound (RFC 3261 §10.3); bounds of the protocol were checked before.

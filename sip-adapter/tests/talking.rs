@@ -6,7 +6,10 @@ mod common;
 
 use common::phone::{HOLD, SDP_A, SDP_B};
 use common::{Phone, Sim};
+use switchbook_core::event::Event;
+use switchbook_core::position::Position;
 use switchbook_sip::message::Method;
+use switchbook_sip_adapter::endpoint::{Command, Input};
 
 const ADA: &str = r#"{"command":"user.add","username":"ada","display_name":"Ada Lovelace","numbers":["100","101"],
     "slots":["desk","dect"],"devices":[
@@ -85,19 +88,59 @@ fn a_hold_under_way_when_the_call_ends_gets_487() {
     sim.expect_idle();
 }
 
-#[test]
-fn a_call_is_ended_from_outside_by_its_name() {
-    let (mut sim, mut p1, p2, ..) = office();
-    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
-    let placed = sim.desk.events().into_iter().find_map(|event| match event {
-        switchbook_core::event::Event::CallPlaced(placed) => Some(placed.call),
+/// What the event at position 77 orders: the last call that was placed is hung up.
+fn order_hang_up(sim: &mut Sim) {
+    let placed = sim.desk.events().into_iter().rev().find_map(|event| match event {
+        Event::CallPlaced(placed) => Some(placed.call),
         _ => None,
     });
-    let command = switchbook_sip_adapter::endpoint::Command::HangUp(placed.unwrap());
-    sim.feed(switchbook_sip_adapter::endpoint::Input::Command(command));
-    ada.agrees_to(&mut sim, Method::Bye);
+    sim.feed(Input::Command(Command::HangUp(placed.unwrap(), Position(77))));
+}
+
+fn cause_of_the_end(sim: &Sim) -> Option<Position> {
+    let book = sim.desk.book.lock().unwrap();
+    let ended = book.iter().find(|recorded| matches!(recorded.event, Event::CallEnded(_)));
+    ended.expect("an end").envelope.cause
+}
+
+#[test]
+fn a_call_is_ended_from_outside_and_its_end_names_the_order() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    order_hang_up(&mut sim);
+    let bye = ada.agrees_to(&mut sim, Method::Bye);
+    assert_eq!(bye.reasons().next(), Some(("Q.850", Some(31))));
     bob.agrees_to(&mut sim, Method::Bye);
+    assert_eq!(cause_of_the_end(&sim), Some(Position(77)));
+    // Once more: nothing is left to end.
+    order_hang_up(&mut sim);
+    assert!(sim.is_silent(ada.at) && sim.is_silent(bob.at));
     sim.expect_idle();
+}
+
+#[test]
+fn a_ringing_call_is_ended_from_outside_and_the_caller_may_try_again() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let mut ada = p1.call(&mut sim, "200");
+    let mut bob = p2.incoming(&mut sim);
+    bob.answer(&mut sim, 180, "");
+    assert_eq!(ada.status(&mut sim), 180);
+    order_hang_up(&mut sim);
+    bob.is_cancelled(&mut sim);
+    let ended = ada.response(&mut sim);
+    assert_eq!((ended.status(), ended.reasons().next()), (480, Some(("Q.850", Some(31)))));
+    ada.ack_failure(&mut sim, &ended);
+    assert_eq!(cause_of_the_end(&sim), Some(Position(77)));
+    sim.expect_idle();
+}
+
+#[test]
+fn a_call_that_ends_by_itself_has_no_cause() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    assert_eq!(cause_of_the_end(&sim), None);
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Call {
             rang: Vec::new(),
             byes: 0,
             rejected: false,
+            ordered: None,
         })
     }
 

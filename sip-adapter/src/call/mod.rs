@@ -38,7 +38,6 @@ use relay::Relay;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use switchbook_core::call::CallOutcome;
 use switchbook_core::event::Event;
 use switchbook_core::id::{CallId, DeviceId, SlotId, TrunkId};
 use switchbook_core::number::Number;
@@ -78,6 +77,8 @@ pub(crate) trait Places {
 pub(crate) enum Effect {
     /// For the book.
     Record(Box<Event>),
+    /// The end, for the book, and the event that ordered it, if one did.
+    Ended(Box<Event>, Option<Position>),
     /// The device is in a call over this number from now on.
     InUse(DeviceId, Number),
     /// The call occupies no device any more.
@@ -105,8 +106,8 @@ pub(crate) enum Input {
     Lost { role: Role, key: Key },
     /// A deadline came.
     Timer,
-    /// Somebody ends the call from outside.
-    HangUp,
+    /// Somebody ends the call from outside: an event that ordered it, or a stop of the server.
+    HangUp(Option<Position>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,6 +165,8 @@ pub(crate) struct Call {
     byes: usize,
     /// The last device that ended its ringing did so by rejecting.
     rejected: bool,
+    /// The event that ordered its end.
+    ordered: Option<Position>,
 }
 
 impl Call {
@@ -192,7 +195,7 @@ impl Call {
                 Role::Caller => self.caller_lost(cx, key),
             },
             Input::Timer => self.timer(cx),
-            Input::HangUp => self.hang_up(cx, CallOutcome::Failed, ""),
+            Input::HangUp(ordered) => self.hung_up(cx, ordered),
         }
     }
 

@@ -331,7 +331,7 @@ impl Call {
         let rang = std::mem::take(&mut self.rang);
         let ended_at = cx.wire.now.moment;
         let ended = CallEnded { call: self.call, outcome, ended_at, sip_status, rang };
-        cx.effects.push(Effect::Record(Box::new(ended.into())));
+        cx.effects.push(Effect::Ended(Box::new(ended.into()), self.ordered));
         cx.effects.push(Effect::Free);
     }
 }

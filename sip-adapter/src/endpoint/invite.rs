@@ -139,7 +139,7 @@ impl Endpoint {
             return self.wire.refuse(key, &way, &again, 400, "Bad Contact", &[]);
         };
         self.wire.metrics.calls_placed.add(1);
-        self.record(Box::new(placed.into()));
+        self.record(Box::new(placed.into()), None);
         self.sessions.insert(id, call, Session::Call(Box::new(machine)));
         if let Party::Device(device) = party {
             self.usage.take(id, device, number);
@@ -193,7 +193,7 @@ impl Endpoint {
             plan: serde_json::to_string(&plan).unwrap_or_default(),
         };
         self.wire.metrics.feature_codes.add(1);
-        self.record(Box::new(placed.into()));
+        self.record(Box::new(placed.into()), None);
         self.sessions.insert(id, call, Session::Code(Box::new(machine), call));
         self.submit(Errand::Code { device, code }, Self::pending_code(id));
     }

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use sweep::Sweeper;
 use switchbook_core::id::{CallId, DeviceId};
+use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::ByteBudget;
@@ -70,8 +71,8 @@ pub enum Input {
 /// What an administrator can want.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Command {
-    /// End this call.
-    HangUp(CallId),
+    /// End this call, as the event at this position orders.
+    HangUp(CallId, Position),
     /// End every call.
     HangUpAll,
 }
@@ -196,8 +197,8 @@ impl Endpoint {
                 self.session_timers();
                 self.sweep();
             }
-            Input::Command(Command::HangUp(call)) => self.hang_up(Some(call)),
-            Input::Command(Command::HangUpAll) => self.hang_up(None),
+            Input::Command(Command::HangUp(call, cause)) => self.hang_up(Some(call), Some(cause)),
+            Input::Command(Command::HangUpAll) => self.hang_up(None, None),
         }
         self.drain();
     }

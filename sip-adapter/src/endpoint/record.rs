@@ -5,7 +5,7 @@ use super::{Endpoint, Pending};
 use crate::port::Errand;
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::event::Event;
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 
 /// The gap, if there is one.
 #[derive(Default)]
@@ -18,9 +18,9 @@ pub(super) struct Recorder {
 }
 
 impl Endpoint {
-    pub(super) fn record(&mut self, event: Box<Event>) {
+    pub(super) fn record(&mut self, event: Box<Event>, cause: Option<Position>) {
         let full = self.recorder.waiting >= self.config.limits.records;
-        if full || !self.submit(Errand::Record(event), Pending::Record) {
+        if full || !self.submit(Errand::Record(event, cause), Pending::Record) {
             return self.miss();
         }
         self.recorder.waiting += 1;
@@ -42,7 +42,7 @@ impl Endpoint {
         };
         let records = self.recorder.missed;
         let gap = CallRecordsMissed { from, until: self.wire.now.moment, records };
-        if self.submit(Errand::Record(Box::new(gap.into())), Pending::RecordsMissed) {
+        if self.submit(Errand::Record(Box::new(gap.into()), None), Pending::RecordsMissed) {
             self.recorder.telling = Some((records, self.wire.now.moment));
         }
     }

@@ -99,10 +99,14 @@ impl MemoryDesk {
     }
 
     /// Carries a command out; how many events it left.
-    pub fn carry_out(&self, actor: Actor, mut command: Command) -> Result<usize, Refusal> {
+    pub fn carry_out(&self, actor: Actor, command: Command) -> Result<usize, Refusal> {
+        self.decide(Order::new(CommandId(self.new_id()), actor, command))
+    }
+
+    fn decide(&self, mut order: Order) -> Result<usize, Refusal> {
         let exchange = self.state();
-        self.keep_secrets(&mut command);
-        if let Command::PhoneLogIn(login) = &mut command
+        self.keep_secrets(&mut order.command);
+        if let Command::PhoneLogIn(login) = &mut order.command
             && let PinEntry::Clear(pin) = &login.pin
         {
             let owner = exchange.numbers.get(&login.extension).map(|number| number.owner.value);
@@ -115,8 +119,6 @@ impl MemoryDesk {
                 None => PinEntry::Wrong,
             };
         }
-        let id = CommandId(self.new_id());
-        let order = Order::new(id, actor, command);
         let now = *self.now.lock().unwrap();
         let mut new_id = || self.new_id();
         let live = self.live.get().map(|live| Live(live.clone()));
@@ -131,7 +133,7 @@ impl MemoryDesk {
         let (mut next, events) = (None, decision.events.len());
         for event in decision.events {
             let next = next.get_or_insert_with(|| Exchange::clone(&exchange));
-            self.record(next, actor, id, now, event);
+            self.record(next, &order, now, event);
         }
         if let Some(next) = next {
             *self.exchange.lock().unwrap() = Arc::new(next);
@@ -143,16 +145,16 @@ impl MemoryDesk {
         Ok(events)
     }
 
-    fn record(&self, next: &mut Exchange, actor: Actor, id: CommandId, now: Moment, event: Event) {
+    fn record(&self, next: &mut Exchange, order: &Order, now: Moment, event: Event) {
         let envelope = Envelope {
             position: next.position.next(),
             recorded_at: now,
             moment: now,
-            actor,
-            on_behalf_of: None,
-            cause: None,
-            correlation: CorrelationId(id.0),
-            command: id,
+            actor: order.actor,
+            on_behalf_of: order.on_behalf_of,
+            cause: order.cause,
+            correlation: CorrelationId(order.id.0),
+            command: order.id,
             subjects: Vec::new(),
         };
         let recorded = Recorded { envelope, event };
@@ -220,8 +222,8 @@ impl Port for MemoryDesk {
             _ => switchbook_core::user::Language::English,
         };
         let mut done = Done { events: 0 };
-        for (actor, command) in orders(errand) {
-            match self.carry_out(actor, command) {
+        for order in orders(errand, || CommandId(self.new_id())) {
+            match self.decide(order) {
                 Ok(events) => done.events += events,
                 Err(refusal) => return reply.tell(Err(trouble(&refusal, language))),
             }
