@@ -5,12 +5,12 @@ use crate::console::{self, views};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
 use crate::route::{self, Asked};
-use crate::settings::{Http, Settings};
+use crate::settings::{AtStop, Http, Settings};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use switchbook_admin::{Figure, Health, Status};
 use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
@@ -29,6 +29,8 @@ use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
 use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
+use switchbook_sip::limits::Pace;
+use switchbook_sip_adapter::config::OnStop;
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::server::HangsUp;
 use switchbook_sip_adapter::{Config, Metrics, Server};
@@ -129,7 +131,7 @@ impl House {
             Http::None => None,
             Http::Address(address) => {
                 let started = {
-                    let limits = switchbook_admin::Limits::default();
+                    let limits = http_limits(settings);
                     switchbook_admin::Server::start(address, rooms.clone(), limits).await
                 };
                 Some(started.map_err(|error| Failure::new(error.to_string()))?)
@@ -159,7 +161,7 @@ impl House {
                 if let Some((name, _)) = ended {
                     return *name;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
         let name = tokio::select! {
@@ -181,7 +183,7 @@ impl House {
         }
         self.console.abort();
         // The ends of the calls that were just hung up are on their way into the book.
-        let patience = std::time::Duration::from_secs(5);
+        let patience = Duration::from_secs(5);
         match tokio::time::timeout(patience, self.rooms.desk.settled()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
@@ -207,15 +209,54 @@ fn default_http() -> SocketAddr {
 }
 
 fn sip_config(settings: &Settings) -> Config {
+    let Settings { registration, calls, limits, guessing, .. } = settings;
     let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
     let mut config = Config::new(settings.sip.unwrap_or(default));
-    config.registration.min = settings.registration.min;
-    config.registration.default = settings.registration.default;
-    config.registration.max = settings.registration.max;
-    config.limits.calls = settings.limits.calls;
     config.names.clone_from(&settings.names);
     config.advertised = settings.advertised;
+    config.on_stop = match calls.on_stop {
+        AtStop::HangUp => OnStop::HangUp,
+        AtStop::Leave => OnStop::Leave,
+    };
+    let bounds = &mut config.registration;
+    (bounds.min, bounds.default) = (registration.min, registration.default);
+    (bounds.max, bounds.contacts) = (registration.max, registration.contacts);
+    let to = &mut config.limits;
+    (to.calls, to.calls_per_device) = (limits.calls, limits.calls_per_device);
+    to.invites_per_second = limits.calls_from_source.per_second;
+    to.invite_burst = limits.calls_from_source.burst;
+    to.calls_placed = pace(limits.calls_placed);
+    to.binding_events = pace(limits.binding_events);
+    to.budget.rate = limits.answers_to_strangers.per_second;
+    to.budget.burst = limits.answers_to_strangers.burst;
+    to.nonce_lifetime = seconds(limits.nonce_lifetime);
+    (to.trunk_ring, to.alive_check) = (seconds(calls.trunk_ring), seconds(calls.alive_check));
+    to.account_back_off.free = guessing.free;
+    to.source_back_off.free = guessing.free_per_source;
+    for back_off in [&mut to.account_back_off, &mut to.source_back_off] {
+        back_off.most = seconds(guessing.longest_pause);
+        back_off.memory = seconds(guessing.memory);
+    }
     config
+}
+
+fn pace(pace: crate::settings::Pace) -> Pace {
+    Pace { burst: pace.burst, every: Duration::from_secs_f64(pace.seconds) }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+fn http_limits(settings: &Settings) -> switchbook_admin::Limits {
+    let limits = settings.http_limits;
+    switchbook_admin::Limits {
+        connections: limits.connections,
+        per_peer: limits.per_peer,
+        head_time: seconds(limits.head_seconds),
+        lifetime: seconds(limits.lifetime),
+        ..switchbook_admin::Limits::default()
+    }
 }
 
 /// The zone of the machine, as `/etc/localtime` points to it; UTC when that says nothing.
