@@ -6,6 +6,7 @@
 //! | `dispatch` | which request goes where |
 //! | `authenticate` | digest, back-off |
 //! | `register` | the registrar |
+//! | `contact` | which contacts are no phones |
 //! | `invite` | who calls whom: from INVITE to plan |
 //! | `options` | OPTIONS |
 //! | `pace` | how fast one phone may fill the book |
@@ -16,6 +17,7 @@
 //! | `sweep` | bindings nobody refreshed |
 
 mod authenticate;
+mod contact;
 mod dispatch;
 mod invite;
 pub(crate) mod options;

@@ -79,8 +79,8 @@ impl Endpoint {
                 };
             };
             let Ok(Uri::Sip(uri)) = addr.uri() else { return Err((400, "Bad Contact", None)) };
-            if self.points_at_us(&uri, flow) {
-                return Err((403, "Forbidden", None));
+            if let Some((status, phrase)) = self.no_phone(&uri, flow) {
+                return Err((status, phrase, None));
             }
             let expires = contact.expires().or(header).unwrap_or(bounds.default);
             if expires > 0 && expires < bounds.min {
@@ -96,14 +96,6 @@ impl Endpoint {
             });
         }
         Ok((!wanted.is_empty()).then_some(Wish::Bind(wanted)))
-    }
-
-    /// A phone that is us would call us for ever (checklist 13).
-    fn points_at_us(&self, uri: &switchbook_sip::message::SipUri<'_>, flow: &Flow) -> bool {
-        match uri.host {
-            Host::Name(_) => self.is_ours(&uri.host, flow),
-            _ => self.is_ours(&uri.host, flow) && uri.port.unwrap_or(5060) == flow.local.port(),
-        }
     }
 
     /// The Desk has decided.
