@@ -2,7 +2,7 @@
 
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
-use super::attempts::Attempts;
+use super::attempts::{Attempts, Untold, WINDOW_SECONDS};
 use super::bulk::Prepared;
 use super::group::{Group, Reply, Waiting, record};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
@@ -21,9 +21,9 @@ use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::CommandId;
 use switchbook_core::position::{Moment, Position};
-use switchbook_core::refusal::AttemptRefused;
 use switchbook_journal::{AppendError, Commit};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// What comes to the writer.
 pub(crate) enum Message {
@@ -58,6 +58,8 @@ pub(crate) struct Writer {
     /// Leases that change with what is decided and not durable yet.
     pending: Pending,
     attempts: Attempts,
+    /// When attempts that were only counted are looked at.
+    untold_at: Option<Instant>,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
@@ -68,6 +70,7 @@ enum Happened {
     Came(Option<Message>),
     Appended(Result<Position, AppendError>),
     Resumed(Result<Box<Exchange>, String>),
+    Quiet,
 }
 
 impl Writer {
@@ -91,6 +94,7 @@ impl Writer {
             memory: Memory::default(),
             pending: Pending::default(),
             attempts: Attempts::default(),
+            untold_at: None,
             stopped: None,
             retry: FIRST_RETRY,
         }
@@ -112,6 +116,7 @@ impl Writer {
             let happened = tokio::select! {
                 biased;
                 done = landed(&mut flight) => Happened::Appended(done),
+                () = at(self.untold_at) => Happened::Quiet,
                 message = self.orders.recv(), if open && !self.next.is_full() => Happened::Came(message),
                 state = resumed(&mut resume) => Happened::Resumed(state),
             };
@@ -135,6 +140,7 @@ impl Writer {
                     resume = None;
                     self.resume(state);
                 }
+                Happened::Quiet => self.tell_untold(Untold::Quiet),
             }
         }
     }
@@ -204,6 +210,7 @@ impl Writer {
 
     /// Waits with the group that is being decided, behind everything that came before.
     fn settle(&mut self, reply: Reply) {
+        self.tell_untold(Untold::All);
         let command = CommandId(uuid::Uuid::nil());
         let answer = Answer {
             command,
@@ -377,19 +384,24 @@ impl Writer {
 
     /// who was refused for right or state, leaves a trace; the answer waits for nothing.
     fn refuse(&mut self, order: &Order, refusal: Refusal, now: Moment, reply: Reply) {
-        if refusal.code.nature() == Nature::Attempt
-            && self.stopped.is_none()
-            && let Some(suppressed) = self.attempts.write(now, order.actor, refusal.code)
-        {
-            let attempt = AttemptRefused {
-                what: order.command.name().into(),
-                code: refusal.code.as_str().into(),
-                about: refusal.about.clone(),
-                suppressed,
-            };
-            self.commit(order, vec![attempt.into()], now);
+        if refusal.code.nature() == Nature::Attempt && self.stopped.is_none() {
+            match self.attempts.write(now, order, &refusal) {
+                Some(attempt) => drop(self.commit(order, vec![attempt.into()], now)),
+                None => drop(self.untold_at.get_or_insert(quiet_minute())),
+            }
         }
         self.answer(order.id, reply, Err(refusal.into()));
+    }
+
+    /// Attempts that were only counted, once nobody adds to them any more. While the book takes no writes they wait.
+    fn tell_untold(&mut self, which: Untold) {
+        let now = self.parts.clock.now();
+        if self.stopped.is_none() {
+            for (order, attempt) in self.attempts.untold(now, which) {
+                self.commit(&order, vec![attempt.into()], now);
+            }
+        }
+        self.untold_at = self.attempts.has_untold().then(quiet_minute);
     }
 
     /// Answers without remembering: nothing happened, and a repetition may succeed.
@@ -423,6 +435,17 @@ impl Writer {
 
 fn read_only(why: &str) -> Refusal {
     Refusal::new(RefusalCode::BookReadOnly).with("why", why)
+}
+
+fn quiet_minute() -> Instant {
+    Instant::now() + Duration::from_secs(WINDOW_SECONDS.into())
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, AppendError> {

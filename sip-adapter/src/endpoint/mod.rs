@@ -198,9 +198,13 @@ impl Endpoint {
                 self.drain();
                 self.session_timers();
                 self.sweep();
+                self.gap_due();
             }
             Input::Command(Command::HangUp(call, cause)) => self.hang_up(Some(call), Some(cause)),
-            Input::Command(Command::HangUpAll) => self.hang_up(None, None),
+            Input::Command(Command::HangUpAll) => {
+                self.hang_up(None, None);
+                self.tell_of_gap();
+            }
         }
         self.drain();
     }
@@ -220,8 +224,12 @@ impl Endpoint {
     /// When [`Input::Timer`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let timers =
-            [self.wire.table.poll_timeout(), self.sessions.deadline(), self.sweeper.deadline()];
+        let timers = [
+            self.wire.table.poll_timeout(),
+            self.sessions.deadline(),
+            self.sweeper.deadline(),
+            self.recorder.deadline(),
+        ];
         timers.into_iter().flatten().min()
     }
 

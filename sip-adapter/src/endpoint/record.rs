@@ -3,6 +3,7 @@
 
 use super::{Endpoint, Pending};
 use crate::port::Errand;
+use std::time::{Duration, Instant};
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::event::Event;
 use switchbook_core::position::{Moment, Position};
@@ -15,6 +16,17 @@ pub(super) struct Recorder {
     since: Option<Moment>,
     /// What the errand that tells of the gap says of it.
     telling: Option<(u64, Moment)>,
+    /// When it is tried again to tell of it.
+    try_at: Option<Instant>,
+}
+
+/// Whether the book takes writes again is found out by trying: so often.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Recorder {
+    pub fn deadline(&self) -> Option<Instant> {
+        self.try_at
+    }
 }
 
 impl Endpoint {
@@ -30,6 +42,7 @@ impl Endpoint {
         self.recorder.missed += 1;
         self.recorder.since.get_or_insert(self.wire.now.moment);
         self.wire.metrics.records_missed.add(1);
+        self.recorder.try_at.get_or_insert(self.wire.now.instant + AGAIN);
     }
 
     pub(super) fn recorded(&mut self, written: bool) {
@@ -37,6 +50,18 @@ impl Endpoint {
         if !written {
             return self.miss();
         }
+        self.tell_of_gap();
+    }
+
+    /// The gap is told when its time has come, whether calls are made or not.
+    pub(super) fn gap_due(&mut self) {
+        if self.recorder.try_at.is_some_and(|at| at <= self.wire.now.instant) {
+            self.recorder.try_at = None;
+            self.tell_of_gap();
+        }
+    }
+
+    pub(super) fn tell_of_gap(&mut self) {
         let Some(from) = self.recorder.since.filter(|_| self.recorder.telling.is_none()) else {
             return;
         };
@@ -44,12 +69,19 @@ impl Endpoint {
         let gap = CallRecordsMissed { from, until: self.wire.now.moment, records };
         if self.submit(Errand::Record(Box::new(gap.into()), None), Pending::RecordsMissed) {
             self.recorder.telling = Some((records, self.wire.now.moment));
+            self.recorder.try_at = None;
+        } else {
+            self.recorder.try_at = Some(self.wire.now.instant + AGAIN);
         }
     }
 
     pub(super) fn missed_recorded(&mut self, written: bool) {
-        let Some((told, until)) = self.recorder.telling.take().filter(|_| written) else { return };
-        self.recorder.missed -= told.min(self.recorder.missed);
-        self.recorder.since = (self.recorder.missed > 0).then_some(until);
+        let Some((told, until)) = self.recorder.telling.take() else { return };
+        if written {
+            self.recorder.missed -= told.min(self.recorder.missed);
+            self.recorder.since = (self.recorder.missed > 0).then_some(until);
+        }
+        let more = self.recorder.missed > 0;
+        self.recorder.try_at = more.then(|| self.wire.now.instant + AGAIN);
     }
 }
