@@ -227,6 +227,8 @@ fn sip_config(settings: &Settings) -> Config {
     to.invite_burst = limits.calls_from_source.burst;
     to.calls_placed = pace(limits.calls_placed);
     to.binding_events = pace(limits.binding_events);
+    to.calls_for_help = pace(limits.calls_for_help);
+    to.registers = pace(limits.registers);
     to.budget.rate = limits.answers_to_strangers.per_second;
     to.budget.burst = limits.answers_to_strangers.burst;
     to.nonce_lifetime = seconds(limits.nonce_lifetime);

@@ -102,6 +102,10 @@ pub struct Limits {
     pub calls_placed: Pace,
     /// Changes of one phone's bindings; refreshes do not count.
     pub binding_events: Pace,
+    /// Calls for help of one phone: a bound for machines.
+    pub calls_for_help: Pace,
+    /// REGISTERs of one phone, refreshes included.
+    pub registers: Pace,
     /// Bytes of answers to an address that has not proven who it is.
     pub answers_to_strangers: PerSecond,
     /// Seconds a digest nonce lives.
@@ -116,6 +120,8 @@ impl Default for Limits {
             calls_from_source: PerSecond { burst: 2_000, per_second: 500 },
             calls_placed: Pace { burst: 60, seconds: 0.5 },
             binding_events: Pace { burst: 30, seconds: 10.0 },
+            calls_for_help: Pace { burst: 100, seconds: 1.0 },
+            registers: Pace { burst: 100, seconds: 0.1 },
             answers_to_strangers: PerSecond { burst: 2_097_152, per_second: 65_536 },
             nonce_lifetime: 300,
         }
@@ -233,7 +239,8 @@ impl Settings {
         let ordered = registration.min <= registration.default
             && registration.default <= registration.max
             && registration.min > 0;
-        let paces = [limits.calls_placed, limits.binding_events];
+        let paces =
+            [limits.calls_placed, limits.calls_for_help, limits.binding_events, limits.registers];
         let seconds = |pace: &Pace| (0.001..=86_400.0).contains(&pace.seconds);
         let rules = [
             (ordered, "[registration] needs 0 < min <= default <= max"),
@@ -245,8 +252,9 @@ impl Settings {
             (calls.alive_check >= 30, "[calls] alive_check is 30 seconds or more"),
             (
                 paces.iter().all(|pace| pace.burst > 0 && seconds(pace)),
-                "[limits] calls_placed and binding_events need burst > 0 and seconds from 0.001 to 86400",
+                "[limits] calls_placed, calls_for_help, binding_events and registers need burst > 0 and seconds from 0.001 to 86400",
             ),
+            (limits.calls_for_help.burst >= 10, "[limits] calls_for_help needs burst >= 10"),
             (limits.calls_per_device > 0, "[limits] calls_per_device is 1 or more"),
             (
                 limits.calls_from_source.burst > 0 && limits.calls_from_source.per_second > 0,

@@ -59,7 +59,8 @@ impl Default for RegistrationBounds {
     }
 }
 
-/// Bounds of everything a flood could grow. Emergency calls pass them all (checklist 42).
+/// Bounds of everything a flood could grow. Calls for help pass all that count calls, and have one of their own
+/// (checklist 42).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Calls at a time.
@@ -70,6 +71,10 @@ pub struct Limits {
     pub binding_events: Pace,
     /// Calls and feature codes one device may place, each of which leaves events.
     pub calls_placed: Pace,
+    /// Calls for help one device may place: a bound for machines, far beyond what people can need.
+    pub calls_for_help: Pace,
+    /// REGISTERs one device may send, refreshes included: each keeps a transaction for half a minute.
+    pub registers: Pace,
     /// New calls per second and source.
     pub invites_per_second: u32,
     /// New calls a source may save up.
@@ -100,6 +105,8 @@ impl Default for Limits {
             // A phone that is restarted thirty times, or a call list dialled by hand as fast as fingers go.
             binding_events: Pace { burst: 30, every: Duration::from_secs(10) },
             calls_placed: Pace { burst: 60, every: Duration::from_millis(500) },
+            calls_for_help: Pace { burst: 100, every: Duration::from_secs(1) },
+            registers: Pace { burst: 100, every: Duration::from_millis(100) },
             invites_per_second: 500,
             invite_burst: 2_000,
             errands: 20_000,

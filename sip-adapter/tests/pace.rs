@@ -55,6 +55,7 @@ fn refreshes_cost_nothing_however_many_come() {
     let mut phone = Phone::registered(&mut sim, "p1", 1);
     for _ in 0..200 {
         assert_eq!(phone.register(&mut sim, 3600).status(), 200);
+        sim.pass_seconds(1);
     }
     assert_eq!(metric(&sim, "over_pace"), 0);
 }
@@ -64,7 +65,7 @@ fn a_register_that_the_book_refused_costs_nothing() {
     let mut sim = Sim::new(&[ADA]);
     let mut phone = Phone::new("p1", 1);
     sim.desk.read_only.store(true, Relaxed);
-    flap(&mut sim, &mut phone, 100);
+    flap(&mut sim, &mut phone, 60);
     sim.desk.read_only.store(false, Relaxed);
     assert_eq!(flap(&mut sim, &mut phone, 30), 200);
 }
@@ -132,4 +133,36 @@ fn calls_and_codes_of_one_phone_are_bounded_and_help_is_not() {
     assert_eq!(metric(&sim, "over_pace"), 3);
     phone.call(&mut sim, "112");
     assert!(!sim.is_silent(SocketAddr::from(([203, 0, 113, 9], 5060))));
+}
+
+#[test]
+fn a_phone_that_registers_without_pause_keeps_no_transactions_from_others() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    for _ in 0..5_000 {
+        phone.register(&mut sim, 3600);
+    }
+    assert!(metric(&sim, "transactions_active") <= 120);
+    Phone::registered(&mut sim, "p2", 2);
+    sim.pass_seconds(1);
+    assert_eq!(phone.register(&mut sim, 3600).status(), 200);
+}
+
+#[test]
+fn c42_calls_for_help_have_a_bound_that_only_a_machine_can_reach() {
+    let mut sim = Sim::new(&[ADA, TRUNK]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let network = SocketAddr::from(([203, 0, 113, 9], 5060));
+    let mut rang = 0;
+    for _ in 0..150 {
+        phone.call(&mut sim, "112");
+        sim.hush(phone.at);
+        rang += usize::from(!sim.is_silent(network));
+        sim.hush(network);
+    }
+    assert_eq!(rang, 100);
+    sim.pass_seconds(1);
+    sim.hush(network);
+    phone.call(&mut sim, "112");
+    assert!(!sim.is_silent(network));
 }

@@ -8,7 +8,7 @@ use common::phone::{HOLD, SDP_A, SDP_B};
 use common::{Phone, Sim};
 use switchbook_core::event::Event;
 use switchbook_core::position::Position;
-use switchbook_sip::message::Method;
+use switchbook_sip::message::{HeaderName, Method};
 use switchbook_sip_adapter::endpoint::{Command, Input};
 
 const ADA: &str = r#"{"command":"user.add","username":"ada","display_name":"Ada Lovelace","numbers":["100","101"],
@@ -277,4 +277,56 @@ fn talking(
     called.expect_ack(sim);
     caller.ack(sim);
     (caller, called)
+}
+
+#[test]
+fn c29_a_flood_of_requests_within_a_call_is_bounded() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    for _ in 0..500 {
+        ada.request(&mut sim, "INFO", "", "");
+    }
+    let transactions =
+        |sim: &Sim| sim.metrics.all().find(|(name, ..)| *name == "transactions_active").unwrap().2;
+    let mut refused = 0;
+    while let Some(response) = sim.response(ada.at) {
+        assert_eq!(response.status(), 503);
+        refused += 1;
+    }
+    assert_eq!(refused, 500 - 32);
+    let mut passed = 0;
+    while let Some(info) = sim.request(bob.at) {
+        bob.respond(&mut sim, &info, 200, "");
+        passed += 1;
+    }
+    assert_eq!(passed, 32);
+    sim.hush(ada.at);
+    assert!(transactions(&sim) < 100);
+    // The call goes on, and ends.
+    ada.request(&mut sim, "INFO", "", "");
+    bob.agrees_to(&mut sim, Method::Info);
+    assert_eq!(ada.status(&mut sim), 200);
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    sim.expect_idle();
+}
+
+#[test]
+fn c10_a_phones_challenge_within_a_call_is_not_passed_on_to_the_other() {
+    for challenge in [401, 407] {
+        let (mut sim, mut p1, p2, ..) = office();
+        let (mut ada, bob) = talking(&mut sim, &mut p1, &p2, "200");
+        ada.request(&mut sim, "INVITE", "", HOLD);
+        let hold = sim.request(bob.at).unwrap();
+        let asked = common::phone::reply(&hold, challenge, bob.at, None, "").replacen(
+            "CSeq:",
+            "WWW-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\nCSeq:",
+            1,
+        );
+        sim.send(bob.at, asked);
+        let told = ada.response(&mut sim);
+        assert_eq!(told.status(), 403);
+        assert!(!told.has(HeaderName::WwwAuthenticate) && !told.has(HeaderName::ProxyAuthenticate));
+        ada.ack_failure(&mut sim, &told);
+    }
 }

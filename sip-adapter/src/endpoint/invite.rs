@@ -51,6 +51,9 @@ impl Endpoint {
         if let Party::Device(device) = party
             && let Some(claimed) = speaks_for_another(&request, &exchange, device)
         {
+            if !self.keeps_pace(key, &flow, &request, device, (Wants::Requests, 1)) {
+                return;
+            }
             return self.claims_another(key, &flow, &request, device, claimed);
         }
         let Some(dialled) = self.addressed(&request, &flow) else {
@@ -62,11 +65,12 @@ impl Endpoint {
         if super::sdp_is_hostile(&request) {
             return self.wire.refuse(key, &flow, &request, 488, "Not Acceptable Here", &[]);
         }
-        if let Party::Device(device) = party
-            && !is_emergency(&exchange, &dialled)
-            && !self.keeps_pace(key, &flow, &request, device, (Wants::Calls, 1))
-        {
-            return;
+        if let Party::Device(device) = party {
+            let help = is_emergency(&exchange, &dialled);
+            let wants = if help { Wants::Help } else { Wants::Calls };
+            if !self.keeps_pace(key, &flow, &request, device, (wants, 1)) {
+                return;
+            }
         }
         match party {
             Party::Device(device) if dialled.starts_with('*') => {

@@ -1,4 +1,5 @@
-//! How fast one phone may fill the book: bindings, calls and feature codes are events, and those are kept for ever.
+//! How fast one phone may fill the book: bindings, calls and feature codes are events, and those are kept for ever. And how
+//! fast it may keep us busy without any.
 
 use super::Endpoint;
 use crate::config::Limits;
@@ -21,12 +22,18 @@ pub(super) enum Wants {
     Bindings,
     /// A call or a feature code.
     Calls,
+    /// A call for help: far more than people can need, and not so many that a stolen password floods those who help.
+    Help,
+    /// A REGISTER of any kind, or a request in another's name: those keep a transaction or the Desk busy.
+    Requests,
 }
 
 /// What each phone has left.
 pub(super) struct Paces {
     bindings: Buckets<DeviceId>,
     calls: Buckets<DeviceId>,
+    help: Buckets<DeviceId>,
+    requests: Buckets<DeviceId>,
     told: FxHashMap<(DeviceId, Wants), Instant>,
 }
 
@@ -35,6 +42,8 @@ impl Paces {
         Self {
             bindings: Buckets::new(limits.binding_events, MOST),
             calls: Buckets::new(limits.calls_placed, MOST),
+            help: Buckets::new(limits.calls_for_help, MOST),
+            requests: Buckets::new(limits.registers, MOST),
             told: FxHashMap::default(),
         }
     }
@@ -43,6 +52,8 @@ impl Paces {
         match wants {
             Wants::Bindings => &mut self.bindings,
             Wants::Calls => &mut self.calls,
+            Wants::Help => &mut self.help,
+            Wants::Requests => &mut self.requests,
         }
     }
 
