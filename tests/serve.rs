@@ -126,3 +126,35 @@ async fn a_supervisor_hangs_up_a_call_and_the_book_says_who() {
     assert!(ordered["actor"].to_string().to_lowercase().contains("supervisor"), "{ordered:#}");
     assert_eq!(entry("CallEnded")["cause"], ordered["position"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c15_no_file_holds_a_password_or_a_pin_in_the_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let told = |line: &str, input: &str| {
+        let output = server.run(folder.path(), line, input);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    told("user add ada Ada --number 100 --device p1=desk", "");
+    told("device password p1 --password", "a-long-password\n");
+    told("user password ada --password", "another-password\n");
+    told("user pin ada --pin", "86420975\n");
+    let _phone = server.phone("p1").await;
+    let mut folders = vec![server.data.clone()];
+    let mut files = 0;
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_type().unwrap().is_file() {
+                files += 1;
+                let bytes = std::fs::read(entry.path()).unwrap();
+                for secret in ["a-long-password", "another-password", "86420975"] {
+                    let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                    assert!(!found, "{} holds {secret}", entry.path().display());
+                }
+            }
+        }
+    }
+    assert!(files >= 3, "the folder is elsewhere");
+}
