@@ -55,14 +55,16 @@ impl Port for DeskPort {
             Errand::Code { device, .. } => (true, language_at(&self.exchange(), *device)),
             _ => (false, Language::English),
         };
-        let mut list = orders(errand, || CommandId(uuid::Uuid::now_v7()));
-        let Some(order) = list.pop() else {
+        let mut list = orders(errand);
+        let Some(asked) = list.pop() else {
             let text = "nothing is known by this name".into();
             return reply.tell(Err(Trouble::Refused { code: "CODE_UNKNOWN", text }));
         };
-        for order in list {
-            self.desk.enqueue(order, |_| ());
+        let id = || CommandId(uuid::Uuid::now_v7());
+        for before in list {
+            self.desk.enqueue(before.order(id()), |_| ());
         }
+        let order = asked.order(id());
         if slow {
             let desk = self.desk.clone();
             self.runtime.spawn(async move {

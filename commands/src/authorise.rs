@@ -226,7 +226,8 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         Command::RegistrationExpire(_)
         | Command::ScheduleMissed(_)
         | Command::ExchangeFound(_)
-        | Command::ServerStart(_) => Needs::System,
+        | Command::ServerStart(_)
+        | Command::ServerStop(_) => Needs::System,
         Command::AuditOpened(_) => Needs::Reader,
     })
 }

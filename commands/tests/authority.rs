@@ -9,7 +9,7 @@ use switchbook_commands::call::Record;
 use switchbook_commands::phone::Claim;
 use switchbook_commands::registration::{Ask, Expire, Register};
 use switchbook_commands::schedule::{Fire, Lateness, Missed};
-use switchbook_commands::settings::{Found, Start, StopBefore};
+use switchbook_commands::settings::{Found, Start, Stop, StopBefore};
 use switchbook_commands::{Command, Order, audit, authorise};
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::envelope::Actor;
@@ -95,6 +95,7 @@ fn all(world: &World) -> Vec<Command> {
     let book = BookId(Uuid::from_u128(1));
     all.push(Found { book, realm: "x".into(), time_zone: chrono_tz::Tz::UTC }.into());
     all.push(Start { version: "1".into(), stop_before: StopBefore::Clean }.into());
+    all.push(Stop {}.into());
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
     all
 }
@@ -230,6 +231,7 @@ fn nobody_passes_by_default() {
         schedule.missed         X
         exchange.found          X
         server.start            X
+        server.stop             X
         audit.opened            C W
     "#]]
     .assert_eq(&table);

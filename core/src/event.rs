@@ -213,6 +213,7 @@ events! {
     0x0006 v 1 refusal::PersonalFieldsOpened;
     0x0007 v 1 settings::ForwardingTargetBlocked;
     0x0008 v 1 settings::ForwardingTargetUnblocked;
+    0x0009 v 1 settings::ServerStopped;
 
     0x0101 v 1 user::UserAdded;
     0x0102 v 1 user::UserDeleted;
@@ -281,4 +282,18 @@ events! {
     0x0b05 v 1 call::CallLost;
     0x0b06 v 1 call::CallRecordsMissed;
     0x0b07 v 1 call::HangUpOrdered;
+}
+
+impl Event {
+    /// Is it about a binding? Those hold the address they came from themselves.
+    #[must_use]
+    pub const fn is_registration(&self) -> bool {
+        matches!(
+            self,
+            Self::PhoneRegistered(_)
+                | Self::RegistrationChanged(_)
+                | Self::RegistrationRemoved(_)
+                | Self::RegistrationExpired(_)
+        )
+    }
 }

@@ -86,10 +86,11 @@ impl Exchange {
         recorded.event.apply(self, &recorded.envelope);
         self.position = recorded.envelope.position;
         self.recorded_at = recorded.envelope.recorded_at;
-        // Tags 0x0002, 0x0005 and 0x0006 tell of attempts and starts; from 0x0803 to 0x0804 fired edges;
+        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops; from 0x0803 to 0x0804 fired edges;
         // from 0x0a00 on registrations and calls.
         let tag = recorded.event.tag();
-        let telling = matches!(tag, 0x0002 | 0x0005 | 0x0006 | 0x0803 | 0x0804) || tag >= 0x0a00;
+        let telling =
+            matches!(tag, 0x0002 | 0x0005 | 0x0006 | 0x0009 | 0x0803 | 0x0804) || tag >= 0x0a00;
         if !telling {
             self.configuration = recorded.envelope.position;
         }

@@ -53,7 +53,7 @@ fn a_silent_trunk_is_given_up_after_five_seconds_and_the_next_one_carries_the_ca
     dead.expect_ack(&mut sim);
     dead.agrees_to(&mut sim, Method::Bye);
     answer_and_hang_up(&mut sim, &mut call, &mut alive);
-    assert_eq!(sim.calls()[1..], ["answered by outside", "ended HungUpByCaller 0 rang []"]);
+    assert_eq!(sim.calls()[1..], ["answered by outside", "ended HungUpByCaller 16 rang []"]);
     sim.expect_idle();
 }
 

@@ -97,10 +97,14 @@ fn order_hang_up(sim: &mut Sim) {
     sim.feed(Input::Command(Command::HangUp(placed.unwrap(), Position(77))));
 }
 
-fn cause_of_the_end(sim: &Sim) -> Option<Position> {
+/// The event that the end names as its cause, and why the connection was released (Q.850).
+fn cause_of_the_end(sim: &Sim) -> (Option<Position>, u8) {
     let book = sim.desk.book.lock().unwrap();
-    let ended = book.iter().find(|recorded| matches!(recorded.event, Event::CallEnded(_)));
-    ended.expect("an end").envelope.cause
+    let ended = book.iter().find_map(|recorded| match &recorded.event {
+        Event::CallEnded(ended) => Some((recorded.envelope.cause, ended.cause.0)),
+        _ => None,
+    });
+    ended.expect("an end")
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn a_call_is_ended_from_outside_and_its_end_names_the_order() {
     let bye = ada.agrees_to(&mut sim, Method::Bye);
     assert_eq!(bye.reasons().next(), Some(("Q.850", Some(31))));
     bob.agrees_to(&mut sim, Method::Bye);
-    assert_eq!(cause_of_the_end(&sim), Some(Position(77)));
+    assert_eq!(cause_of_the_end(&sim), (Some(Position(77)), 31));
     // Once more: nothing is left to end.
     order_hang_up(&mut sim);
     assert!(sim.is_silent(ada.at) && sim.is_silent(bob.at));
@@ -130,7 +134,7 @@ fn a_ringing_call_is_ended_from_outside_and_the_caller_may_try_again() {
     let ended = ada.response(&mut sim);
     assert_eq!((ended.status(), ended.reasons().next()), (480, Some(("Q.850", Some(31)))));
     ada.ack_failure(&mut sim, &ended);
-    assert_eq!(cause_of_the_end(&sim), Some(Position(77)));
+    assert_eq!(cause_of_the_end(&sim), (Some(Position(77)), 31));
     sim.expect_idle();
 }
 
@@ -140,7 +144,7 @@ fn a_call_that_ends_by_itself_has_no_cause() {
     let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
     ada.bye(&mut sim);
     bob.agrees_to(&mut sim, Method::Bye);
-    assert_eq!(cause_of_the_end(&sim), None);
+    assert_eq!(cause_of_the_end(&sim), (None, 16));
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn a_call_whose_phones_vanish_ends() {
     assert!(sim.is_silent(ada.at) && sim.is_silent(bob.at));
     sim.pass_seconds(121 + 33);
     assert_eq!(sim.request(ada.at).unwrap().method(), Method::Options);
-    assert_eq!(sim.calls()[2], r#"ended Failed 0 rang ["p2"]"#);
+    assert_eq!(sim.calls()[2], r#"ended Failed 16 rang ["p2"]"#);
     sim.expect_idle();
 }
 
@@ -178,7 +182,7 @@ fn a_call_one_end_of_which_does_not_know_it_any_more_ends() {
         ada.respond(&mut sim, &question, status, "");
         bob.agrees_to(&mut sim, Method::Bye);
         assert!(sim.is_silent(ada.at));
-        assert_eq!(sim.calls()[2], r#"ended Failed 0 rang ["p2"]"#);
+        assert_eq!(sim.calls()[2], r#"ended Failed 16 rang ["p2"]"#);
         sim.expect_idle();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Call, Cx, Effect, Party, Phase, Target, outcome};
 use std::time::{Duration, Instant};
-use switchbook_core::call::{CallDiverted, CallEnded, CallOutcome};
+use switchbook_core::call::{CallDiverted, CallEnded, CallOutcome, ReleaseCause};
 use switchbook_core::number::Number;
 use switchbook_core::position::Position;
 use switchbook_core::routing::plan::{Leg as PlannedLeg, Outcome, Step, StepIndex};
@@ -316,8 +316,9 @@ impl Call {
         self.ended(cx, told.recorded, told.status);
     }
 
-    /// The end of the call for the book; whatever is still under way winds down by itself.
-    pub(super) fn ended(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome, sip_status: u16) {
+    /// The end of the call for the book, with the status that told the caller (0: a BYE did); whatever is still under
+    /// way winds down by itself.
+    pub(super) fn ended(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome, status: u16) {
         if self.phase == Phase::Ending {
             return;
         }
@@ -330,7 +331,11 @@ impl Call {
         self.alive_at = None;
         let rang = std::mem::take(&mut self.rang);
         let ended_at = cx.wire.now.moment;
-        let ended = CallEnded { call: self.call, outcome, ended_at, sip_status, rang };
+        let cause = match self.ordered {
+            Some(_) => ReleaseCause::NORMAL_UNSPECIFIED,
+            None => outcome::cause(outcome, status),
+        };
+        let ended = CallEnded { call: self.call, outcome, ended_at, cause, rang };
         cx.effects.push(Effect::Ended(Box::new(ended.into()), self.ordered));
         cx.effects.push(Effect::Free);
     }

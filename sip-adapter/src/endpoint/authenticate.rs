@@ -205,7 +205,7 @@ impl Endpoint {
     ) {
         self.wire.metrics.claims.add(1);
         // Full of errands: the metric counts, the book goes without.
-        self.submit(Errand::Claim { device, claimed }, Pending::Told);
+        self.submit(Errand::Claim { device, claimed, from: *flow }, Pending::Told);
         self.wire.refuse(key, flow, request, 403, "Forbidden", &[]);
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::event::Event;
 use switchbook_core::position::{Moment, Position};
+use switchbook_sip::transaction::Flow;
 
 /// The gap, if there is one.
 #[derive(Default)]
@@ -30,9 +31,24 @@ impl Recorder {
 }
 
 impl Endpoint {
-    pub(super) fn record(&mut self, event: Box<Event>, cause: Option<Position>) {
+    /// What became of a call.
+    pub(super) fn record(&mut self, event: Box<Event>) {
+        self.record_errand(event, None, None);
+    }
+
+    /// A call was placed, from there.
+    pub(super) fn record_from(&mut self, event: Box<Event>, from: Flow) {
+        self.record_errand(event, Some(from), None);
+    }
+
+    /// A call ended, as the event at `cause` ordered, if one did.
+    pub(super) fn record_end(&mut self, event: Box<Event>, cause: Option<Position>) {
+        self.record_errand(event, None, cause);
+    }
+
+    fn record_errand(&mut self, event: Box<Event>, from: Option<Flow>, cause: Option<Position>) {
         let full = self.recorder.waiting >= self.config.limits.records;
-        if full || !self.submit(Errand::Record(event, cause), Pending::Record) {
+        if full || !self.submit(Errand::Record { event, from, cause }, Pending::Record) {
             return self.miss();
         }
         self.recorder.waiting += 1;
@@ -67,7 +83,8 @@ impl Endpoint {
         };
         let records = self.recorder.missed;
         let gap = CallRecordsMissed { from, until: self.wire.now.moment, records };
-        if self.submit(Errand::Record(Box::new(gap.into()), None), Pending::RecordsMissed) {
+        let errand = Errand::Record { event: Box::new(gap.into()), from: None, cause: None };
+        if self.submit(errand, Pending::RecordsMissed) {
             self.recorder.telling = Some((records, self.wire.now.moment));
             self.recorder.try_at = None;
         } else {

@@ -128,8 +128,8 @@ impl Endpoint {
     fn carry_out(&mut self, id: SessionId, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Record(event) => self.record(event, None),
-                Effect::Ended(event, cause) => self.record(event, cause),
+                Effect::Record(event) => self.record(event),
+                Effect::Ended(event, cause) => self.record_end(event, cause),
                 Effect::InUse(device, number) => self.usage.take(id, device, Some(number)),
                 Effect::Free => self.usage.free(id),
             }
@@ -204,11 +204,12 @@ impl Endpoint {
     pub(super) fn code_decided(&mut self, id: SessionId, outcome: Result<Done, Trouble>) {
         let Some(slot) = self.sessions.slots.get_mut(&id) else { return };
         let Session::Code(code, call) = &mut slot.session else { return };
-        let (call, sip_status) = (*call, code.decided(&mut self.wire, &outcome));
+        let (call, status) = (*call, code.decided(&mut self.wire, &outcome));
         let ended_at = self.wire.now.moment;
         let outcome = CallOutcome::FeatureCode;
-        let ended = CallEnded { call, outcome, ended_at, sip_status, rang: Vec::new() };
-        self.record(Box::new(ended.into()), None);
+        let cause = crate::call::outcome::cause(outcome, status);
+        let ended = CallEnded { call, outcome, ended_at, cause, rang: Vec::new() };
+        self.record(Box::new(ended.into()));
         self.settle(id);
     }
 

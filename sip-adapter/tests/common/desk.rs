@@ -152,6 +152,7 @@ impl MemoryDesk {
             moment: now,
             actor: order.actor,
             on_behalf_of: order.on_behalf_of,
+            source: None,
             cause: order.cause,
             correlation: CorrelationId(order.id.0),
             command: order.id,
@@ -222,8 +223,8 @@ impl Port for MemoryDesk {
             _ => switchbook_core::user::Language::English,
         };
         let mut done = Done { events: 0 };
-        for order in orders(errand, || CommandId(self.new_id())) {
-            match self.decide(order) {
+        for asked in orders(errand) {
+            match self.decide(asked.order(CommandId(self.new_id()))) {
                 Ok(events) => done.events += events,
                 Err(refusal) => return reply.tell(Err(trouble(&refusal, language))),
             }
