@@ -98,6 +98,24 @@ fn c25_the_answer_to_each_provocation_is_counted() {
 }
 
 #[test]
+fn a_stranger_is_not_told_who_we_are() {
+    let mut sim = Sim::new(&[ADA]);
+    let at = SocketAddr::from(([198, 51, 100, 66], 5060));
+    for n in 0..3 {
+        for text in provocations(n, at) {
+            sim.send(at, text);
+        }
+    }
+    assert!(sim.wiretap.len() > 30);
+    for (_, bytes) in &sim.wiretap {
+        let text = String::from_utf8_lossy(bytes);
+        assert!(!text.contains("Switchbook") && !text.contains("Server:"), "{text}");
+    }
+    let registered = Phone::new("p1", 1).register(&mut sim, 600);
+    assert_eq!(registered.str_value(switchbook_sip::HeaderName::Server), Some("Switchbook"));
+}
+
+#[test]
 fn c42_a_neighbour_who_spent_the_budget_does_not_keep_a_phone_from_calling_for_help() {
     let mut sim = Sim::with(&[ADA, TRUNK], |config| {
         config.limits.budget.burst = 5_000;

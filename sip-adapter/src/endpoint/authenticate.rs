@@ -14,7 +14,7 @@ use switchbook_core::settings::DigestPolicy;
 use switchbook_sip::digest::{Algorithm, Expectation, Stale, Verdict, Verifier};
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::{BackOff, Gate, SourceKey};
-use switchbook_sip::message::{HeaderName, Request};
+use switchbook_sip::message::{Builder, HeaderName, Request};
 use switchbook_sip::transaction::{Flow, Key};
 
 const BOTH: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
@@ -222,8 +222,8 @@ impl Endpoint {
         let salt = self.gatekeeper.salts.u64();
         let tag = self.wire.table.stateless_tag(request);
         let buf = &mut self.wire.buf;
-        let mut b = crate::wire::Wire::reply(buf, request, flow, 401, "Unauthorized", Some(&tag));
-        let source = flow.remote.ip();
+        let (remote, source) = (flow.remote, flow.remote.ip());
+        let mut b = Builder::reply(buf, request, 401, "Unauthorized", Some(&tag), remote);
         let verifier = &self.gatekeeper.verifier;
         for value in verifier.challenge_to(source, now, expectation, salt, stale) {
             b.header(HeaderName::WwwAuthenticate, value);
