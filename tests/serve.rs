@@ -58,6 +58,44 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     assert!(told.contains("ada/desk") && told.contains("100"), "{told}");
 }
 
+/// X-10, B-1: a copy while serving, into an empty folder, only with a word about erasures; and the book says who took it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_taken_while_serving_and_brought_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let add = "user add ada Ada --number 100 --device p1=desk";
+    assert!(server.run(folder.path(), add, "").status.success());
+    let refused = server.run(folder.path(), "backup create copy.tar --as ada", "");
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    for place in ["copy.tar", "copy"] {
+        let made = server.run(folder.path(), &format!("backup create {place}"), "");
+        assert!(made.status.success(), "{made:?}");
+        assert!(server.run(folder.path(), &format!("backup check {place}"), "").status.success());
+    }
+    let history = server.run(folder.path(), "audit history --json", "");
+    let history = String::from_utf8(history.stdout).unwrap();
+    assert!(history.contains("backup create") && history.contains("AttemptRefused"), "{history}");
+    let back = folder.path().join("back");
+    let silent = support::run(&back, folder.path(), "backup restore copy.tar", "");
+    let why = String::from_utf8(silent.stderr).unwrap();
+    assert!(!silent.status.success() && why.contains("--erasures"), "{why}");
+    std::fs::write(folder.path().join("list"), "# nobody yet\n").unwrap();
+    let line = "backup restore copy.tar --erasures list";
+    let restored = support::run(&back, folder.path(), line, "");
+    assert!(restored.status.success(), "{restored:?}");
+    drop(server);
+    // Without a server too; and what was restored is served.
+    let data = folder.path().join("data");
+    let made = support::run(&data, folder.path(), "backup create copy-2.tar", "");
+    assert!(made.status.success(), "{made:?}");
+    let line = "backup restore copy-2.tar --no-erasures";
+    std::fs::remove_dir_all(&data).unwrap();
+    assert!(support::run(&data, folder.path(), line, "").status.success());
+    let server = Server::start(folder.path()).await;
+    let matrix = server.run(folder.path(), "matrix show ada", "");
+    assert!(String::from_utf8(matrix.stdout).unwrap().contains("ada/desk"));
+}
+
 /// The first try once founded the book for ever with a realm that was a mistake.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_that_cannot_serve_founds_nothing() {
