@@ -5,16 +5,17 @@ use crate::console::{self, views};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
 use crate::route::{self, Asked};
-use crate::settings::{Http, Settings};
+use crate::settings::{AtStop, Http, Settings};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use switchbook_admin::{Figure, Health, Status};
 use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
+use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
@@ -31,7 +32,10 @@ use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
 use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
+use switchbook_sip::limits::Pace;
+use switchbook_sip_adapter::config::OnStop;
 use switchbook_sip_adapter::endpoint::LiveCalls;
+use switchbook_sip_adapter::server::HangsUp;
 use switchbook_sip_adapter::{Config, Door, Metrics, Server, Switchroom};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
@@ -45,6 +49,7 @@ pub struct Rooms {
     leases: Leases,
     store: Arc<Book>,
     metrics: Arc<Metrics>,
+    calls: HangsUp,
     sip: SocketAddr,
     data: PathBuf,
     began: Instant,
@@ -128,11 +133,14 @@ impl House {
             leases,
             store,
             metrics: server.metrics(),
+            calls: server.hangs_up(),
             sip: server.local_addr(),
             data: data.to_owned(),
             began: Instant::now(),
         });
-        let admin = doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone()));
+        let limits = http_limits(settings);
+        let admin =
+            doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone(), limits));
         let console = console::server::listen(doors.console, rooms.clone());
         Ok(Self {
             sip: server.local_addr(),
@@ -157,7 +165,7 @@ impl House {
                 if let Some((name, _)) = ended {
                     return *name;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
         let name = tokio::select! {
@@ -179,7 +187,7 @@ impl House {
         }
         self.console.abort();
         // The ends of the calls that were just hung up are on their way into the book.
-        let patience = std::time::Duration::from_secs(5);
+        let patience = Duration::from_secs(5);
         match tokio::time::timeout(patience, startup::stop(&self.rooms.desk)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
@@ -231,15 +239,56 @@ fn default_http() -> SocketAddr {
 }
 
 fn sip_config(settings: &Settings) -> Config {
+    let Settings { registration, calls, limits, guessing, .. } = settings;
     let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
     let mut config = Config::new(settings.sip.unwrap_or(default));
-    config.registration.min = settings.registration.min;
-    config.registration.default = settings.registration.default;
-    config.registration.max = settings.registration.max;
-    config.limits.calls = settings.limits.calls;
     config.names.clone_from(&settings.names);
     config.advertised = settings.advertised;
+    config.on_stop = match calls.on_stop {
+        AtStop::HangUp => OnStop::HangUp,
+        AtStop::Leave => OnStop::Leave,
+    };
+    let bounds = &mut config.registration;
+    (bounds.min, bounds.default) = (registration.min, registration.default);
+    (bounds.max, bounds.contacts) = (registration.max, registration.contacts);
+    let to = &mut config.limits;
+    (to.calls, to.calls_per_device) = (limits.calls, limits.calls_per_device);
+    to.invites_per_second = limits.calls_from_source.per_second;
+    to.invite_burst = limits.calls_from_source.burst;
+    to.calls_placed = pace(limits.calls_placed);
+    to.binding_events = pace(limits.binding_events);
+    to.calls_for_help = pace(limits.calls_for_help);
+    to.registers = pace(limits.registers);
+    to.budget.rate = limits.answers_to_strangers.per_second;
+    to.budget.burst = limits.answers_to_strangers.burst;
+    to.nonce_lifetime = seconds(limits.nonce_lifetime);
+    (to.trunk_ring, to.alive_check) = (seconds(calls.trunk_ring), seconds(calls.alive_check));
+    to.account_back_off.free = guessing.free;
+    to.source_back_off.free = guessing.free_per_source;
+    for back_off in [&mut to.account_back_off, &mut to.source_back_off] {
+        back_off.most = seconds(guessing.longest_pause);
+        back_off.memory = seconds(guessing.memory);
+    }
     config
+}
+
+fn pace(pace: crate::settings::Pace) -> Pace {
+    Pace { burst: pace.burst, every: Duration::from_secs_f64(pace.seconds) }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+fn http_limits(settings: &Settings) -> switchbook_admin::Limits {
+    let limits = settings.http_limits;
+    switchbook_admin::Limits {
+        connections: limits.connections,
+        per_peer: limits.per_peer,
+        head_time: seconds(limits.head_seconds),
+        lifetime: seconds(limits.lifetime),
+        ..switchbook_admin::Limits::default()
+    }
 }
 
 /// The zone of the machine, as `/etc/localtime` points to it; UTC when that says nothing.
@@ -265,6 +314,15 @@ impl Calls for LateCalls {
 }
 
 impl Rooms {
+    /// What follows, outside the book, from what was just put into it.
+    pub async fn react(&self, records: &[Recorded]) {
+        for Recorded { envelope, event } in records {
+            if let Event::HangUpOrdered(ordered) = event {
+                self.calls.hang_up(ordered.call, envelope.position).await;
+            }
+        }
+    }
+
     /// Shows a view, now or as of then.
     pub async fn view(
         &self,

@@ -179,6 +179,7 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::TrunkRemove(_)
         | Command::TrunkAssign(_)
         | Command::TrunkFree(_)
+        | Command::CallHangUp(_)
         | Command::SettingsTimeZone(_)
         | Command::SettingsDigest(_)
         | Command::SettingsBlockTarget(_)
@@ -221,6 +222,7 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::PhoneForward(_) => Needs::APhone,
 
         Command::Register(c) => Needs::ThisPhone(c.device),
+        Command::PhoneClaim(c) => Needs::ThisPhone(c.device),
         Command::CallRecord(c) => Needs::SystemOr(c.caller()),
         Command::ScheduleFire(c) => Needs::ThisSchedule(c.schedule),
         Command::RegistrationExpire(_)

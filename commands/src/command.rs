@@ -148,6 +148,8 @@ commands! {
         "settings.block_target" SettingsBlockTarget settings::BlockTarget;
         "settings.unblock_target" SettingsUnblockTarget settings::UnblockTarget;
 
+        "call.hang_up" CallHangUp call::HangUp;
+
         "phone.log_in" PhoneLogIn phone::LogIn;
         "phone.log_out" PhoneLogOut phone::LogOut;
         "phone.dnd" PhoneDnd phone::Dnd;
@@ -156,6 +158,7 @@ commands! {
     of the server {
         "registration.register" Register registration::Register;
         "registration.expire" RegistrationExpire registration::Expire;
+        "phone.claim" PhoneClaim phone::Claim;
         "call.record" CallRecord call::Record;
         "schedule.fire" ScheduleFire schedule::Fire;
         "schedule.missed" ScheduleMissed schedule::Missed;

@@ -6,6 +6,7 @@ mod world;
 use expect_test::expect;
 use std::fmt::Write;
 use switchbook_commands::call::Record;
+use switchbook_commands::phone::Claim;
 use switchbook_commands::registration::{Ask, Expire, Register};
 use switchbook_commands::schedule::{Fire, Lateness, Missed};
 use switchbook_commands::settings::{Found, Start, Stop, StopBefore};
@@ -73,6 +74,7 @@ fn all(world: &World) -> Vec<Command> {
         r#"{"command":"settings.digest","policy":"sha256-only"}"#,
         r#"{"command":"settings.block_target","prefix":"0"}"#,
         r#"{"command":"settings.unblock_target","prefix":"0"}"#,
+        r##"{"command":"call.hang_up","call":"#9"}"##,
         r#"{"command":"phone.log_in","extension":"100","pin":"1234"}"#,
         r#"{"command":"phone.log_out"}"#,
         r#"{"command":"phone.dnd","on":true}"#,
@@ -83,6 +85,7 @@ fn all(world: &World) -> Vec<Command> {
     let (ask, bounds) = (Ask::RemoveAll, (Seconds(1), Seconds(2)));
     all.push(Register { device, ask, call_id: 1, cseq: 1, user_agent: None, bounds }.into());
     all.push(Expire { device, binding }.into());
+    all.push(Claim { device, claimed: None }.into());
     let missed = CallRecordsMissed { from: Moment(0), until: Moment(1), records: 1 };
     let entries = vec![switchbook_commands::call::Entry::Missed(missed)];
     all.push(Record { entries }.into());
@@ -216,12 +219,14 @@ fn nobody_passes_by_default() {
         settings.digest         C A
         settings.block_target   C A
         settings.unblock_target C A
+        call.hang_up            C A
         phone.log_in            P p
         phone.log_out           P p
         phone.dnd               P p
         phone.forward           P p
         registration.register   P
         registration.expire     X
+        phone.claim             P
         call.record             X
         schedule.fire           S
         schedule.missed         X

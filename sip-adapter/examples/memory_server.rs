@@ -54,6 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.limits.invites_per_second = 100_000;
     config.limits.invite_burst = 100_000;
     config.limits.calls_per_device = 10_000;
+    config.limits.calls_placed.burst = 1_000_000;
     let room = Switchroom::open()?;
     let server = Server::start(config, desk.clone(), &room)?;
     let _ = desk.live.set(server.live_calls());

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use switchbook_core::id::CallId;
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 use switchbook_sip::transaction::{Flow, Transport};
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,6 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 type Answered = (u64, Result<Done, Trouble>);
 
 /// Something an administrator wants of the loop.
+#[derive(Debug)]
 enum Wanted {
     Command(Command),
     Stop(oneshot::Sender<()>),
@@ -111,9 +112,10 @@ impl Server {
         self.live.clone()
     }
 
-    /// Ends a call; nothing happens if there is none of that name.
-    pub async fn hang_up(&self, call: CallId) {
-        let _ = self.wanted.send(Wanted::Command(Command::HangUp(call))).await;
+    /// A way to end calls, for whoever is told of orders to do so. It keeps nothing running.
+    #[must_use]
+    pub fn hangs_up(&self) -> HangsUp {
+        HangsUp(self.wanted.downgrade())
     }
 
     /// Waits until the loop has ended, by a stop or by a fault.
@@ -126,6 +128,19 @@ impl Server {
         let (done, stopped) = oneshot::channel();
         if self.wanted.send(Wanted::Stop(done)).await.is_ok() {
             let _ = stopped.await;
+        }
+    }
+}
+
+/// Ends calls of a running server.
+#[derive(Clone, Debug)]
+pub struct HangsUp(mpsc::WeakSender<Wanted>);
+
+impl HangsUp {
+    /// Ends a call, as the event at `ordered` wants; nothing happens if it has ended already.
+    pub async fn hang_up(&self, call: CallId, ordered: Position) {
+        if let Some(wanted) = self.0.upgrade() {
+            let _ = wanted.send(Wanted::Command(Command::HangUp(call, ordered))).await;
         }
     }
 }

@@ -182,6 +182,7 @@ impl Session {
         }
         match self.rooms.desk.submit(order).await {
             Ok(answer) => {
+                self.rooms.react(&answer.records).await;
                 // The next view of this sender shows what he just did.
                 let _ = self.rooms.readers.wait_for(answer.position).await;
                 let events: Vec<Event> =
@@ -286,12 +287,14 @@ impl Session {
         let progress = Progress::default();
         let desk = self.rooms.desk.clone();
         let watched = progress.clone();
+        let rooms = Arc::clone(&self.rooms);
         let mut work = tokio::spawn(async move {
             if dry_run {
                 let (events, warnings) = desk.dry_apply(bulk, &watched).await?;
                 return Ok::<_, DeskError>((events.len(), warnings, None));
             }
             let answer = desk.apply(bulk, &watched).await?;
+            rooms.react(&answer.records).await;
             Ok((answer.records.len(), answer.warnings, Some(answer.position)))
         });
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));

@@ -4,7 +4,7 @@ mod commit;
 
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
-use super::attempts::Attempts;
+use super::attempts::{Attempts, Untold, WINDOW_SECONDS};
 use super::bulk::{Prepared, Refused};
 use super::group::{Group, Reply, Waiting};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
@@ -26,6 +26,7 @@ use switchbook_core::refusal::AttemptRefused;
 use switchbook_core::user::SecretRef;
 use switchbook_journal::AppendError;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// What comes to the writer.
 pub(crate) enum Message {
@@ -64,6 +65,8 @@ pub(crate) struct Writer {
     attempts: Attempts,
     /// Secrets that nothing names any more.
     forgotten: mpsc::Sender<Vec<SecretRef>>,
+    /// When attempts that were only counted are looked at.
+    untold_at: Option<Instant>,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
@@ -74,6 +77,7 @@ enum Happened {
     Came(Option<Message>),
     Appended(Result<Position, AppendError>),
     Resumed(Result<Box<Exchange>, String>),
+    Quiet,
 }
 
 impl Writer {
@@ -99,6 +103,7 @@ impl Writer {
             pending: Pending::default(),
             attempts: Attempts::default(),
             forgotten,
+            untold_at: None,
             stopped: None,
             retry: FIRST_RETRY,
         }
@@ -120,6 +125,7 @@ impl Writer {
             let happened = tokio::select! {
                 biased;
                 done = landed(&mut flight) => Happened::Appended(done),
+                () = at(self.untold_at) => Happened::Quiet,
                 message = self.orders.recv(), if open && !self.next.is_full() => Happened::Came(message),
                 state = resumed(&mut resume) => Happened::Resumed(state),
             };
@@ -143,6 +149,7 @@ impl Writer {
                     resume = None;
                     self.resume(state);
                 }
+                Happened::Quiet => self.tell_untold(Untold::Quiet),
             }
         }
     }
@@ -217,6 +224,7 @@ impl Writer {
 
     /// Waits with the group that is being decided, behind everything that came before.
     fn settle(&mut self, reply: Reply) {
+        self.tell_untold(Untold::All);
         let command = CommandId(uuid::Uuid::nil());
         let answer = Answer {
             command,
@@ -387,18 +395,10 @@ impl Writer {
 
     /// who was refused for right or state, leaves a trace; the answer waits for nothing.
     fn record_attempt(&mut self, order: &Order, what: &str, refusal: &Refusal, now: Moment) {
-        if refusal.code.nature() == Nature::Attempt
-            && self.stopped.is_none()
-            && let Some(suppressed) = self.attempts.write(now, order.actor, refusal.code)
-        {
-            let attempt = AttemptRefused {
-                what: what.into(),
-                code: refusal.code.as_str().into(),
-                about: refusal.about.clone(),
-                suppressed,
-            };
-            if let Err(error) = self.commit(order, vec![attempt.into()], now) {
-                tracing::error!(%error, "a refused attempt could not be sealed");
+        if refusal.code.nature() == Nature::Attempt && self.stopped.is_none() {
+            match self.attempts.write(now, order, what, refusal) {
+                Some(attempt) => self.tell_attempt(order, attempt, now),
+                None => drop(self.untold_at.get_or_insert_with(quiet_minute)),
             }
         }
     }
@@ -409,6 +409,23 @@ impl Writer {
         let Some(reply) = self.seen_before(&order, reply) else { return };
         self.record_attempt(&order, what, &refusal, now);
         self.answer(order.id, reply, Err(DeskError::RefusedInBulk { index, refusal }));
+    }
+
+    fn tell_attempt(&mut self, order: &Order, attempt: AttemptRefused, now: Moment) {
+        if let Err(error) = self.commit(order, vec![attempt.into()], now) {
+            tracing::error!(%error, "a refused attempt could not be sealed");
+        }
+    }
+
+    /// Attempts that were only counted, once nobody adds to them any more. While the book takes no writes they wait.
+    fn tell_untold(&mut self, which: Untold) {
+        let now = self.parts.clock.now();
+        if self.stopped.is_none() {
+            for (order, attempt) in self.attempts.untold(now, which) {
+                self.tell_attempt(&order, attempt, now);
+            }
+        }
+        self.untold_at = self.attempts.has_untold().then(quiet_minute);
     }
 
     /// Answers without remembering: nothing happened, and a repetition may succeed.
@@ -422,6 +439,17 @@ impl Writer {
 
 fn read_only(why: &str) -> Refusal {
     Refusal::new(RefusalCode::BookReadOnly).with("why", why)
+}
+
+fn quiet_minute() -> Instant {
+    Instant::now() + Duration::from_secs(WINDOW_SECONDS.into())
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, AppendError> {
