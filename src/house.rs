@@ -5,6 +5,7 @@ use crate::console::{self, views};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
 use crate::route::{self, Asked};
+use crate::seal::Sealer;
 use crate::settings::{Http, Settings};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,6 +39,8 @@ pub struct Rooms {
     pub desk: DeskHandle,
     /// The read models.
     pub readers: Readers,
+    /// Seals the book.
+    pub sealer: Sealer,
     leases: Leases,
     store: Arc<Book>,
     metrics: Arc<Metrics>,
@@ -112,6 +115,7 @@ impl House {
         })?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
+            sealer: Sealer::new(desk.clone(), store.clone()),
             desk,
             readers,
             leases,

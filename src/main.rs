@@ -8,6 +8,7 @@ mod failure;
 mod house;
 mod port;
 mod route;
+mod seal;
 mod serve;
 mod settings;
 

@@ -8,8 +8,8 @@ use crate::draft::Draft;
 use crate::refusal::Refusal;
 use crate::secret::SecretVisitor;
 use crate::{
-    audit, call, device, forwarding, group, number, permission, phone, profile, registration,
-    schedule, settings, slot, trunk, user,
+    audit, call, device, erasure, forwarding, group, number, permission, phone, profile,
+    registration, schedule, seal, settings, slot, trunk, user,
 };
 use serde::Deserialize;
 
@@ -147,6 +147,10 @@ commands! {
         "settings.digest" SettingsDigest settings::Digest;
         "settings.block_target" SettingsBlockTarget settings::BlockTarget;
         "settings.unblock_target" SettingsUnblockTarget settings::UnblockTarget;
+        "settings.retention" SettingsRetention erasure::Retention;
+
+        "person.erase" PersonErase erasure::ErasePerson;
+        "period.erase" PeriodErase erasure::ErasePeriod;
 
         "phone.log_in" PhoneLogIn phone::LogIn;
         "phone.log_out" PhoneLogOut phone::LogOut;
@@ -162,5 +166,7 @@ commands! {
         "exchange.found" ExchangeFound settings::Found;
         "server.start" ServerStart settings::Start;
         "audit.opened" AuditOpened audit::Opened;
+        "audit.seal" AuditSeal seal::Seal;
+        "erasure.apply" ErasureApply erasure::Apply;
     }
 }

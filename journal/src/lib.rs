@@ -16,9 +16,12 @@ mod index;
 pub mod leases;
 pub mod memory;
 pub mod merkle;
+pub mod note;
+pub mod proof;
 pub mod record;
 mod segment;
 pub mod store;
+mod tiles;
 pub mod vault;
 mod view;
 
@@ -27,6 +30,7 @@ pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultErro
 pub use leases::{Lease, Leases};
 pub use memory::MemoryStore;
 pub use record::decode_record;
-pub use segment::reader::SegmentReader;
+pub use segment::reader::{SegmentReader, StoredRecord};
+pub use segment::tree::Tree;
 pub use store::{Commit, EventReader, EventStore, Health};
 pub use vault::Vault;

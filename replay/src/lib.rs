@@ -13,6 +13,7 @@
 pub mod as_of;
 pub mod diff;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 mod facts;
 pub mod history;

@@ -5,7 +5,7 @@
 
 use super::output::{self, Form};
 use super::verbs::{Verb, nouns};
-use super::{Common, ask, views};
+use super::{Common, ask, evidence, views};
 use crate::audit::{Question, answer};
 use crate::console::protocol::Request;
 use crate::failure::{Failure, failed};
@@ -71,10 +71,16 @@ pub fn command() -> Command {
                     .action(ArgAction::Append),
             ]),
         )
+        .subcommands(evidence::commands())
 }
 
 /// Asks, and prints the answer.
 pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    if let Some((verb, matches)) = matches.subcommand()
+        && evidence::VERBS.contains(&verb)
+    {
+        return evidence::run(common, verb, matches);
+    }
     let question = question(matches)?;
     let open = matches.get_flag("open");
     let value = if open {
@@ -160,7 +166,7 @@ fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {
     Ok(Question::AsOf { when, view: view.name.into(), arguments })
 }
 
-fn position(text: &str) -> Result<u64, Failure> {
+pub(super) fn position(text: &str) -> Result<u64, Failure> {
     text.strip_prefix('#')
         .unwrap_or(text)
         .parse()

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+pub mod evidence;
 mod nouns;
 pub mod output;
 mod route;

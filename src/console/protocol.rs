@@ -52,6 +52,15 @@ pub enum Request {
         #[serde(default)]
         language: Language,
     },
+    /// Seal the book up to now.
+    Seal {
+        /// With the rights of this user.
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        as_user: Option<String>,
+        /// `de` or `en`.
+        #[serde(default)]
+        language: Language,
+    },
     /// Show a view.
     View {
         /// Its name (`user.list`, `matrix.show`).

@@ -4,6 +4,7 @@ use super::protocol::{LONGEST_LINE, Language, Request, Response};
 use crate::audit::{Question, answer};
 use crate::failure::{Failure, failed};
 use crate::house::Rooms;
+use crate::seal::NoSeal;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -133,6 +134,7 @@ impl Session {
             Request::Audit { question, as_user, language } => {
                 self.audit(&question, as_user, language).await
             }
+            Request::Seal { as_user, language } => self.seal(as_user, language).await,
             Request::View { view, arguments, as_of, language } => {
                 let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
                 match shown {
@@ -206,6 +208,18 @@ impl Session {
         match answer(book.as_ref(), borrow(open), question, language).await {
             Ok(value) => Response::Done(value),
             Err(failure) => Response::Failed { text: failure.to_string() },
+        }
+    }
+
+    async fn seal(&mut self, as_user: Option<String>, language: Language) -> Response {
+        let sealed = match self.on_behalf_of(as_user.as_deref()) {
+            Ok(behalf) => self.rooms.sealer.seal(self.actor, behalf).await,
+            Err(failure) => Err(NoSeal::Failed(failure)),
+        };
+        match sealed {
+            Ok(sealed) => Response::Done(sealed.answer()),
+            Err(NoSeal::Refused(error)) => refused(&error, language),
+            Err(NoSeal::Failed(failure)) => Response::Failed { text: failure.to_string() },
         }
     }
 

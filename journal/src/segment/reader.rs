@@ -1,17 +1,17 @@
 //! Reading the segments directly, without a lock, also while a server writes them: for auditors and verifiers.
 
 use super::cursor::{Cursor, Step};
-use super::list::{Segments, Walk};
+use super::list::{Raw, Segments, Walk};
 use super::watermark;
 use crate::error::{OpenError, ReadError};
 use crate::files::{Files, RealFiles};
 use crate::merkle::{Frontier, Hash};
-use crate::record::{Decoded, decode_record};
+use crate::record::{Decoded, RecordError, decode_record};
 use crate::vault::Vault;
 use crate::view::open_personal;
 use std::path::Path;
 use std::sync::Arc;
-use switchbook_core::envelope::Recorded;
+use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 
@@ -133,6 +133,68 @@ impl SegmentReader {
         })
     }
 
+    /// The last record with an event of this tag at `upto` or before. The end of the book is looked at first, so what
+    /// happened lately is found quickly however old the book is.
+    ///
+    /// # Errors
+    /// The first record that does not check on the way.
+    pub fn last_of(&self, tag: u16, upto: Position) -> Result<Option<StoredRecord>, ReadError> {
+        for (first, last) in self.segments.spans().into_iter().rev() {
+            let (mut walk, mut found) = (self.segments.walk(first), None);
+            while walk.position() <= last.min(upto) {
+                let Some(raw) = walk.next()? else { break };
+                if raw.outline.tag() == tag {
+                    found = Some(stored(raw)?);
+                }
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All records that concern `subject`, in order; the others are checked and not decoded.
+    pub fn concerning(
+        &self,
+        subject: Subject,
+    ) -> impl Iterator<Item = Result<StoredRecord, ReadError>> + use<> {
+        let (mut walk, mut failed) = (self.segments.walk(Position(1)), false);
+        std::iter::from_fn(move || {
+            while !failed {
+                let next = match walk.next() {
+                    Ok(None) => return None,
+                    Ok(Some(mut raw)) => match raw.outline.concerns(&subject) {
+                        false => continue,
+                        true => stored(raw),
+                    },
+                    Err(error) => Err(error),
+                };
+                failed = next.is_err();
+                return Some(next);
+            }
+            None
+        })
+    }
+
+    /// Positions and leaf hashes from `from` on, each record checked and not decoded; ends at the tail, or after the
+    /// first error.
+    pub fn leaves(
+        &self,
+        from: Position,
+    ) -> impl Iterator<Item = Result<(Position, Hash), ReadError>> + use<> {
+        let (mut walk, mut failed) = (self.segments.walk(from), false);
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let next = walk.next();
+            failed = next.is_err();
+            let raw = next.transpose()?;
+            Some(raw.map(|raw| (raw.outline.position, raw.frame.leaf)))
+        })
+    }
+
     /// Reads and checks every record, and gives the Merkle tree over all of them.
     ///
     /// # Errors
@@ -161,22 +223,25 @@ impl Iterator for StoredRecords {
         if self.failed {
             return None;
         }
-        let position = self.walk.position();
         let stored = match self.walk.next() {
             Ok(None) => return None,
             Err(error) => Err(error),
-            Ok(Some(raw)) => match decode_record(raw.frame.body) {
-                Ok(decoded) => Ok(StoredRecord {
-                    decoded,
-                    segment: raw.segment,
-                    offset: raw.offset,
-                    leaf: raw.frame.leaf,
-                    body: raw.frame.body.to_vec(),
-                }),
-                Err(error) => Err(ReadError::Undecodable { position, what: error.to_string() }),
-            },
+            Ok(Some(raw)) => stored(raw),
         };
         self.failed = stored.is_err();
         Some(stored)
     }
+}
+
+fn stored(raw: Raw<'_>) -> Result<StoredRecord, ReadError> {
+    let position = raw.outline.position;
+    let undecodable =
+        |error: RecordError| ReadError::Undecodable { position, what: error.to_string() };
+    Ok(StoredRecord {
+        decoded: decode_record(raw.frame.body).map_err(undecodable)?,
+        segment: raw.segment,
+        offset: raw.offset,
+        leaf: raw.frame.leaf,
+        body: raw.frame.body.to_vec(),
+    })
 }
