@@ -311,6 +311,24 @@ impl Rooms {
         Ok((tables, moment))
     }
 
+    /// The index held against the segments, and its snapshots, for an auditor who verifies the book meanwhile.
+    pub async fn compare_index(&self) -> Result<Value, Failure> {
+        let store = Arc::clone(&self.store);
+        let work = move || (store.compare_index(), store.snapshots());
+        let done = tokio::task::spawn_blocking(work).await;
+        let (compared, snapshots) = done.map_err(failed("the comparison broke off"))?;
+        let compared = compared.map_err(failed("the index cannot be compared"))?;
+        let compared = compared.map(|found| {
+            let differs = found.differs;
+            let differs = differs.map(|at| json!({ "position": at.position, "what": at.what }));
+            json!({ "upto": found.upto, "differs": differs })
+        });
+        let snapshots = snapshots.into_iter().map(|(name, at, bytes)| {
+            json!({ "name": name, "at": at, "bytes": switchbook_replay::evidence::base64(&bytes) })
+        });
+        Ok(json!({ "compared": compared, "snapshots": snapshots.collect::<Vec<_>>() }))
+    }
+
     /// An event in one sentence, with the names of now.
     pub fn sentence(&self, event: &Event, language: Language) -> String {
         let tables = self.readers.now();

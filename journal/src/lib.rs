@@ -27,6 +27,7 @@ mod view;
 
 pub use book::{Book, OpenReport, Opened, Options, Written};
 pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultError};
+pub use index::audit::{Compared, IndexCopy, Snapshots};
 pub use leases::{Lease, Leases};
 pub use memory::MemoryStore;
 pub use record::decode_record;

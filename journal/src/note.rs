@@ -128,6 +128,30 @@ impl fmt::Display for SignedNote {
 }
 
 impl SignedNote {
+    /// A list of notes, one behind the other, as seals are appended to a file; empty lines between them are allowed.
+    ///
+    /// # Errors
+    /// When something in it is no note.
+    pub fn list(text: &str) -> Result<Vec<Self>, NoteError> {
+        let (mut notes, mut note, mut signed) = (Vec::new(), String::new(), false);
+        for line in text.split_inclusive('\n') {
+            let signature = line.starts_with(DASH);
+            if signed && !signature {
+                notes.push(std::mem::take(&mut note).parse()?);
+                signed = false;
+            }
+            if note.is_empty() && line.trim().is_empty() {
+                continue;
+            }
+            signed |= signature;
+            note.push_str(line);
+        }
+        if !note.is_empty() {
+            notes.push(note.parse()?);
+        }
+        Ok(notes)
+    }
+
     /// A checkpoint, signed.
     #[must_use]
     pub fn sign(checkpoint: &Checkpoint, signer: &Signer) -> Self {
@@ -324,6 +348,8 @@ mod tests {
         let public: Verifier = signer.verifier().to_string().parse().unwrap();
         assert_eq!(back.verify(&public), Ok(None));
         assert_eq!(back.verify(&witness.verifier()), Ok(Some(1_795_435_200)));
+        let list = format!("{note}{note}\n{note}");
+        assert_eq!(SignedNote::list(&list).unwrap(), [note.clone(), note.clone(), note]);
     }
 
     #[test]

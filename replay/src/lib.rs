@@ -20,6 +20,7 @@ pub mod history;
 pub mod segments;
 pub mod show;
 pub mod source;
+pub mod verify;
 
 pub use as_of::{At, StateHash, state_hash};
 pub use diff::{Difference, diff};

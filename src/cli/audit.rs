@@ -5,7 +5,7 @@
 
 use super::output::{self, Form};
 use super::verbs::{Verb, nouns};
-use super::{Common, ask, evidence, views};
+use super::{Common, ask, evidence, verify, views};
 use crate::audit::{Question, answer};
 use crate::console::protocol::Request;
 use crate::failure::{Failure, failed};
@@ -72,6 +72,7 @@ pub fn command() -> Command {
             ]),
         )
         .subcommands(evidence::commands())
+        .subcommand(verify::command())
 }
 
 /// Asks, and prints the answer.
@@ -80,6 +81,9 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         && evidence::VERBS.contains(&verb)
     {
         return evidence::run(common, verb, matches);
+    }
+    if let Some(("verify", matches)) = matches.subcommand() {
+        return verify::run(common, matches);
     }
     let question = question(matches)?;
     let open = matches.get_flag("open");

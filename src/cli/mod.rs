@@ -3,10 +3,12 @@
 mod apply;
 mod audit;
 pub mod evidence;
+mod interrupt;
 mod nouns;
 pub mod output;
 mod route;
 mod verbs;
+mod verify;
 mod views;
 
 use crate::console::client::Client;

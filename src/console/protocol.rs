@@ -61,6 +61,8 @@ pub enum Request {
         #[serde(default)]
         language: Language,
     },
+    /// Hold the index against the segments, and hand out its snapshots: nobody else can open it meanwhile.
+    CompareIndex,
     /// Show a view.
     View {
         /// Its name (`user.list`, `matrix.show`).

@@ -135,6 +135,10 @@ impl Session {
                 self.audit(&question, as_user, language).await
             }
             Request::Seal { as_user, language } => self.seal(as_user, language).await,
+            Request::CompareIndex => match self.rooms.compare_index().await {
+                Ok(value) => Response::Done(value),
+                Err(failure) => Response::Failed { text: failure.to_string() },
+            },
             Request::View { view, arguments, as_of, language } => {
                 let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
                 match shown {

@@ -64,13 +64,23 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) 
     }
 }
 
-/// The newest index folder; older ones are removed.
-fn newest(book: &Path) -> u32 {
+fn turns(book: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir(book).into_iter().flatten().flatten();
     let mut turns: Vec<u32> = entries
         .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("index-")?.parse().ok())
         .collect();
     turns.sort_unstable();
+    turns
+}
+
+/// The newest index folder, if there is one.
+pub(super) fn newest_there(book: &Path) -> Option<u32> {
+    turns(book).pop()
+}
+
+/// The newest index folder; older ones are removed.
+fn newest(book: &Path) -> u32 {
+    let mut turns = turns(book);
     let newest = turns.pop().unwrap_or(1);
     for old in turns {
         remove(&book.join(format!("index-{old}")));

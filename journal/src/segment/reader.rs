@@ -3,8 +3,9 @@
 use super::cursor::{Cursor, Step};
 use super::list::{Raw, Segments, Walk};
 use super::watermark;
-use crate::error::{OpenError, ReadError};
+use crate::error::{Damage, OpenError, ReadError};
 use crate::files::{Files, RealFiles};
+use crate::frame;
 use crate::merkle::{Frontier, Hash};
 use crate::record::{Decoded, RecordError, decode_record};
 use crate::vault::Vault;
@@ -18,8 +19,10 @@ use switchbook_core::position::Position;
 /// A read-only view of a book's segments, as far as they were durable when it was opened.
 #[derive(Debug)]
 pub struct SegmentReader {
-    segments: Arc<Segments>,
+    pub(super) segments: Arc<Segments>,
     tail: Position,
+    /// A record that was durable and does not check, or is not there, at the end of the book.
+    damage: Option<Damage>,
 }
 
 /// A checked record as it stands in the book.
@@ -67,7 +70,7 @@ impl SegmentReader {
             mark = read_mark()?;
         }
         let segments = Arc::new(segments);
-        let mut tail = Position::START;
+        let (mut tail, mut damage) = (Position::START, None);
         if let Some(last) = segments.last() {
             let (_, mut end) = last.valid();
             tail = last.valid().0;
@@ -78,10 +81,13 @@ impl SegmentReader {
             let limit = mark
                 .filter(|mark| mark.segment == last.head.first)
                 .map_or(Position(u64::MAX), |mark| mark.position);
+            let mut durable = mark.map_or(Position::START, |mark| mark.position);
+            let mut stopped = None;
             while cursor.next() <= limit {
                 match cursor.step()? {
                     Step::Record { offset, frame, outline } => {
                         last.remember(outline.position, offset);
+                        durable = durable.max(outline.durable);
                         if outline.last_of_commit {
                             (tail, end) = (outline.position, offset + frame.whole.len() as u64);
                         }
@@ -90,20 +96,51 @@ impl SegmentReader {
                         // Served up to here; who reads on meets the damage by name.
                         tracing::warn!(%damage, "the end of the book does not check");
                         (tail, end) = (limit, u64::MAX);
+                        stopped = Some(damage);
                         break;
                     }
-                    Step::Bad(_) | Step::End => break,
+                    Step::Bad(damage) => {
+                        stopped = Some(damage);
+                        break;
+                    }
+                    Step::End => break,
                 }
+            }
+            let next = cursor.next();
+            if next <= durable || frame::was_durable(&cursor.rest()?, next) {
+                let missing = "a record that was durable is not there";
+                damage =
+                    Some(stopped.unwrap_or_else(|| last.damage(cursor.offset(), next, missing)));
             }
             last.set_valid(tail, end);
         }
-        Ok(Self { segments, tail })
+        Ok(Self { segments, tail, damage })
     }
 
     /// The last durable record when it was opened.
     #[must_use]
     pub const fn tail(&self) -> Position {
         self.tail
+    }
+
+    /// Damage at the end of the book: what was durable and is not there any more, or does not check. Everything before is
+    /// checked when it is read.
+    #[must_use]
+    pub const fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// The tree that the head of the segment beginning at `first` names for everything before; `None` when no segment
+    /// begins there.
+    #[must_use]
+    pub fn tree_before(&self, first: Position) -> Option<Frontier> {
+        self.segments.head_of(first).map(|head| head.before)
+    }
+
+    /// First and last position of each segment.
+    #[must_use]
+    pub fn spans(&self) -> Vec<(Position, Position)> {
+        self.segments.spans()
     }
 
     /// Whose book it is; `None` without any segment.
