@@ -51,6 +51,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     });
     if given.is_none() {
         let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_file(crate::erasure::beside(&folder));
     }
     shown
 }
@@ -138,7 +139,7 @@ async fn show(folder: &Path, house: &House, language: Language) -> Result<(), Fa
     }
 
     output::heading(
-        "6  Evidence: sealed, bundled, and checked by a program that shares no code with this one",
+        "6  Evidence: sealed, a person erased, all of it checked by a program of its own",
     );
     stage.evidence(folder).await
 }
@@ -274,6 +275,21 @@ impl Stage<'_> {
         Ok(position)
     }
 
+    /// Erases Ada: no byte of the book changes, and nobody can read her name in it any more.
+    async fn erase(&self) -> Result<(), Failure> {
+        let answer = self.tell(json!({ "command": "person.erase", "user": "ada" })).await?;
+        self.house.rooms.erasures.carried_out(answer.position).await?;
+        let records = self.house.rooms.desk.book().read(Position(1), 100).await;
+        let records = records.map_err(failed("the book cannot be read"))?;
+        let added = records.iter().find(|recorded| matches!(recorded.event, Event::UserAdded(_)));
+        if let Some(added) = added {
+            let (at, told) = (added.envelope.position, &added.event);
+            let told = self.house.rooms.sentence(told, self.language);
+            output::line(&format!("{:>7}  reads now: {told}", at.to_string()));
+        }
+        Ok(())
+    }
+
     /// Seals the book and lets the verifier check it on a copy, with nothing but the public key.
     async fn evidence(&self, folder: &Path) -> Result<(), Failure> {
         let uid = rustix::process::geteuid().as_raw();
@@ -285,6 +301,7 @@ impl Stage<'_> {
             sealed.size
         ));
         output::line(&format!("The public key: {}", sealed.key));
+        self.erase().await?;
 
         let away = folder.join("evidence");
         let copying = failed("the evidence cannot be copied");

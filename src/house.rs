@@ -2,6 +2,7 @@
 
 use crate::console::protocol::Language;
 use crate::console::{self, views};
+use crate::erasure::{Erasures, Missing, beside};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
 use crate::route::{self, Asked};
@@ -15,10 +16,12 @@ use std::time::Instant;
 use switchbook_admin::{Figure, Health, Status};
 use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
+use switchbook_commands::wire::UserRef;
 use switchbook_commands::{Calls, schedules, startup};
+use switchbook_core::envelope::Subject;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
-use switchbook_core::id::DeviceId;
+use switchbook_core::id::{DeviceId, UserId};
 use switchbook_core::position::Moment;
 use switchbook_core::registration::BindingId;
 use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
@@ -38,7 +41,9 @@ pub struct Rooms {
     /// The single writer.
     pub desk: DeskHandle,
     /// The read models.
-    pub readers: Readers,
+    pub readers: Arc<Readers>,
+    /// Keys that are to be gone.
+    pub erasures: Arc<Erasures>,
     /// Seals the book.
     pub sealer: Sealer,
     leases: Leases,
@@ -59,6 +64,8 @@ pub struct House {
     pub http: Option<SocketAddr>,
     /// What was found on disk.
     pub report: OpenReport,
+    /// Erasures that the list knew and the book did not.
+    pub erased_again: usize,
     server: Server,
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
@@ -79,6 +86,13 @@ impl House {
         let opened = book.await.map_err(failed("opening the book broke off"))?;
         let Opened { store, vault, leases, report } =
             opened.map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
+        let missing = match report.created {
+            true => Missing::Begin,
+            false if settings.accept_lost_erasures => Missing::Accept,
+            false => Missing::Ask,
+        };
+        let list = settings.erasures.clone().unwrap_or_else(|| beside(data));
+        let erasures = Arc::new(Erasures::open(&list, report.book, missing, vault.clone())?);
         let founding = startup::Founding {
             book: report.book,
             realm: settings.realm.clone().unwrap_or_else(|| "switchbook".into()),
@@ -102,9 +116,12 @@ impl House {
         let (desk, writer) = startup::start(parts, exchange, founding, version, before)
             .await
             .map_err(failed("the exchange cannot be started"))?;
+        let erased_again = erasures.record_restored(&desk).await?;
         let readers = Readers::start(desk.book(), open)
             .await
             .map_err(failed("the read models cannot be folded"))?;
+        let readers = Arc::new(readers);
+        let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
         let config = sip_config(settings);
         let doing = format!("phones cannot be served at udp:{}", config.listen);
@@ -118,6 +135,7 @@ impl House {
             sealer: Sealer::new(desk.clone(), store.clone()),
             desk,
             readers,
+            erasures,
             leases,
             store,
             metrics: server.metrics(),
@@ -141,7 +159,12 @@ impl House {
             report,
             server,
             admin,
-            vital: vec![("the writer", writer), ("the schedules", edges)],
+            erased_again,
+            vital: vec![
+                ("the writer", writer),
+                ("the schedules", edges),
+                ("the erasures", erasing),
+            ],
             console,
             socket,
         })
@@ -336,6 +359,23 @@ impl Rooms {
         sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
     }
 
+    /// The person of a name, also of one that somebody had.
+    pub fn user_id(&self, name: &str) -> Option<UserId> {
+        match self.readers.now().names.find(&format!("user:{name}")) {
+            Ok(Subject::User(user)) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Who is meant by a name that somebody had: who was deleted is known by his id alone.
+    pub fn person(&self, name: &UserRef) -> UserRef {
+        let user_now = self.readers.now().exchange.user_named(name.as_str());
+        match user_now.or_else(|| self.user_id(name.as_str())) {
+            Some(user) => user.into(),
+            None => name.clone(),
+        }
+    }
+
     fn status(&self) -> Result<Value, Failure> {
         let health = self.health();
         let mut table = Table::new("", &["", ""]);
@@ -352,6 +392,7 @@ impl Rooms {
         ] {
             table.row([name.to_owned(), value]);
         }
+        table.notes.clone_from(&health.notices);
         let data = json!({
             "health": health, "sip": self.sip, "registered": counts.registered,
             "devices": counts.devices,
@@ -386,6 +427,7 @@ impl Status for Rooms {
             position: self.desk.published().position.0,
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.began.elapsed().as_secs(),
+            notices: self.erasures.notice().into_iter().collect(),
         }
     }
 

@@ -4,6 +4,7 @@ mod audit;
 mod cli;
 mod console;
 mod demo;
+mod erasure;
 mod failure;
 mod house;
 mod port;

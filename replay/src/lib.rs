@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod explain;
 mod facts;
 pub mod history;
+pub mod person;
 pub mod segments;
 pub mod show;
 pub mod source;

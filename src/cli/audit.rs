@@ -99,6 +99,28 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     print(common, &value, open)
 }
 
+/// `person export`: reading about a person is an auditor's question, and is recorded with the person.
+pub fn export() -> Command {
+    Command::new("export")
+        .about("Everything the book says about one person; needs audit.personal, and is recorded")
+        .arg(
+            Arg::new("user")
+                .required(true)
+                .value_name("USER")
+                .help("Log-in name, also of a deleted user, or id"),
+        )
+}
+
+/// Asks the server for it.
+pub fn run_export(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let user = matches.subcommand_matches("export").and_then(|m| m.get_one::<String>("user"));
+    let user = user.cloned().ok_or_else(|| Failure::new("whose?"))?;
+    let (question, as_user) = (Question::Export { user }, common.as_user.clone());
+    let value =
+        common.client()?.ask(&Request::Audit { question, as_user, language: common.language })?;
+    print(common, &value, true)
+}
+
 fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure> {
     let book = SegmentBook::open(&common.data, None).map_err(|error| {
         Failure::new(format!("the book in {} cannot be read: {error}", common.data.display()))

@@ -2,6 +2,7 @@
 
 use super::protocol::{LONGEST_LINE, Language, Request, Response};
 use crate::audit::{Question, answer};
+use crate::erasure::is_erasure;
 use crate::failure::{Failure, failed};
 use crate::house::Rooms;
 use crate::seal::NoSeal;
@@ -162,10 +163,13 @@ impl Session {
         command: Value,
         language: Language,
     ) -> Response {
-        let command = match serde_json::from_value::<Command>(command) {
+        let mut command = match serde_json::from_value::<Command>(command) {
             Ok(command) => command,
             Err(error) => return not_understood(&error, None),
         };
+        if let Command::PersonErase(erase) = &mut command {
+            erase.user = self.rooms.person(&erase.user);
+        }
         let behalf = match self.on_behalf_of(as_user.as_deref()) {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
@@ -185,6 +189,12 @@ impl Session {
                 let _ = self.rooms.readers.wait_for(answer.position).await;
                 let events: Vec<Event> =
                     answer.records.iter().map(|recorded| recorded.event.clone()).collect();
+                // Nobody is told that somebody is erased while his key is there.
+                if events.iter().any(is_erasure)
+                    && let Err(failure) = self.rooms.erasures.carried_out(answer.position).await
+                {
+                    return Response::Failed { text: failure.to_string() };
+                }
                 done(&self.rooms, &events, &answer.warnings, language)
             }
             Err(error) => refused(&error, language),
@@ -202,7 +212,11 @@ impl Session {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
         };
-        let opened = Opened { view: question.name().into(), person: None };
+        let person = match question {
+            Question::Export { user } => self.rooms.user_id(user),
+            _ => None,
+        };
+        let opened = Opened { view: question.name().into(), person };
         let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, opened);
         order.on_behalf_of = behalf;
         if let Err(error) = self.rooms.desk.submit(order).await {
@@ -278,10 +292,14 @@ impl Session {
         let mut work = tokio::spawn(async move {
             if dry_run {
                 let (events, warnings) = desk.dry_apply(bulk, &watched).await?;
-                return Ok::<_, DeskError>((events.len(), warnings, None));
+                return Ok::<_, DeskError>((events.len(), warnings, None, None));
             }
+            let mut erased = None;
             let answer = desk.apply(bulk, &watched).await?;
-            Ok((answer.records.len(), answer.warnings, Some(answer.position)))
+            if answer.records.iter().any(|recorded| is_erasure(&recorded.event)) {
+                erased = Some(answer.position);
+            }
+            Ok((answer.records.len(), answer.warnings, Some(answer.position), erased))
         });
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
         let outcome = loop {
@@ -297,9 +315,14 @@ impl Session {
             }
         };
         match outcome {
-            Ok(Ok((events, warnings, position))) => {
+            Ok(Ok((events, warnings, position, erased))) => {
                 if let Some(position) = position {
                     let _ = self.rooms.readers.wait_for(position).await;
+                }
+                if let Some(position) = erased
+                    && let Err(failure) = self.rooms.erasures.carried_out(position).await
+                {
+                    return Response::Failed { text: failure.to_string() };
                 }
                 Response::Done(json!({
                     "commands": lines,
