@@ -202,7 +202,7 @@ impl House {
         self.console.abort();
         // The ends of the calls that were just hung up are on their way into the book.
         let patience = std::time::Duration::from_secs(5);
-        match tokio::time::timeout(patience, self.rooms.desk.settled()).await {
+        match tokio::time::timeout(patience, startup::stop(&self.rooms.desk)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
             Err(_) => tracing::warn!("not everything was written before the stop: the book hangs"),

@@ -1,6 +1,5 @@
 //! The Desk as the phones' room sees it: errands become orders, answers become replies.
 
-use switchbook_commands::Order;
 use switchbook_commands::desk::{Answer, DeskError, DeskHandle};
 use switchbook_core::id::{CommandId, DeviceId};
 use switchbook_core::position::Moment;
@@ -57,15 +56,15 @@ impl Port for DeskPort {
             _ => (false, Language::English),
         };
         let mut list = orders(errand);
-        let Some((actor, command)) = list.pop() else {
+        let Some(asked) = list.pop() else {
             let text = "nothing is known by this name".into();
             return reply.tell(Err(Trouble::Refused { code: "CODE_UNKNOWN", text }));
         };
         let id = || CommandId(uuid::Uuid::now_v7());
-        for (actor, command) in list {
-            self.desk.enqueue(Order::new(id(), actor, command), |_| ());
+        for before in list {
+            self.desk.enqueue(before.order(id()), |_| ());
         }
-        let order = Order::new(id(), actor, command);
+        let order = asked.order(id());
         if slow {
             let desk = self.desk.clone();
             self.runtime.spawn(async move {

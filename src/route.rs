@@ -103,7 +103,7 @@ impl<F: Fn(DeviceId) -> bool> Volatile for Idle<F> {
         (self.0)(device)
     }
 
-    fn calls_on(&self, _: DeviceId) -> Vec<Number> {
+    fn calls_on(&self, _: DeviceId) -> Vec<Option<Number>> {
         Vec::new()
     }
 

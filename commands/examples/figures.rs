@@ -36,7 +36,14 @@ fn main() {
         for n in 0..users {
             let device = exchange.device_named(&format!("d{n}")).unwrap();
             let uri = format!("sip:d{n}@192.0.2.1:5060");
-            let contact = Contact { uri, source: None, expires: Seconds(600 + cseq) };
+            let contact = Contact {
+                uri,
+                parameters: String::new(),
+                instance: None,
+                source: "192.0.2.1:5060".into(),
+                behind_nat: false,
+                expires: Seconds(600 + cseq),
+            };
             let (ask, bounds) = (Ask::Contacts(vec![contact]), (Seconds(60), Seconds(3600)));
             let command = Register { device, ask, call_id: 1, cseq, user_agent: None, bounds };
             obey(&mut exchange, Actor::Phone(device), command.into());
@@ -62,6 +69,7 @@ fn obey(exchange: &mut Exchange, actor: Actor, command: Command) {
             moment: context.now,
             actor,
             on_behalf_of: None,
+            source: None,
             cause: None,
             correlation: CorrelationId(order.id.0),
             command: order.id,

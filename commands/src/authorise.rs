@@ -234,6 +234,7 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::ScheduleMissed(_)
         | Command::ExchangeFound(_)
         | Command::ServerStart(_)
+        | Command::ServerStop(_)
         | Command::ErasureApply(_) => Needs::System,
         Command::AuditSeal(_) => Needs::AdminOrSystem,
         Command::AuditOpened(_) => Needs::Reader,

@@ -165,6 +165,7 @@ commands! {
         "schedule.missed" ScheduleMissed schedule::Missed;
         "exchange.found" ExchangeFound settings::Found;
         "server.start" ServerStart settings::Start;
+        "server.stop" ServerStop settings::Stop;
         "audit.opened" AuditOpened audit::Opened;
         "audit.seal" AuditSeal seal::Seal;
         "erasure.apply" ErasureApply erasure::Apply;

@@ -69,6 +69,7 @@ impl<'a, 'c> Draft<'a, 'c> {
             moment: self.context.now,
             actor: order.actor,
             on_behalf_of: order.on_behalf_of,
+            source: None,
             cause: order.cause,
             correlation: order.correlation.unwrap_or(CorrelationId(order.id.0)),
             command: order.id,

@@ -21,6 +21,8 @@ pub struct Order {
     pub actor: Actor,
     /// Whose rights are used instead of the actor's own (impersonation, console `--as`, X-25).
     pub on_behalf_of: Option<UserId>,
+    /// Where it came from, when that is an address of its own (`udp 192.0.2.7:5060`).
+    pub source: Option<String>,
     /// The thread it belongs to; a new one when none is named.
     pub correlation: Option<CorrelationId>,
     /// The event that led to it.
@@ -39,11 +41,19 @@ impl Order {
             id,
             actor,
             on_behalf_of: None,
+            source: None,
             correlation: None,
             cause: None,
             seen: None,
             command: command.into(),
         }
+    }
+
+    /// The same order, from this address.
+    #[must_use]
+    pub fn from(mut self, source: impl std::fmt::Display) -> Self {
+        self.source = Some(source.to_string());
+        self
     }
 
     /// The same order with another user's rights.

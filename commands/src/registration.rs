@@ -5,7 +5,6 @@ use crate::draft::Draft;
 use crate::lookup;
 use crate::order::LeaseRenewal;
 use crate::refusal::{Refusal, RefusalCode};
-use chrono::Datelike;
 use switchbook_core::device::Device;
 use switchbook_core::envelope::Subject;
 use switchbook_core::id::DeviceId;
@@ -50,8 +49,14 @@ pub enum Ask {
 pub struct Contact {
     /// The contact URI as the phone wrote it.
     pub uri: String,
-    /// The address the packet came from, if it differs from the contact's.
-    pub source: Option<String>,
+    /// Its parameters as written, without `expires` and `+sip.instance`.
+    pub parameters: String,
+    /// Which handset it is (RFC 5626 §4.1), with the flow behind it if it keeps several (`reg-id`).
+    pub instance: Option<String>,
+    /// The address the packet came from, `ip:port`.
+    pub source: String,
+    /// The contact names another host than that.
+    pub behind_nat: bool,
     /// What was asked for; 0 removes.
     pub expires: Seconds,
 }
@@ -96,7 +101,9 @@ impl Decide for Register {
             Ask::Contacts(contacts) => {
                 // All or nothing: every contact is looked at before anything is told.
                 for contact in contacts {
-                    if let Some(old) = find(&bound, contact) {
+                    if let Some(place) = self.place(&bound, contact)
+                        && let Some(old) = bound.get(place)
+                    {
                         self.in_order(old)?;
                     }
                 }
@@ -110,10 +117,6 @@ impl Decide for Register {
     }
 }
 
-fn find<'b>(bound: &'b [Bound], contact: &Contact) -> Option<&'b Bound> {
-    bound.iter().find(|old| old.binding.contact.known() == Some(&contact.uri))
-}
-
 impl Register {
     /// §10.3 step 7: within one Call-ID only a higher CSeq may change a binding.
     fn in_order(&self, old: &Bound) -> Result<(), Refusal> {
@@ -124,7 +127,30 @@ impl Register {
         Ok(())
     }
 
-    /// addresses beyond the limit are refused; those whose time is over do not count, and go.
+    /// The binding a contact is about: the one with its URI, else the one of the same handset, which has moved to
+    /// another address (RFC 5626 §6).
+    fn place(&self, bound: &[Bound], contact: &Contact) -> Option<usize> {
+        let same_uri = |old: &Bound| old.binding.contact.known() == Some(&contact.uri);
+        bound.iter().position(same_uri).or_else(|| {
+            self.only_one_new()?;
+            let instance = contact.instance.as_ref()?;
+            bound.iter().position(|old| old.binding.instance.as_ref() == Some(instance))
+        })
+    }
+
+    /// The contact, if this REGISTER brings just one: two at once are two on purpose.
+    fn only_one_new(&self) -> Option<&Contact> {
+        match &self.ask {
+            Ask::Contacts(contacts) => match contacts.as_slice() {
+                [one] if one.expires.0 > 0 => Some(one),
+                _ => None,
+            },
+            Ask::RemoveAll => None,
+        }
+    }
+
+    /// addresses beyond the limit are refused. Those whose time is over do not count, and go; so does one that
+    /// the same phone left behind when it came back at another port without saying good-bye.
     fn make_room(
         &self,
         draft: &mut Draft<'_, '_>,
@@ -132,36 +158,61 @@ impl Register {
         bound: &mut Vec<Bound>,
         contacts: &[Contact],
     ) -> Result<(), Refusal> {
-        let mut after: Vec<&str> = bound.iter().filter_map(|b| b.binding.contact.known()).collect();
-        let erased = bound.len() - after.len();
-        for contact in contacts {
-            after.retain(|uri| *uri != contact.uri);
-            if contact.expires.0 > 0 {
-                after.push(&contact.uri);
-            }
-        }
-        if after.len() + erased <= CONTACT_LIMIT {
+        let named: Vec<usize> = contacts.iter().filter_map(|c| self.place(bound, c)).collect();
+        let news =
+            |contact: &&Contact| contact.expires.0 > 0 && self.place(bound, contact).is_none();
+        let gone =
+            |contact: &&Contact| contact.expires.0 == 0 && self.place(bound, contact).is_some();
+        let after = bound.len() + contacts.iter().filter(news).count()
+            - contacts.iter().filter(gone).count();
+        if after <= CONTACT_LIMIT {
             return Ok(());
         }
         let now = draft.now();
-        let over = |b: &Bound| b.expires_at <= now && !contacts.iter().any(|c| same(b, c));
-        let expired = bound.iter().filter(|b| over(b)).count();
-        if after.len() + erased - expired > CONTACT_LIMIT {
+        let unnamed = |place: &usize| !named.contains(place);
+        let expired = |place: &usize| bound.get(*place).is_some_and(|old| old.expires_at <= now);
+        let mut leaving: Vec<usize> = (0..bound.len()).filter(unnamed).filter(expired).collect();
+        if after - leaving.len() == CONTACT_LIMIT + 1 {
+            leaving.extend(self.left_behind(bound).filter(unnamed));
+        }
+        if after - leaving.len() > CONTACT_LIMIT {
             return Err(Refusal::new(RefusalCode::ContactLimit)
                 .with("device", &phone.name)
                 .with("limit", CONTACT_LIMIT)
                 .about(Subject::Device(self.device)));
         }
-        let (gone, kept) = std::mem::take(bound).into_iter().partition::<Vec<_>, _>(over);
-        *bound = kept;
-        for old in gone {
-            draft.tell_last(RegistrationExpired {
-                device: self.device,
-                binding: old.binding.binding,
-                expired_at: old.expires_at,
-            });
-        }
+        let device = self.device;
+        let mut place = 0..;
+        bound.retain(|old| {
+            let leaves = place.next().is_some_and(|place| leaving.contains(&place));
+            let (binding, expired_at) = (old.binding.binding, old.expires_at);
+            match leaves {
+                true if expired_at <= now => {
+                    draft.tell_last(RegistrationExpired { device, binding, expired_at });
+                }
+                true => draft.tell_last(RegistrationRemoved { device, binding }),
+                false => {}
+            }
+            !leaves
+        });
         Ok(())
+    }
+
+    /// The binding that a phone without an instance id left behind: the oldest with its Call-ID, else the oldest of
+    /// the same make from the same host.
+    fn left_behind(&self, bound: &[Bound]) -> Option<usize> {
+        let contact = self.only_one_new()?;
+        let host = |source: &str| source.rsplit_once(':').map(|(host, _)| host.to_owned());
+        let here = host(&contact.source);
+        let same_make = |old: &Bound| {
+            old.binding.user_agent == self.user_agent
+                && here.is_some()
+                && old.binding.source.known().and_then(host) == here
+        };
+        bound
+            .iter()
+            .position(|old| old.binding.call_id == self.call_id)
+            .or_else(|| bound.iter().position(same_make))
     }
 
     fn bind(
@@ -172,7 +223,7 @@ impl Register {
         last: &mut BindingId,
     ) {
         let device = self.device;
-        let place = bound.iter().position(|old| same(old, contact));
+        let place = self.place(bound, contact);
         if contact.expires.0 == 0 {
             if let Some(place) = place {
                 let binding = bound.remove(place).binding.binding;
@@ -189,12 +240,15 @@ impl Register {
             draft.renew(LeaseRenewal { device, binding, expires_at, cseq: self.cseq });
             return;
         }
-        let key = KeyId::Period(period(draft.now()));
+        let key = KeyId::of_month(draft.now());
         let name = place.and_then(|place| bound.get(place)).map(|old| old.binding.binding);
         let binding = Binding {
             binding: name.unwrap_or(BindingId(last.0.saturating_add(1))),
             contact: Personal::new(key, &contact.uri),
-            source: contact.source.as_ref().map(|source| Personal::new(key, source)),
+            parameters: contact.parameters.clone(),
+            instance: contact.instance.clone(),
+            source: Personal::new(key, &contact.source),
+            behind_nat: contact.behind_nat,
             granted,
             expires_at,
             call_id: self.call_id,
@@ -220,18 +274,12 @@ impl Register {
         old.granted == granted
             && old.call_id == self.call_id
             && old.user_agent == self.user_agent
-            && old.source.as_ref().and_then(Personal::known) == contact.source.as_deref()
+            && old.contact.known() == Some(&contact.uri)
+            && old.parameters == contact.parameters
+            && old.instance == contact.instance
+            && old.behind_nat == contact.behind_nat
+            && (!contact.behind_nat || old.source.known() == Some(&contact.source))
     }
-}
-
-fn same(bound: &Bound, contact: &Contact) -> bool {
-    bound.binding.contact.known() == Some(&contact.uri)
-}
-
-/// The retention period a moment falls into, as keys name it.
-fn period(now: Moment) -> u32 {
-    let date = now.utc();
-    u32::try_from(date.year()).unwrap_or(0) * 100 + date.month()
 }
 
 /// A binding's time is over: nobody refreshed it.

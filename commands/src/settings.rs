@@ -10,7 +10,7 @@ use switchbook_core::id::{BookId, GroupId};
 use switchbook_core::number::Number;
 use switchbook_core::settings::{
     DigestPolicy, DigestPolicySet, ExchangeFounded, ForwardingTargetBlocked,
-    ForwardingTargetUnblocked, ServerStarted, TimeZoneSet,
+    ForwardingTargetUnblocked, ServerStarted, ServerStopped, TimeZoneSet,
 };
 
 /// Sets the system's time zone (F-6, last resort).
@@ -139,6 +139,17 @@ impl Decide for Start {
     fn decide(&self, draft: &mut Draft<'_, '_>) -> Result<(), Refusal> {
         let clean = self.stop_before == StopBefore::Clean;
         draft.tell_last(ServerStarted { version: self.version.clone(), clean });
+        Ok(())
+    }
+}
+
+/// The server stops on request: the last order of a run.
+#[derive(Clone, Debug)]
+pub struct Stop {}
+
+impl Decide for Stop {
+    fn decide(&self, draft: &mut Draft<'_, '_>) -> Result<(), Refusal> {
+        draft.tell_last(ServerStopped {});
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use crate::call::{Entry, Record};
 use crate::desk::{Desk, DeskError, DeskHandle, Parts};
 use crate::order::Order;
-use crate::settings::{Found, Start, StopBefore};
+use crate::settings::{Found, Start, Stop, StopBefore};
 use chrono_tz::Tz;
 use switchbook_core::call::CallLost;
 use switchbook_core::envelope::Actor;
@@ -82,4 +82,14 @@ pub async fn start(
         desk.submit(order(Record { entries }.into())).await?;
     }
     Ok((desk, task))
+}
+
+/// Ends a run: everything asked for before is durable, then the book tells that the server stopped.
+///
+/// # Errors
+/// When the book cannot be written, or the writer has ended.
+pub async fn stop(desk: &DeskHandle) -> Result<(), DeskError> {
+    desk.settled().await?;
+    let id = CommandId(desk.clock().new_id());
+    desk.submit(Order::new(id, Actor::System, Stop {})).await.map(|_| ())
 }

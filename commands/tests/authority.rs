@@ -8,7 +8,7 @@ use std::fmt::Write;
 use switchbook_commands::call::Record;
 use switchbook_commands::registration::{Ask, Expire, Register};
 use switchbook_commands::schedule::{Fire, Lateness, Missed};
-use switchbook_commands::settings::{Found, Start, StopBefore};
+use switchbook_commands::settings::{Found, Start, Stop, StopBefore};
 use switchbook_commands::{Command, Order, audit, authorise, erasure, seal};
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::envelope::Actor;
@@ -97,6 +97,7 @@ fn all(world: &World) -> Vec<Command> {
     let book = BookId(Uuid::from_u128(1));
     all.push(Found { book, realm: "x".into(), time_zone: chrono_tz::Tz::UTC }.into());
     all.push(Start { version: "1".into(), stop_before: StopBefore::Clean }.into());
+    all.push(Stop {}.into());
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
     let (root, checkpoint) = (Root([0; 32]), String::new());
     all.push(seal::Seal { size: 1, root, checkpoint, new_key: None }.into());
@@ -236,6 +237,7 @@ fn nobody_passes_by_default() {
         schedule.missed         X
         exchange.found          X
         server.start            X
+        server.stop             X
         audit.opened            C W
         audit.seal              C A X
         erasure.apply           X

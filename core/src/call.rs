@@ -7,6 +7,7 @@ use crate::exchange::Exchange;
 use crate::fact::Fact;
 use crate::id::{CallId, DeviceId, TrunkId};
 use crate::number::Number;
+use crate::outside::OutsideNumber;
 use crate::personal::Personal;
 use crate::position::{Moment, Position};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub enum Caller {
         /// Through which trunk.
         trunk: TrunkId,
         /// His number as the trunk gave it; none when withheld.
-        number: Option<Personal>,
+        number: Option<OutsideNumber>,
     },
 }
 
@@ -36,7 +37,7 @@ pub enum Dialled {
     /// A number or code of this exchange.
     Inside(Number),
     /// An outside number, as dialled.
-    Outside(Personal),
+    Outside(OutsideNumber),
     /// Not a number (a name, letters, too long), as dialled.
     Other(Personal),
 }
@@ -48,8 +49,9 @@ pub struct DeviceFact {
     pub device: DeviceId,
     /// It had a binding.
     pub registered: bool,
-    /// The numbers of the calls in progress on it, one entry a call.
-    pub calls: Vec<Number>,
+    /// The calls in progress on it, ascending: the number each goes over, none for a call without one (from a phone
+    /// on which nobody is logged in).
+    pub calls: Vec<Option<Number>>,
 }
 
 /// The volatile inputs of a decision, as far as it looked at them.
@@ -150,6 +152,46 @@ pub enum CallOutcome {
     FeatureCode,
 }
 
+/// Why a connection was released: the cause value of ITU-T Q.850, what every kind of signalling can be told in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReleaseCause(pub u8);
+
+impl ReleaseCause {
+    /// Nothing is at this number.
+    pub const UNALLOCATED: Self = Self(1);
+    /// Hung up, or given up by the caller.
+    pub const NORMAL: Self = Self(16);
+    /// Busy.
+    pub const USER_BUSY: Self = Self(17);
+    /// The phone gives no sign.
+    pub const NO_USER_RESPONDING: Self = Self(18);
+    /// It rang and nobody answered.
+    pub const NO_ANSWER: Self = Self(19);
+    /// Nobody logged in, nothing registered.
+    pub const ABSENT: Self = Self(20);
+    /// Rejected.
+    pub const REJECTED: Self = Self(21);
+    /// Too many hops: a loop.
+    pub const EXCHANGE_ROUTING_ERROR: Self = Self(25);
+    /// No way out, or none free.
+    pub const NO_CIRCUIT: Self = Self(34);
+    /// Something failed for now.
+    pub const TEMPORARY_FAILURE: Self = Self(41);
+    /// The caller may not.
+    pub const NOT_AUTHORIZED: Self = Self(57);
+    /// A timer ran out.
+    pub const TIMER_EXPIRED: Self = Self(102);
+    /// The other kind of signalling has no better word.
+    pub const INTERWORKING: Self = Self(127);
+}
+
+impl std::fmt::Display for ReleaseCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A call ended. Who rang without answering missed it, unless it was answered elsewhere (11g).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallEnded {
@@ -159,8 +201,8 @@ pub struct CallEnded {
     pub outcome: CallOutcome,
     /// When.
     pub ended_at: Moment,
-    /// The SIP status the caller got, or that ended it; 0 when a BYE did.
-    pub sip_status: u16,
+    /// Why, in the words of the telephone network.
+    pub cause: ReleaseCause,
     /// Devices that rang.
     pub rang: Vec<DeviceId>,
 }
@@ -208,7 +250,8 @@ impl crate::personal::HasPersonal for Dialled {
     fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
         match self {
             Self::Inside(_) => {}
-            Self::Outside(number) | Self::Other(number) => number.each_personal(visit),
+            Self::Outside(number) => number.each_personal(visit),
+            Self::Other(text) => text.each_personal(visit),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::id::{
     UserId,
 };
 use crate::number::Number;
+use crate::personal::{HasPersonal, Personal};
 use crate::position::{Moment, Position};
 use serde::{Deserialize, Serialize};
 
@@ -124,6 +125,9 @@ pub struct Envelope {
     pub actor: Actor,
     /// Whose rights were used, when not the actor's own (impersonation, console `--as`).
     pub on_behalf_of: Option<UserId>,
+    /// Where the command came from, when that is an address of its own (`udp 192.0.2.7:5060`): sealed under the
+    /// period's key. The console has none: its actor says it all. Bindings hold their address themselves.
+    pub source: Option<Personal>,
     /// The event that led to this one, if one did.
     pub cause: Option<Position>,
     /// The thread it belongs to.
@@ -141,4 +145,12 @@ pub struct Recorded {
     pub envelope: Envelope,
     /// What.
     pub event: Event,
+}
+
+/// The event's personal fields, then the envelope's.
+impl HasPersonal for Recorded {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        self.event.each_personal(visit);
+        self.envelope.source.each_personal(visit);
+    }
 }

@@ -213,6 +213,7 @@ events! {
     0x0006 v 1 refusal::PersonalFieldsOpened;
     0x0007 v 1 settings::ForwardingTargetBlocked;
     0x0008 v 1 settings::ForwardingTargetUnblocked;
+    0x0009 v 1 settings::ServerStopped;
     0x000b v 1 seal::BookSealed;
     0x000c v 1 seal::SealingKeyMade;
     0x000d v 1 erasure::RetentionSet;
@@ -285,4 +286,18 @@ events! {
     0x0b04 v 1 call::CallEnded;
     0x0b05 v 1 call::CallLost;
     0x0b06 v 1 call::CallRecordsMissed;
+}
+
+impl Event {
+    /// Is it about a binding? Those hold the address they came from themselves.
+    #[must_use]
+    pub const fn is_registration(&self) -> bool {
+        matches!(
+            self,
+            Self::PhoneRegistered(_)
+                | Self::RegistrationChanged(_)
+                | Self::RegistrationRemoved(_)
+                | Self::RegistrationExpired(_)
+        )
+    }
 }

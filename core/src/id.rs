@@ -1,18 +1,29 @@
 //! Identities. Every id is a type of its own, so that a slot can never be taken for a device.
 //!
 //! Ids are UUIDs made outside (`Context` brings them in): `core` knows no randomness. In the book an id
-//! is 16 bytes, in JSON the usual hyphenated text.
+//! is 16 bytes without a length, in JSON the usual hyphenated text.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use uuid::Uuid;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Uuid);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                write(&self.0, serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                read(deserializer).map(Self)
+            }
+        }
 
         impl $name {
             /// The sixteen bytes as they stand in the book.
@@ -68,4 +79,21 @@ ids! {
     BookId;
     /// An entry in the vault (password, PIN or digest hashes); never its content.
     SecretId;
+}
+
+/// `uuid`'s own form has a length before the bytes; an id is always sixteen.
+fn write<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() {
+        id.serialize(serializer)
+    } else {
+        id.as_bytes().serialize(serializer)
+    }
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    if deserializer.is_human_readable() {
+        Uuid::deserialize(deserializer)
+    } else {
+        <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes)
+    }
 }

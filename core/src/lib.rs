@@ -16,6 +16,7 @@ pub mod forwarding;
 pub mod group;
 pub mod id;
 pub mod number;
+pub mod outside;
 pub mod permission;
 pub mod personal;
 pub mod position;

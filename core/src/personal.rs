@@ -5,6 +5,8 @@
 //! fold to equal bytes whatever has been erased since.
 
 use crate::id::UserId;
+use crate::position::Moment;
+use chrono::Datelike;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +18,15 @@ pub enum KeyId {
     Person(UserId),
     /// The key of one retention period, `year * 100 + month` in UTC: outside parties and phone addresses.
     Period(u32),
+}
+
+impl KeyId {
+    /// The key of the month that `moment` falls into, in UTC.
+    #[must_use]
+    pub fn of_month(moment: Moment) -> Self {
+        let date = moment.utc();
+        Self::Period(u32::try_from(date.year()).unwrap_or(0) * 100 + date.month())
+    }
 }
 
 /// A value that belongs to a person and can be erased.
@@ -40,6 +51,12 @@ impl Personal {
     #[must_use]
     pub fn new(key: KeyId, clear: &str) -> Self {
         Self { key, sealed: Arc::from([]), clear: Some(Arc::from(clear)) }
+    }
+
+    /// A value as it stands on disk: sealed, not opened yet.
+    #[must_use]
+    pub fn sealed_under(key: KeyId, sealed: &[u8]) -> Self {
+        Self { key, sealed: Arc::from(sealed), clear: None }
     }
 
     /// The key that seals this value.

@@ -25,8 +25,16 @@ pub struct Binding {
     pub binding: BindingId,
     /// The contact URI as the phone wrote it.
     pub contact: Personal,
-    /// The address the packet came from, `ip:port`, if it differs from the contact's (NAT, checklist 13).
-    pub source: Option<Personal>,
+    /// The contact's parameters as the phone wrote them (RFC 3261 §20.10, RFC 3840), without `expires` and
+    /// `+sip.instance`; empty when there are none.
+    pub parameters: String,
+    /// Which handset it is, across restarts and addresses: `+sip.instance` (RFC 5626 §4.1), if the phone told.
+    pub instance: Option<String>,
+    /// The address the REGISTER came from, `ip:port`, when this was recorded.
+    pub source: Personal,
+    /// The contact names another host than the packet came from: requests go to `source`, so that nobody can be made
+    /// to flood a third party (checklist 13). Else they go where the contact says, and `source` is for the record.
+    pub behind_nat: bool,
     /// The granted expiry.
     pub granted: Seconds,
     /// When it ends unless refreshed: the moment of the decision plus `granted`.

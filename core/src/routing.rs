@@ -24,8 +24,8 @@ use std::cell::RefCell;
 pub trait Volatile {
     /// Has the device a binding that has not expired?
     fn registered(&self, device: DeviceId) -> bool;
-    /// The numbers of the calls in progress on the device, one entry a call.
-    fn calls_on(&self, device: DeviceId) -> Vec<Number>;
+    /// The calls in progress on the device: the number each goes over, none for a call without one.
+    fn calls_on(&self, device: DeviceId) -> Vec<Option<Number>>;
     /// Is a call over this number in progress on any device (busy-if-any, step 10)?
     fn in_use(&self, number: Number) -> bool;
 }
@@ -36,7 +36,7 @@ impl Volatile for Facts {
         find(self, device).is_some_and(|fact| fact.registered)
     }
 
-    fn calls_on(&self, device: DeviceId) -> Vec<Number> {
+    fn calls_on(&self, device: DeviceId) -> Vec<Option<Number>> {
         find(self, device).map(|fact| fact.calls.clone()).unwrap_or_default()
     }
 

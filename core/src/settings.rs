@@ -70,6 +70,11 @@ pub struct ServerStarted {
     pub clean: bool,
 }
 
+/// The server stopped on request, with everything written; it is the last event before the next start. A start that
+/// finds none came after a crash.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServerStopped {}
+
 /// The system's time zone was set.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TimeZoneSet {
@@ -101,6 +106,7 @@ pub struct ForwardingTargetUnblocked {
 nothing_personal!(
     ExchangeFounded,
     ServerStarted,
+    ServerStopped,
     TimeZoneSet,
     DigestPolicySet,
     ForwardingTargetBlocked,
@@ -146,6 +152,14 @@ impl Evolve for ExchangeFounded {
 }
 
 impl Evolve for ServerStarted {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Exchange);
+    }
+
+    fn evolve(&self, _: &mut Exchange, _: &Envelope) {}
+}
+
+impl Evolve for ServerStopped {
     fn subjects(&self, out: &mut Vec<Subject>) {
         out.push(Subject::Exchange);
     }

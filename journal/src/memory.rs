@@ -5,14 +5,14 @@ use crate::error::{AppendError, ReadError};
 use crate::record::{decode_record, encode_record, has_unsealed, outcome_is_kept};
 use crate::store::{Commit, EventReader, EventStore, Health, SNAPSHOTS_KEPT};
 use crate::vault::Vault;
-use crate::view::{check_commits, open_personal, seal_event};
+use crate::view::{check_commits, open_personal, seal_all};
 use async_trait::async_trait;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use switchbook_core::envelope::{Recorded, Subject};
-use switchbook_core::event::Event;
 use switchbook_core::id::{BookId, CommandId};
+use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::Position;
 use tokio::sync::watch;
 
@@ -119,8 +119,8 @@ impl EventReader for MemoryStore {
 
 #[async_trait]
 impl EventStore for MemoryStore {
-    fn seal(&self, event: &mut Event) -> Result<(), AppendError> {
-        seal_event(&self.vault, event)
+    fn seal(&self, fields: &mut dyn HasPersonal) -> Result<(), AppendError> {
+        seal_all(&self.vault, fields)
     }
 
     async fn append(&self, mut commits: Vec<Commit>) -> Result<Position, AppendError> {

@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::frame::MAX_BODY;
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::id::{CommandId, CorrelationId, DeviceId, ScheduleId, UserId};
+use switchbook_core::personal::{HasPersonal, KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 
 /// Bit 0 of the flags: the last record of its commit.
@@ -12,7 +13,8 @@ pub(crate) const LAST_OF_COMMIT: u8 = 1;
 const ON_BEHALF_OF: u8 = 2;
 const CAUSE: u8 = 4;
 const CORRELATION: u8 = 8;
-const KNOWN_FLAGS: u8 = LAST_OF_COMMIT | ON_BEHALF_OF | CAUSE | CORRELATION;
+const SOURCE: u8 = 16;
+const KNOWN_FLAGS: u8 = LAST_OF_COMMIT | ON_BEHALF_OF | CAUSE | CORRELATION | SOURCE;
 
 /// A decoded record: the event in its envelope, and what only the book knows of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +36,9 @@ pub enum EncodeError {
     /// More than a record holds.
     #[error("it would have {0} bytes, and a record has at most {MAX_BODY}")]
     TooLong(usize),
+    /// More bytes in the sealed source than its length can say.
+    #[error("the sealed address it came from has {0} bytes, and a record has room for 255")]
+    SourceTooLong(usize),
     /// More subjects than the count can say.
     #[error("it concerns {0} objects, and a record names at most 65,535")]
     TooManySubjects(usize),
@@ -81,6 +86,7 @@ pub fn encode_record(
         (envelope.on_behalf_of.is_some(), ON_BEHALF_OF),
         (envelope.cause.is_some(), CAUSE),
         (threaded, CORRELATION),
+        (envelope.source.is_some(), SOURCE),
     ];
     let flags = flags.iter().filter(|(set, _)| *set).fold(0, |flags, (_, bit)| flags | bit);
     out.extend(envelope.position.0.to_le_bytes());
@@ -106,6 +112,9 @@ pub fn encode_record(
     }
     if threaded {
         out.extend(envelope.correlation.bytes());
+    }
+    if let Some(source) = &envelope.source {
+        push_source(source, out)?;
     }
     for subject in &envelope.subjects {
         push_subject(subject, out);
@@ -141,6 +150,7 @@ pub fn decode_record(body: &[u8]) -> Result<Decoded, RecordError> {
         moment: outline.moment,
         actor: outline.actor,
         on_behalf_of: outline.on_behalf_of,
+        source: outline.source.map(|(key, sealed)| Personal::sealed_under(key, sealed)),
         cause: outline.cause,
         correlation: outline.correlation,
         command: outline.command,
@@ -168,6 +178,7 @@ pub(crate) struct Outline<'a> {
     on_behalf_of: Option<UserId>,
     cause: Option<Position>,
     correlation: CorrelationId,
+    source: Option<(KeyId, &'a [u8])>,
     subject_count: u16,
     rest: Reader<'a>,
 }
@@ -210,6 +221,10 @@ impl<'a> Outline<'a> {
             true => rest.uuid().ok_or(RecordError::Short("correlation"))?,
             false => command,
         };
+        let source = match optional(SOURCE) {
+            true => Some(read_source(&mut rest)?),
+            false => None,
+        };
         Ok(Self {
             position: Position(position),
             recorded_at: Moment(recorded_at),
@@ -224,6 +239,7 @@ impl<'a> Outline<'a> {
             on_behalf_of,
             cause,
             correlation: CorrelationId(correlation),
+            source,
             subject_count,
             rest,
         })
@@ -266,6 +282,37 @@ pub(crate) fn push_subject(subject: &Subject, out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
+/// Key id as in the vault, length byte, sealed bytes.
+fn push_source(source: &Personal, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let sealed = source.sealed();
+    let length =
+        u8::try_from(sealed.len()).map_err(|_| EncodeError::SourceTooLong(sealed.len()))?;
+    match source.key() {
+        KeyId::Person(user) => {
+            out.push(1);
+            out.extend(user.bytes());
+        }
+        KeyId::Period(period) => {
+            out.push(2);
+            out.extend(period.to_le_bytes());
+        }
+    }
+    out.push(length);
+    out.extend(sealed);
+    Ok(())
+}
+
+fn read_source<'a>(rest: &mut Reader<'a>) -> Result<(KeyId, &'a [u8]), RecordError> {
+    let short = || RecordError::Short("source");
+    let key = match rest.u8().ok_or_else(short)? {
+        1 => KeyId::Person(UserId(rest.uuid().ok_or_else(short)?)),
+        2 => KeyId::Period(rest.u32().ok_or_else(short)?),
+        number => return Err(RecordError::Unknown { what: "key kind", number }),
+    };
+    let length = rest.u8().ok_or_else(short)?;
+    Ok((key, rest.take(usize::from(length)).ok_or_else(short)?))
+}
+
 const fn actor_kind(actor: &Actor) -> u8 {
     match actor {
         Actor::System => 0,
@@ -301,8 +348,7 @@ pub const fn outcome_is_kept(actor: &Actor) -> bool {
 
 /// Does an event hold a personal field without sealed bytes? Such a one must never reach the disk.
 pub(crate) fn has_unsealed(recorded: &mut Recorded) -> bool {
-    use switchbook_core::personal::HasPersonal;
     let mut unsealed = false;
-    recorded.event.each_personal(&mut |field| unsealed |= field.sealed().is_empty());
+    recorded.each_personal(&mut |field| unsealed |= field.sealed().is_empty());
     unsealed
 }

@@ -4,8 +4,8 @@
 use crate::error::{AppendError, ReadError};
 use async_trait::async_trait;
 use switchbook_core::envelope::{Recorded, Subject};
-use switchbook_core::event::Event;
 use switchbook_core::id::CommandId;
+use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::Position;
 use tokio::sync::watch;
 
@@ -66,11 +66,11 @@ pub trait EventReader: Send + Sync {
 /// Appending to the book. There is one writer.
 #[async_trait]
 pub trait EventStore: EventReader {
-    /// Seals every personal field of the event; keys are made as needed and are on disk before the record.
+    /// Seals every personal field of an event, or a field by itself; keys are made as needed and are on disk before the record.
     ///
     /// # Errors
     /// When a key was destroyed, or the operating system has no random bytes.
-    fn seal(&self, event: &mut Event) -> Result<(), AppendError>;
+    fn seal(&self, fields: &mut dyn HasPersonal) -> Result<(), AppendError>;
 
     /// Appends a group of commits; answers when all of it is durable, with the last position. Groups of several
     /// callers share one write and one fdatasync. Each commit's first position must follow what was given before.

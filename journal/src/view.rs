@@ -4,14 +4,13 @@ use crate::error::AppendError;
 use crate::store::Commit;
 use crate::vault::{SealError, Vault};
 use switchbook_core::envelope::Recorded;
-use switchbook_core::event::Event;
 use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::Position;
 
-/// Seals every personal field of an event.
-pub(crate) fn seal_event(vault: &Vault, event: &mut Event) -> Result<(), AppendError> {
+/// Seals every personal field of something.
+pub(crate) fn seal_all(vault: &Vault, fields: &mut dyn HasPersonal) -> Result<(), AppendError> {
     let mut failed = None;
-    event.each_personal(&mut |field| {
+    fields.each_personal(&mut |field| {
         field.seal_with(|key, clear| {
             vault.seal(key, clear).unwrap_or_else(|error| {
                 failed = Some(error);
@@ -28,7 +27,7 @@ pub(crate) fn seal_event(vault: &Vault, event: &mut Event) -> Result<(), AppendE
 
 /// Opens every personal field of a record that was read: known, or erased when the key is gone.
 pub(crate) fn open_personal(vault: &Vault, recorded: &mut Recorded) {
-    recorded.event.each_personal(&mut |field| {
+    recorded.each_personal(&mut |field| {
         field.open_with(|key, sealed| vault.open_sealed(key, sealed));
     });
 }

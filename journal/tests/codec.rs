@@ -9,7 +9,7 @@ use support::*;
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::event::Event;
 use switchbook_core::id::{CorrelationId, ScheduleId};
-use switchbook_core::personal::HasPersonal;
+use switchbook_core::personal::{HasPersonal, KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 use switchbook_journal::codec::Codec;
 use switchbook_journal::record::{decode_record, encode_record};
@@ -52,18 +52,31 @@ fn events() -> impl Strategy<Value = Event> {
     })
 }
 
+/// Where a command came from, sealed.
+fn source() -> impl Strategy<Value = Option<Personal>> {
+    let key = (any::<bool>(), any::<u128>(), any::<u32>()).prop_map(|(person, id, period)| {
+        if person { KeyId::Person(user(id)) } else { KeyId::Period(period) }
+    });
+    let sealed = proptest::collection::vec(any::<u8>(), 1..=255);
+    proptest::option::of(
+        (key, sealed).prop_map(|(key, sealed)| Personal::sealed_under(key, &sealed)),
+    )
+}
+
 fn recorded() -> impl Strategy<Value = Recorded> {
     let place = (any::<u64>(), any::<i64>(), any::<i64>());
     let thread = (any::<u128>(), proptest::option::of(any::<u128>()));
     let who = (actors(), proptest::option::of(any::<u128>()), proptest::option::of(any::<u64>()));
     let what = (proptest::collection::vec(subjects(), 0..9), events());
-    (place, thread, who, what).prop_map(|(place, thread, who, (subjects, event))| {
+    (place, thread, who, what, source()).prop_map(|(place, thread, who, what, source)| {
+        let (subjects, event) = what;
         let envelope = Envelope {
             position: Position(place.0),
             recorded_at: Moment(place.1),
             moment: Moment(place.2),
             actor: who.0,
             on_behalf_of: who.1.map(user),
+            source,
             cause: who.2.map(Position),
             correlation: CorrelationId(uuid::Uuid::from_u128(thread.1.unwrap_or(thread.0))),
             command: command(thread.0),

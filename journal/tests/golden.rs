@@ -10,7 +10,7 @@ use support::*;
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::id::{BookId, CorrelationId, ProfileId, ScheduleId, SecretId};
-use switchbook_core::personal::{KeyId, Reading};
+use switchbook_core::personal::{KeyId, Personal, Reading};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::registration::BindingId;
 use switchbook_core::schedule::{Days, Minute, Pattern, Priority, ScheduleAdded};
@@ -60,6 +60,7 @@ fn a_record_has_these_bytes() {
     envelope.on_behalf_of = Some(user(0xb1));
     envelope.cause = Some(Position(0x0100));
     envelope.correlation = CorrelationId(Uuid::from_u128(0xd1));
+    envelope.source = Some(Personal::sealed_under(KeyId::Period(202_611), &[0x5e; 41]));
     let body = body_of(&commit, 0x0101);
     let expected = [
         "0201000000000000",                     // position
@@ -69,25 +70,28 @@ fn a_record_has_these_bytes() {
         "0108",                                 // tag 0x0801
         "02",                                   // version
         "01",                                   // codec: bincode
-        "0f",                                   // flags: last, on behalf of, cause, correlation
-        "02",                                   // actor: admin
-        "0300",                                 // subjects
-        "000000000000000000000000000000c1",     // command
-        "000000000000000000000000000000a1",     // the admin
-        "000000000000000000000000000000b1",     // on behalf of
-        "0001000000000000",                     // cause
-        "000000000000000000000000000000d1",     // correlation
+        "1f",   // flags: last, on behalf of, cause, correlation, source
+        "02",   // actor: admin
+        "0300", // subjects
+        "000000000000000000000000000000c1", // command
+        "000000000000000000000000000000a1", // the admin
+        "000000000000000000000000000000b1", // on behalf of
+        "0001000000000000", // cause
+        "000000000000000000000000000000d1", // correlation
+        "0273170300", // source: key of November 2026,
+        "29",   // so many sealed bytes,
+        &"5e".repeat(41), // and these
         "071000000000000000000000000000000051", // a schedule
-        "0203343136",                           // number 416
+        "0203343136", // number 416
         "061000000000000000000000000000000052", // a profile
-        "1000000000000000000000000000000051",   // payload: schedule id, with its length
-        "03343136",                             // number
-        "1000000000000000000000000000000052",   // profile id
-        "00",                                   // weekly
-        "20",                                   // on Saturdays
-        "fb1c02",                               // from minute 540
-        "fbd002",                               // to minute 720
-        "03",                                   // priority
+        "00000000000000000000000000000051", // payload: schedule id
+        "03343136", // number
+        "00000000000000000000000000000052", // profile id
+        "00",   // weekly
+        "20",   // on Saturdays
+        "fb1c02", // from minute 540
+        "fbd002", // to minute 720
+        "03",   // priority
     ];
     assert_eq!(hex(&body), expected.concat());
     assert_eq!(decode_record(&body).unwrap().recorded, commit.records[0]);

@@ -195,10 +195,10 @@ fn values(check: &mut Check) {
         }
         Caller {
             Device: Caller::Device { device: DEVICE, number: Some(number) },
-            Trunk: Caller::Trunk { trunk: TRUNK, number: Some(of_period("+4930555")) },
+            Trunk: Caller::Trunk { trunk: TRUNK, number: Some(outside("+4930555")) },
         }
         Dialled {
-            Inside: Dialled::Inside(number), Outside: Dialled::Outside(of_period("+4930555")),
+            Inside: Dialled::Inside(number), Outside: Dialled::Outside(outside("+4930555")),
             Other: Dialled::Other(of_period("anna@example.com")),
         }
         Language { German: Language::German, English: Language::English }

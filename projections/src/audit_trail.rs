@@ -162,6 +162,9 @@ pub struct Entry {
     pub actor: Actor,
     /// Whose rights were used.
     pub on_behalf_of: Option<UserId>,
+    /// Where the command came from, `[erased]` when its key is gone; none for the console and the server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The event that led to it.
     pub cause: Option<Position>,
     /// The thread it belongs to.
@@ -187,6 +190,7 @@ pub fn entry(recorded: &Recorded, names: &dyn Naming, zone: Tz) -> Entry {
         by: names.maker(envelope),
         actor: envelope.actor,
         on_behalf_of: envelope.on_behalf_of,
+        source: envelope.source.as_ref().map(ToString::to_string),
         cause: envelope.cause,
         correlation: envelope.correlation,
         command: envelope.command,

@@ -11,7 +11,7 @@ pub use view::{CallLogView, CallRow, Filter, Missed, PhoneShare, row, view};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use switchbook_core::call::{CallOutcome, CallStatus, Caller, Dialled};
+use switchbook_core::call::{CallOutcome, CallStatus, Caller, Dialled, ReleaseCause};
 use switchbook_core::device::Origin;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
@@ -81,8 +81,8 @@ pub struct End {
     pub outcome: Option<CallOutcome>,
     /// When; for a lost call, when the loss was recorded.
     pub at: Moment,
-    /// The SIP status the caller got, or that ended it; 0 when a BYE did.
-    pub sip_status: u16,
+    /// Why, as a cause value of ITU-T Q.850; none when the server stopped without notice.
+    pub cause: Option<ReleaseCause>,
     /// Devices that rang, each with the user who was logged in there.
     pub rang: Vec<(DeviceId, Option<UserId>)>,
     /// The event.
@@ -274,7 +274,7 @@ impl CallLog {
                 let end = End {
                     outcome: Some(event.outcome),
                     at: event.ended_at,
-                    sip_status: event.sip_status,
+                    cause: Some(event.cause),
                     rang,
                     position: at,
                 };
@@ -285,7 +285,7 @@ impl CallLog {
                 let end = End {
                     outcome: None,
                     at: at_moment,
-                    sip_status: 0,
+                    cause: None,
                     rang: Vec::new(),
                     position: at,
                 };

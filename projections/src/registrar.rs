@@ -138,8 +138,12 @@ pub struct BindingRow {
     pub binding: BindingId,
     /// Contact URI.
     pub contact: String,
-    /// Where the packet came from, if elsewhere.
-    pub source: Option<String>,
+    /// Which handset, if it told.
+    pub instance: Option<String>,
+    /// Where the REGISTER came from.
+    pub source: String,
+    /// It is reached there, not where the contact says.
+    pub behind_nat: bool,
     /// The phone's own words about itself.
     pub user_agent: Option<String>,
     /// Seconds granted.
@@ -209,11 +213,20 @@ fn row(bound: Bound<'_>) -> BindingRow {
     BindingRow {
         binding: binding.binding,
         contact: binding.contact.to_string(),
-        source: binding.source.as_ref().map(ToString::to_string),
+        instance: binding.instance.clone(),
+        source: binding.source.to_string(),
+        behind_nat: binding.behind_nat,
         user_agent: binding.user_agent.clone(),
         granted: binding.granted,
         expires_at: When(expires_at),
         set_at: at,
+    }
+}
+
+impl BindingRow {
+    /// The source, for people: only where it says more than the contact.
+    fn seen_at(&self) -> String {
+        if self.behind_nat { self.source.clone() } else { String::new() }
     }
 }
 
@@ -235,7 +248,7 @@ impl RegistrarView {
                     device.device.clone(),
                     slot.clone(),
                     binding.contact.clone(),
-                    binding.source.clone().unwrap_or_default(),
+                    binding.seen_at(),
                     binding.expires_at.local(self.zone),
                     binding.user_agent.clone().unwrap_or_default(),
                     binding.set_at.to_string(),

@@ -109,7 +109,13 @@ fn tell(deeds: &[Deed]) -> Story {
                 let Some(call) = open(&story, nth) else { continue };
                 let (outcome, ended_at) = (CallOutcome::NoAnswer, story.now);
                 let rang = vec![P1, P3];
-                story.tell(CallEnded { call, outcome, ended_at, sip_status: 480, rang });
+                story.tell(CallEnded {
+                    call,
+                    outcome,
+                    ended_at,
+                    cause: ReleaseCause::ABSENT,
+                    rang,
+                });
             }
             Deed::Lose(nth) => {
                 let Some(call) = open(&story, nth) else { continue };

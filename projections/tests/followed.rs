@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use std::sync::Arc;
-use switchbook_core::call::{CallEnded, CallOutcome};
+use switchbook_core::call::{CallEnded, CallOutcome, ReleaseCause};
 use switchbook_core::position::Position;
 use switchbook_journal::{EventReader, EventStore};
 use switchbook_projections::fold::{self, Tables};
@@ -42,7 +42,7 @@ async fn every_table_rebuilt_from_scratch_equals_the_one_followed_live() {
             call,
             outcome: CallOutcome::Cancelled,
             ended_at: story.now,
-            sip_status: 487,
+            cause: ReleaseCause::NORMAL,
             rang: vec![P1, P2],
         });
         story.write().await;

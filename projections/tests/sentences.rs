@@ -30,7 +30,8 @@ fn everything(name: &str) -> Value {
     let follow_me =
         json!({"device": ID, "origin": "Internal", "enabled": true, "wait": 1, "ring": 2});
     let binding = json!({
-        "binding": 1, "contact": personal, "source": null, "granted": 60, "expires_at": 1, "call_id": 1,
+        "binding": 1, "contact": personal, "parameters": "", "instance": null, "source": personal,
+        "behind_nat": true, "granted": 60, "expires_at": 1, "call_id": 1,
         "cseq": 1, "user_agent": null,
     });
     let mut all = json!({
@@ -53,7 +54,7 @@ fn everything(name: &str) -> Value {
         "binding": binding, "expired_at": 1, "call": ID, "caller": {"Device": {"device": ID, "number": null}},
         "origin": "Internal", "facts": {"devices": [], "numbers_in_use": []}, "decided_on": 1,
         "decided_for": 1, "plan": "{}", "answered_at": 1, "from": "100", "to": "300", "status": "NoAnswer",
-        "outcome": "Cancelled", "ended_at": 1, "sip_status": 487, "rang": [ID], "records": 4,
+        "outcome": "Cancelled", "ended_at": 1, "cause": 16, "rang": [ID], "records": 4,
     });
     let of_seals_and_erasures = json!({
         "size": 300, "root": vec![7_u8; 32], "key": 3, "checkpoint": "pbx.test/b", "verifier": "pbx.test/b+00000000+AQ==",
@@ -63,7 +64,7 @@ fn everything(name: &str) -> Value {
     match name {
         "ProfileAdded" | "ProfileRenamed" => all["name"] = person,
         "RegistrationRemoved" | "RegistrationExpired" => all["binding"] = json!(1),
-        "CallPlaced" => all["dialled"] = json!({"Outside": personal}),
+        "CallPlaced" => all["dialled"] = json!({"Outside": {"prefix": "+49891", "rest": personal}}),
         "CallRecordsMissed" => {
             all["from"] = json!(1);
             all["until"] = json!(2);

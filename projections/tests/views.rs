@@ -214,7 +214,7 @@ fn calls() -> Story {
         call: answered,
         outcome: CallOutcome::HungUpByCaller,
         ended_at: story.now,
-        sip_status: 0,
+        cause: ReleaseCause::NORMAL,
         rang: vec![P1, P2],
     });
     story.now = lunch();
@@ -225,7 +225,7 @@ fn calls() -> Story {
         call: missed,
         outcome: CallOutcome::NoAnswer,
         ended_at: story.now,
-        sip_status: 480,
+        cause: ReleaseCause::ABSENT,
         rang: vec![P3],
     });
     story.call(0xc3, P1, "300");

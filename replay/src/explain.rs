@@ -19,7 +19,6 @@ use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
 use switchbook_core::id::CallId;
-use switchbook_core::personal::Personal;
 use switchbook_core::position::Position;
 use switchbook_core::routing::plan::RoutePlan;
 use switchbook_core::routing::{From, Routed, RoutingInput, Volatile, route};
@@ -264,7 +263,8 @@ fn decide(
     };
     let dialled = match &placed.dialled {
         Dialled::Inside(number) => number.to_string(),
-        Dialled::Outside(text) | Dialled::Other(text) => known(text)?,
+        Dialled::Outside(number) => known(number.known())?,
+        Dialled::Other(text) => known(text.known().map(ToOwned::to_owned))?,
     };
     let (dialled, at) = (dialled.as_str(), placed.decided_for);
     let mut routed = route(RoutingInput { exchange, volatile, from, dialled, at });
@@ -284,8 +284,8 @@ fn is_feature_code(placed: &CallPlaced) -> bool {
     no_plan && dialled.known().is_none_or(|dialled| FeatureCode::parse(dialled).is_some())
 }
 
-fn known(dialled: &Personal) -> Result<String, Text> {
-    dialled.known().map(Into::into).ok_or_else(|| {
+fn known(dialled: Option<String>) -> Result<String, Text> {
+    dialled.ok_or_else(|| {
         text!(
             "the dialled number was erased, or personal fields are closed here: the plan cannot be computed again",
             "die gewählte Rufnummer wurde gelöscht, oder personenbezogene Felder sind hier verschlossen: der Plan lässt sich nicht neu berechnen"

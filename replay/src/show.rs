@@ -79,6 +79,7 @@ impl Shown {
                 "decided",
                 "by",
                 "on behalf of",
+                "from",
                 "about",
                 "command",
                 "thread",
@@ -90,6 +91,7 @@ impl Shown {
                 "entschieden",
                 "durch",
                 "im Namen von",
+                "von",
                 "betrifft",
                 "Befehl",
                 "Vorgang",
@@ -97,7 +99,7 @@ impl Shown {
                 "Maschinenform",
             ],
         };
-        let [recorded, decided, by, behalf, about, command, thread, same, machine] = words;
+        let [recorded, decided, by, behalf, from, about, command, thread, same, machine] = words;
         let (tag, version) = self.tag;
         let mut lines = vec![
             format!("{} {} (tag {tag:#06x}, version {version})", entry.position, entry.kind),
@@ -108,6 +110,9 @@ impl Shown {
         ];
         if let Some(user) = entry.on_behalf_of {
             lines.push(format!("{behalf}: {user}"));
+        }
+        if let Some(source) = &entry.source {
+            lines.push(format!("{from}: {source}"));
         }
         lines.push(format!("{about}: {}", entry.subjects.join(", ")));
         lines.push(format!("{command}: {}", entry.command));

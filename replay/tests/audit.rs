@@ -11,6 +11,7 @@ use switchbook_core::envelope::{Actor, Recorded};
 use switchbook_core::event::Event;
 use switchbook_core::id::CallId;
 use switchbook_core::number::{CallWaitingSet, NumberFreed};
+use switchbook_core::outside::OutsideNumber;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::Position;
 use switchbook_core::routing::plan::Step;
@@ -42,7 +43,7 @@ async fn forwarded() -> (Story, CallId) {
         call,
         outcome: CallOutcome::HungUpByCaller,
         ended_at: story.now,
-        sip_status: 0,
+        cause: ReleaseCause::NORMAL,
         rang: vec![P3],
     });
     story.write().await;
@@ -229,7 +230,7 @@ async fn an_erased_outside_number_is_said_to_be_so() {
     let placed = story.tell(CallPlaced {
         call: CallId(id(0xc5)),
         caller: Caller::Device { device: P1, number: Some(number("100")) },
-        dialled: Dialled::Outside(Personal::new(key, "0301234567")),
+        dialled: Dialled::Outside(OutsideNumber::new(key, "0301234567")),
         origin: switchbook_core::device::Origin::Internal,
         facts: Facts::default(),
         decided_on,
@@ -240,7 +241,7 @@ async fn an_erased_outside_number_is_said_to_be_so() {
     story.store.vault().destroy(key).unwrap();
     let call = call_at(&*story.store, placed).await.unwrap();
     let told = explained(&story, call, Options::default()).await;
-    assert_eq!(told.dialled, "[erased]");
+    assert_eq!(told.dialled, "03012[erased]");
     assert!(matches!(told.verdict, Verdict::NotComputed { .. }));
     assert!(told.lines(Language::English)[2].contains("was erased"));
 }
@@ -263,7 +264,7 @@ fn dials(story: &mut Story, n: u128, dialled: &str, plan: &str) -> CallId {
         call,
         outcome: CallOutcome::FeatureCode,
         ended_at: story.now,
-        sip_status: 200,
+        cause: ReleaseCause::NORMAL,
         rang: vec![],
     });
     call

@@ -1,27 +1,68 @@
 //! From errands to orders: whom the Desk hears, and with which words a refusal comes back.
 
 use crate::port::{Errand, Trouble, Wish};
-use switchbook_commands::{Command, Refusal, RefusalCode, call, phone, registration, secret, wire};
+use switchbook_commands::{
+    Command, Order, Refusal, RefusalCode, call, phone, registration, secret, wire,
+};
 use switchbook_core::call::{CallPlaced, Caller};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
-use switchbook_core::id::DeviceId;
+use switchbook_core::id::{CommandId, DeviceId};
 use switchbook_core::position::Seconds;
 use switchbook_core::user::Language;
+use switchbook_sip::transaction::Flow;
 
-/// Who gives which commands for an errand, in order. None for what is nothing.
+/// What somebody asks of the Desk, before it gets its name.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Who.
+    pub actor: Actor,
+    /// From where, in words for the book.
+    pub source: Option<String>,
+    /// What.
+    pub command: Command,
+}
+
+impl Asked {
+    fn by_us(command: impl Into<Command>) -> Self {
+        Self { actor: Actor::System, source: None, command: command.into() }
+    }
+
+    fn by_phone(device: DeviceId, from: Flow, command: impl Into<Command>) -> Self {
+        let source = Some(source(from));
+        Self { actor: Actor::Phone(device), source, command: command.into() }
+    }
+
+    /// The order, under this name.
+    #[must_use]
+    pub fn order(self, id: CommandId) -> Order {
+        Order { source: self.source, ..Order::new(id, self.actor, self.command) }
+    }
+}
+
+/// Where a message came from, as the book has it: `udp 192.0.2.7:5060`.
+fn source(from: Flow) -> String {
+    let transport = from.transport.as_str().to_ascii_lowercase();
+    format!("{transport} {}", from.remote)
+}
+
+/// Who asks what for an errand, in order. Nothing for what is nothing.
 #[must_use]
-pub fn orders(errand: Errand) -> Vec<(Actor, Command)> {
+pub fn orders(errand: Errand) -> Vec<Asked> {
     match errand {
         Errand::Register(register) => {
+            let source = register.from.remote.to_string();
             let ask = match register.wish {
                 Wish::RemoveAll => registration::Ask::RemoveAll,
                 Wish::Bind(contacts) => {
                     let contact = |wanted: crate::port::WantedContact| registration::Contact {
                         uri: wanted.uri,
-                        source: wanted.source.map(|source| source.to_string()),
+                        parameters: wanted.parameters,
+                        instance: wanted.instance,
+                        source: source.clone(),
+                        behind_nat: wanted.behind_nat,
                         expires: wanted.expires,
                     };
                     registration::Ask::Contacts(contacts.into_iter().map(contact).collect())
@@ -36,19 +77,23 @@ pub fn orders(errand: Errand) -> Vec<(Actor, Command)> {
                 // The protocol's bounds were looked at before (RFC 3261 §10.3 step 7).
                 bounds: (Seconds(1), Seconds(u32::MAX)),
             };
-            vec![(Actor::Phone(register.device), command.into())]
+            vec![Asked::by_phone(register.device, register.from, command)]
         }
         Errand::Expire { device, bindings } => {
             let expire = |binding| registration::Expire { device, binding };
-            bindings.into_iter().map(|id| (Actor::System, expire(id).into())).collect()
+            bindings.into_iter().map(|id| Asked::by_us(expire(id))).collect()
         }
-        Errand::Code { device, code } => {
-            feature(code).map(|command| (Actor::Phone(device), command)).into_iter().collect()
-        }
-        Errand::Record(event) => {
-            let told_by = teller(&event);
+        Errand::Code { device, code, from } => feature(code)
+            .map(|command| Asked::by_phone(device, from, command))
+            .into_iter()
+            .collect(),
+        Errand::Record { event, from } => {
+            let (actor, source) = (teller(&event), from.map(source));
             let record = entry(*event).map(|entry| call::Record { entries: vec![entry] });
-            record.map(|record| (told_by, record.into())).into_iter().collect()
+            record
+                .map(|record| Asked { actor, source, command: record.into() })
+                .into_iter()
+                .collect()
         }
     }
 }

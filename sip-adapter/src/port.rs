@@ -3,7 +3,6 @@
 //!
 //! No call blocks. An errand's outcome comes back through its [`Reply`], which wakes the event loop.
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use switchbook_core::event::Event;
@@ -14,6 +13,7 @@ use switchbook_core::position::{Moment, Seconds};
 use switchbook_core::registration::BindingId;
 use switchbook_core::user::SecretRef;
 use switchbook_sip::digest::{Algorithm, Ha1};
+use switchbook_sip::transaction::Flow;
 
 /// The exchange as the adapter sees it.
 pub trait Port: Send + Sync {
@@ -82,9 +82,16 @@ pub enum Errand {
         device: DeviceId,
         /// What; it carries a PIN, which shows itself to nobody.
         code: FeatureCode,
+        /// Where the INVITE came from.
+        from: Flow,
     },
     /// What a call did, for the book. Signalling never waits for it.
-    Record(Box<Event>),
+    Record {
+        /// What.
+        event: Box<Event>,
+        /// Where the INVITE came from, for the event that tells of it.
+        from: Option<Flow>,
+    },
 }
 
 /// What a phone asked to be bound (RFC 3261 §10.3); bounds of the protocol were checked before.
@@ -98,6 +105,8 @@ pub struct Register {
     pub cseq: u32,
     /// Its User-Agent.
     pub user_agent: Option<String>,
+    /// Where the REGISTER came from.
+    pub from: Flow,
     /// What it wants.
     pub wish: Wish,
 }
@@ -116,8 +125,12 @@ pub enum Wish {
 pub struct WantedContact {
     /// The URI as the phone wrote it.
     pub uri: String,
-    /// Where the packet came from, if the URI names another host (checklist 13).
-    pub source: Option<SocketAddr>,
+    /// Its parameters as written, without `expires` and `+sip.instance`.
+    pub parameters: String,
+    /// `+sip.instance` as written, without its quotes; with `;reg-id=…` behind it if the phone keeps several flows.
+    pub instance: Option<String>,
+    /// The URI names another host than the packet came from (checklist 13).
+    pub behind_nat: bool,
     /// Within the bounds; 0 takes it back.
     pub expires: Seconds,
 }

@@ -51,7 +51,7 @@ fn a_call_is_answered_and_hung_up() {
     bob.agrees_to(&mut sim, Method::Bye);
     assert_eq!(
         sim.calls(),
-        ["placed Inside(Number(200))", "answered by p2", r#"ended HungUpByCaller 0 rang ["p2"]"#]
+        ["placed Inside(Number(200))", "answered by p2", r#"ended HungUpByCaller 16 rang ["p2"]"#]
     );
     sim.expect_idle();
 }
@@ -62,7 +62,7 @@ fn the_called_side_hangs_up() {
     let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
     bob.bye(&mut sim);
     ada.agrees_to(&mut sim, Method::Bye);
-    assert_eq!(sim.calls()[2], r#"ended HungUpByCallee 0 rang ["p2"]"#);
+    assert_eq!(sim.calls()[2], r#"ended HungUpByCallee 16 rang ["p2"]"#);
     sim.expect_idle();
 }
 
@@ -105,7 +105,7 @@ fn the_caller_gives_up() {
     ada.ack_failure(&mut sim, &terminated);
     let cancel = bob.is_cancelled(&mut sim);
     assert_eq!(cancel.reasons().count(), 0, "a call given up is a missed call");
-    assert_eq!(sim.calls()[1], r#"ended Cancelled 487 rang ["p2"]"#);
+    assert_eq!(sim.calls()[1], r#"ended Cancelled 16 rang ["p2"]"#);
     sim.expect_idle();
 }
 
@@ -212,7 +212,7 @@ fn a_busy_phone_without_a_rule_is_busy() {
     let busy = ada.response(&mut sim);
     assert_eq!(busy.status(), 486);
     ada.ack_failure(&mut sim, &busy);
-    assert_eq!(sim.calls()[1], r#"ended Busy 486 rang []"#);
+    assert_eq!(sim.calls()[1], r#"ended Busy 17 rang []"#);
     sim.expect_idle();
 }
 
@@ -233,7 +233,7 @@ fn a_rejection_stops_one_device_and_the_last_one_makes_it_busy() {
     let busy = bob.response(&mut sim);
     assert_eq!(busy.status(), 486);
     bob.ack_failure(&mut sim, &busy);
-    assert_eq!(sim.calls()[1], r#"ended Rejected 486 rang ["p1", "p3"]"#);
+    assert_eq!(sim.calls()[1], r#"ended Rejected 21 rang ["p1", "p3"]"#);
     sim.expect_idle();
 }
 

@@ -165,7 +165,7 @@ fn nobody_registers_as_somebody_else() {
 }
 
 #[test]
-fn several_contacts_are_listed_and_the_sixth_is_refused() {
+fn several_contacts_are_listed_and_a_sixth_phone_is_refused() {
     let mut sim = Sim::new(&[ADA]);
     let mut phone = Phone::new("p1", 1);
     for port in 1..=5 {
@@ -173,8 +173,30 @@ fn several_contacts_are_listed_and_the_sixth_is_refused() {
         let answer = phone.register_with(&mut sim, &lines);
         assert_eq!((answer.status(), answer.contacts().count()), (200, port));
     }
-    let sixth = phone.register_with(&mut sim, "Contact: <sip:p1@198.51.100.1:6006>\r\n");
-    assert_eq!(sixth.status(), 403);
+    let another =
+        Phone::new("p1", 2).register_with(&mut sim, "Contact: <sip:p1@198.51.100.2:6006>\r\n");
+    assert_eq!(another.status(), 403);
+    let again = phone.register_with(&mut sim, "Contact: <sip:p1@198.51.100.1:6006>\r\n");
+    assert_eq!((again.status(), again.contacts().count()), (200, 5), "its oldest one goes");
+}
+
+#[test]
+fn what_a_phone_tells_of_its_contact_is_told_back_to_it() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    let told = "Contact: <sip:p1@198.51.100.1:6001;line=7>;methods=\"INVITE, BYE\";q=0.5;expires=600\
+        ;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-0004f2000001>\";reg-id=1;audio\r\n";
+    let answer = phone.register_with(&mut sim, told);
+    assert_eq!(answer.status(), 200);
+    let contact = answer.contacts().next().unwrap().unwrap();
+    assert_eq!(contact.addr().unwrap().uri_raw, "sip:p1@198.51.100.1:6001;line=7");
+    assert_eq!((contact.expires(), contact.q(), contact.reg_id()), (Some(600), 500, Some(1)));
+    assert_eq!(contact.instance(), Some("<urn:uuid:00000000-0000-1000-8000-0004f2000001>"));
+    assert_eq!(contact.addr().unwrap().params.text("methods"), Some("INVITE, BYE"));
+    assert!(contact.addr().unwrap().params.get("audio").is_some());
+    let moved = told.replace("6001", "6009");
+    let answer = phone.register_with(&mut sim, &moved);
+    assert_eq!(answer.contacts().count(), 1, "the same handset at another port");
 }
 
 #[test]

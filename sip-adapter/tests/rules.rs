@@ -213,8 +213,8 @@ fn a_wrong_pin_is_refused_and_no_pin_reaches_the_book() {
         assert!(!holds(&event, "98765") && !holds(&event, "4711"));
     }
     let calls = world.sim.calls();
-    assert_eq!(calls[1], "ended FeatureCode 403 rang []");
-    assert_eq!(calls[3], "ended FeatureCode 200 rang []");
+    assert_eq!(calls[1], "ended FeatureCode 21 rang []");
+    assert_eq!(calls[3], "ended FeatureCode 16 rang []");
 }
 
 /// Whether an event holds this text, in the clear or in a personal value: those show themselves to nobody by `Debug`.
@@ -241,8 +241,11 @@ fn a_mistyped_log_in_leaves_no_pin_in_the_book() {
     for event in world.sim.desk.events() {
         assert!(!holds(&event, "4711"), "{event:?}");
         if let Event::CallPlaced(placed) = event {
-            let (Dialled::Outside(text) | Dialled::Other(text)) = placed.dialled else { panic!() };
-            dialled.push(text.known().unwrap().to_owned());
+            dialled.push(match placed.dialled {
+                Dialled::Outside(number) => number.known().unwrap(),
+                Dialled::Other(text) => text.known().unwrap().to_owned(),
+                Dialled::Inside(number) => panic!("{number}"),
+            });
         }
     }
     assert_eq!(dialled, ["44*…", "0*…", "44#…", "100*…", "44*…", "*…", "44*…", "+49*…"]);

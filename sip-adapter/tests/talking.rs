@@ -108,7 +108,7 @@ fn a_call_whose_phones_vanish_ends() {
     assert!(sim.is_silent(ada.at) && sim.is_silent(bob.at));
     sim.pass_seconds(121 + 33);
     assert_eq!(sim.request(ada.at).unwrap().method(), Method::Options);
-    assert_eq!(sim.calls()[2], r#"ended Failed 0 rang ["p2"]"#);
+    assert_eq!(sim.calls()[2], r#"ended Failed 16 rang ["p2"]"#);
     sim.expect_idle();
 }
 
@@ -135,7 +135,7 @@ fn a_call_one_end_of_which_does_not_know_it_any_more_ends() {
         ada.respond(&mut sim, &question, status, "");
         bob.agrees_to(&mut sim, Method::Bye);
         assert!(sim.is_silent(ada.at));
-        assert_eq!(sim.calls()[2], r#"ended Failed 0 rang ["p2"]"#);
+        assert_eq!(sim.calls()[2], r#"ended Failed 16 rang ["p2"]"#);
         sim.expect_idle();
     }
 }

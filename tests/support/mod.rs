@@ -35,7 +35,7 @@ impl Server {
                 "--realm",
                 "readme.test",
             ])
-            .args(["--time-zone", zone()])
+            .args(["--time-zone", not_at_noon()])
             .arg("--data")
             .arg(&data)
             .stdout(Stdio::null());
@@ -95,11 +95,10 @@ impl Server {
     }
 }
 
-/// A zone in which it is not noon just now: the README has a schedule for lunch, and once a day it was in force while its
-/// commands were typed.
-fn zone() -> &'static str {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    match now.as_secs() / 3600 % 24 {
+/// A zone in which it is not about noon now: the README's schedule is in force from twelve to one.
+fn not_at_noon() -> &'static str {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    match since.as_secs() / 3600 % 24 {
         9..=12 => "America/New_York",
         _ => "Europe/Berlin",
     }

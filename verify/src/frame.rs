@@ -137,13 +137,24 @@ impl<'a> Body<'a> {
             2..=6 => 16,
             _ => return None,
         })?;
-        if flags & 0xf0 != 0 {
+        if flags & 0xe0 != 0 {
             return None;
         }
         for (flag, length) in [(2, 16), (4, 8), (8, 16)] {
             if flags & flag != 0 {
                 rest.take(length)?;
             }
+        }
+        if flags & 16 != 0 {
+            // Where the command came from: a key id as in the vault, and sealed bytes.
+            let key = match rest.u8()? {
+                1 => 16,
+                2 => 4,
+                _ => return None,
+            };
+            rest.take(key)?;
+            let length = rest.u8()?;
+            rest.take(usize::from(length))?;
         }
         let mut subjects = Vec::new();
         for _ in 0..count {

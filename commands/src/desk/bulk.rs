@@ -231,7 +231,7 @@ impl DeskHandle {
             };
             let decision = decide(&exchange, &order, &mut context)
                 .map_err(|refusal| DeskError::RefusedInBulk { index, refusal })?;
-            let records = record(&mut exchange, &order, decision.events, now);
+            let records = record(&mut exchange, &order, None, decision.events, now);
             events.extend(records.into_iter().map(|recorded| recorded.event));
             warnings.extend(decision.warnings);
             progress.0.decided.store(index + 1, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use switchbook_core::envelope::{Envelope, Recorded};
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{CommandId, CorrelationId};
+use switchbook_core::personal::Personal;
 use switchbook_core::position::Moment;
 use switchbook_journal::Commit;
 use tokio::sync::oneshot;
@@ -64,6 +65,7 @@ impl Group {
 pub(crate) fn record(
     private: &mut Exchange,
     order: &Order,
+    source: Option<&Personal>,
     events: Vec<Event>,
     moment: Moment,
 ) -> Vec<Recorded> {
@@ -77,6 +79,7 @@ pub(crate) fn record(
             moment,
             actor: order.actor,
             on_behalf_of: order.on_behalf_of,
+            source: source.cloned(),
             cause: order.cause,
             correlation,
             command: order.id,

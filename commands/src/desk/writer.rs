@@ -20,6 +20,7 @@ use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::CommandId;
+use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::refusal::AttemptRefused;
 use switchbook_journal::{AppendError, Commit};
@@ -323,21 +324,21 @@ impl Writer {
     }
 
     fn carry_out(&mut self, order: &Order, decision: Decision, now: Moment, reply: Reply) {
-        let Decision { mut events, leases, warnings } = decision;
+        let Decision { events, leases, warnings } = decision;
         if !events.is_empty()
             && let Some(why) = &self.stopped
         {
             let refusal = read_only(why);
             return self.forget_and(order.id, reply, &refusal);
         }
-        for event in &mut events {
-            if let Err(error) = self.parts.store.seal(event) {
+        let records = match self.commit(order, events, now) {
+            Ok(records) => records,
+            Err(error) => {
                 tracing::error!(%error, "an event could not be sealed");
                 let refusal = read_only(&error.to_string());
                 return self.forget_and(order.id, reply, &refusal);
             }
-        }
-        let records = self.commit(order, events, now);
+        };
         let (command, position) = (order.id, self.private.position);
         let changes = LeaseChange::of(&leases, &records);
         let only_leases = records.is_empty() && !leases.is_empty();
@@ -366,13 +367,27 @@ impl Writer {
         self.next.waiting.push(waiting);
     }
 
-    /// Evolves the private state at once; the commit waits for the group.
-    fn commit(&mut self, order: &Order, events: Vec<Event>, now: Moment) -> Arc<[Recorded]> {
-        let records = record(&mut self.private, order, events, now);
-        if !records.is_empty() {
-            self.next.commits.push(Commit { records: records.clone() });
+    /// Seals what is personal, and evolves the private state at once; the commit waits for the group.
+    fn commit(
+        &mut self,
+        order: &Order,
+        mut events: Vec<Event>,
+        now: Moment,
+    ) -> Result<Arc<[Recorded]>, AppendError> {
+        if events.is_empty() {
+            return Ok(Arc::from([]));
         }
-        records.into()
+        for event in &mut events {
+            self.parts.store.seal(event)?;
+        }
+        // A binding holds its address itself; a refusal of one does not.
+        let binds = events.first().is_some_and(Event::is_registration);
+        let source = order.source.as_ref().filter(|_| !binds);
+        let mut source = source.map(|text| Personal::new(KeyId::of_month(now), text));
+        self.parts.store.seal(&mut source)?;
+        let records = record(&mut self.private, order, source.as_ref(), events, now);
+        self.next.commits.push(Commit { records: records.clone() });
+        Ok(records.into())
     }
 
     /// who was refused for right or state, leaves a trace; the answer waits for nothing.
@@ -387,7 +402,9 @@ impl Writer {
                 about: refusal.about.clone(),
                 suppressed,
             };
-            self.commit(order, vec![attempt.into()], now);
+            if let Err(error) = self.commit(order, vec![attempt.into()], now) {
+                tracing::error!(%error, "a refused attempt could not be sealed");
+            }
         }
         self.answer(order.id, reply, Err(refusal.into()));
     }
@@ -412,7 +429,10 @@ impl Writer {
             let moved = Refusal::new(RefusalCode::ConfigurationMoved);
             return self.forget_and(id, reply, &moved);
         }
-        let records = self.commit(&prepared.order, prepared.events, now);
+        let records = match self.commit(&prepared.order, prepared.events, now) {
+            Ok(records) => records,
+            Err(error) => return self.forget_and(id, reply, &read_only(&error.to_string())),
+        };
         let (command, position) = (id, self.private.position);
         let changes = LeaseChange::of(&[], &records);
         let (leases, warnings) = (Vec::new(), prepared.warnings);

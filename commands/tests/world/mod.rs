@@ -123,6 +123,7 @@ impl World {
                 moment: self.now,
                 actor: order.actor,
                 on_behalf_of: order.on_behalf_of,
+                source: None,
                 cause: order.cause,
                 correlation: CorrelationId(order.id.0),
                 command: order.id,

@@ -105,6 +105,7 @@ impl World {
             moment: self.now,
             actor: Actor::System,
             on_behalf_of: None,
+            source: None,
             cause: None,
             correlation: CorrelationId(id(9)),
             command: CommandId(id(9)),
@@ -160,7 +161,7 @@ impl World {
     pub fn busy(&mut self, device: DeviceId, digits: &str) {
         let over = number(digits);
         let fact = self.facts.devices.iter_mut().find(|fact| fact.device == device).unwrap();
-        fact.calls.push(over);
+        fact.calls.push(Some(over));
         self.facts.numbers_in_use.push(over);
         self.facts.numbers_in_use.sort();
     }

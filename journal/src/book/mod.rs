@@ -20,14 +20,14 @@ use crate::segment::list::Segments;
 use crate::segment::watermark::Watermark;
 use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
-use crate::view::seal_event;
+use crate::view::seal_all;
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use switchbook_core::envelope::{Recorded, Subject};
-use switchbook_core::event::Event;
 use switchbook_core::id::{BookId, CommandId};
+use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::Position;
 use tail::Tail;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -225,12 +225,33 @@ impl Book {
     }
 }
 
+/// The thread that keeps the index.
+pub(crate) const INDEX_THREAD: &str = "book-index";
+/// How long a stop waits for the index, in steps of a hundredth of a second. What sled does there is not ours.
+const INDEX_PATIENCE: u32 = 500;
+
+/// Has the thread ended, or does it within the patience?
+fn ends(thread: &JoinHandle<()>) -> bool {
+    (0..INDEX_PATIENCE).any(|_| {
+        if !thread.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        thread.is_finished()
+    })
+}
+
 impl Drop for Book {
     fn drop(&mut self) {
         self.work = None;
         self.shared.closing.store(true, Ordering::Release);
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
+            if thread.thread().name() == Some(INDEX_THREAD) && !ends(&thread) {
+                tracing::error!(
+                    "the index does not close; it is left as it is, since it is no copy of anything"
+                );
+                continue;
+            }
             if thread.join().is_err() {
                 tracing::error!(
                     "a thread of the book panicked; the next start checks the end of the book"
@@ -288,8 +309,8 @@ impl EventReader for Book {
 
 #[async_trait]
 impl EventStore for Book {
-    fn seal(&self, event: &mut Event) -> Result<(), AppendError> {
-        seal_event(&self.shared.vault, event)
+    fn seal(&self, fields: &mut dyn HasPersonal) -> Result<(), AppendError> {
+        seal_all(&self.shared.vault, fields)
     }
 
     async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError> {

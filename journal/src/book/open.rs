@@ -1,7 +1,7 @@
 //! Opening a book: whose it is, where it validly ends, what was torn off, what is damaged.
 
 use super::writer::{Writer, open_for_writing};
-use super::{Book, Options, Shared, keeper};
+use super::{Book, INDEX_THREAD, Options, Shared, keeper};
 use crate::error::{Damage, OpenError};
 use crate::files::{FileLike, How, replace};
 use crate::frame;
@@ -162,7 +162,7 @@ impl Book {
                 follow::Place { book_folder: folder.to_path_buf(), cache: options.index_cache };
             let (opened, opening) = channels::sync_channel(1);
             let run = move || follow::run(&following, &place, &opened);
-            threads.push(spawn("book-index", run)?);
+            threads.push(spawn(INDEX_THREAD, run)?);
             // Snapshots make the start quick, so it waits for the index; not for ever, since it can do without.
             if opening.recv_timeout(INDEX_WAIT).is_err() {
                 tracing::warn!("the index takes long to open: the segments serve meanwhile");

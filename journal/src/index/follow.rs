@@ -158,7 +158,7 @@ fn take_in(
     let mut runs = index.runs().clone();
     runs.push(run);
     batch.insert(META, index.meta(last, &runs));
-    let applied = index.guard(|db| db.apply_batch(batch));
+    let applied = index.apply(batch);
     if applied.is_some() {
         *index.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
         index.upto.store(last.0, Ordering::Release);

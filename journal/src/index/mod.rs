@@ -24,6 +24,11 @@ const META: &[u8] = b"m";
 /// Values stay below 64 KiB: larger ones make sled slow.
 const VALUE: usize = 60 * 1024;
 
+/// sled has one lock for all databases of a process, and a flush of it can miss its wake-up, which only the next flush
+/// repeats. While a batch waits for that lock behind the flush, none comes, and both wait for ever. So batches wait
+/// here, where sled's own flusher does not queue behind them.
+static GATE: RwLock<()> = RwLock::new(());
+
 /// An open index.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -85,6 +90,17 @@ impl Index {
 
     /// Asks sled something; an error or a panic means that the index is done for.
     fn guard<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Option<T> {
+        let _gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
+        self.caught(ask)
+    }
+
+    /// Applies a batch, with nobody else inside.
+    fn apply(&self, batch: sled::Batch) -> Option<()> {
+        let _gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+        self.caught(|db| db.apply_batch(batch))
+    }
+
+    fn caught<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(|| ask(&self.db))) {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
@@ -112,9 +128,11 @@ impl Index {
         out
     }
 
-    /// Puts everything on disk, as well as sled can.
+    /// Puts everything on disk, as well as sled can; what has failed is not worth it, and could wait for ever.
     pub(crate) fn flush(&self) {
-        self.guard(|db| db.flush());
+        if !self.has_failed() {
+            self.guard(|db| db.flush());
+        }
     }
 }
 

@@ -250,8 +250,9 @@ impl Index {
             for key in db.scan_prefix(run_prefix(run)).keys() {
                 batch.remove(key?);
             }
-            db.apply_batch(batch)
-        })
+            Ok(())
+        })?;
+        self.apply(batch)
     }
 
     fn write_merged(&self, parts: &[Run], merged: &Run) -> Option<()> {
@@ -274,11 +275,11 @@ impl Index {
             written += 1;
             if written % (VALUE * 4) == 0 {
                 let full = std::mem::take(&mut batch);
-                self.guard(|db| db.apply_batch(full))?;
+                self.apply(full)?;
             }
         }
         pages.finish(&mut batch);
-        self.guard(|db| db.apply_batch(batch))
+        self.apply(batch)
     }
 }
 

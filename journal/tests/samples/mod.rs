@@ -11,6 +11,7 @@ use switchbook_core::forwarding::*;
 use switchbook_core::group::*;
 use switchbook_core::id::*;
 use switchbook_core::number::*;
+use switchbook_core::outside::OutsideNumber;
 use switchbook_core::permission::*;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position, Seconds};
@@ -54,6 +55,12 @@ pub fn of_period(clear: &str) -> Personal {
     personal(KeyId::Period(202_611), clear)
 }
 
+pub fn outside(clear: &str) -> OutsideNumber {
+    let mut number = OutsideNumber::new(KeyId::Period(202_611), clear);
+    number.rest.seal_with(|_, clear| clear.bytes().rev().collect());
+    number
+}
+
 fn weekly() -> Pattern {
     Pattern::Weekly { days: Days(0b1_1111), from: Minute(720), to: Minute(780) }
 }
@@ -62,7 +69,10 @@ fn binding(cseq: u32) -> Binding {
     Binding {
         binding: BindingId(1),
         contact: of_period("sip:ada@192.0.2.7:5060"),
-        source: Some(of_period("192.0.2.7:5060")),
+        parameters: ";methods=\"INVITE, BYE\"".into(),
+        instance: Some("<urn:uuid:00000000-0000-1000-8000-0004f2000001>;reg-id=1".into()),
+        source: of_period("192.0.2.7:5060"),
+        behind_nat: true,
         granted: Seconds(300),
         expires_at: AT.plus_seconds(300),
         call_id: 0x1234_5678_9abc_def0,
@@ -89,7 +99,7 @@ pub fn samples() -> Vec<Event> {
     all.extend(devices());
     all.extend(groups());
     all.extend(profiles());
-    all.extend(outside());
+    all.extend(trunks());
     all.extend(calls());
     all
 }
@@ -118,6 +128,7 @@ fn exchange() -> Vec<Event> {
         PersonalFieldsOpened { view: "call_log".into(), person: Some(USER) }.into(),
         ForwardingTargetBlocked { prefix: number("0900") }.into(),
         ForwardingTargetUnblocked { prefix: number("0900") }.into(),
+        ServerStopped {}.into(),
         BookSealed {
             size: 300,
             root: Root([0xab; 32]),
@@ -262,7 +273,7 @@ pub fn schedule_added_v1() -> (ScheduleAddedV1, Event) {
     (old.clone(), ScheduleAdded::from(old).into())
 }
 
-fn outside() -> Vec<Event> {
+fn trunks() -> Vec<Event> {
     let (trunk, device) = (TRUNK, DEVICE);
     let dialled = || "4930123416".to_owned();
     vec![
@@ -293,14 +304,14 @@ fn calls() -> Vec<Event> {
     vec![
         CallPlaced {
             call,
-            caller: Caller::Trunk { trunk: TRUNK, number: Some(of_period("+4930555")) },
+            caller: Caller::Trunk { trunk: TRUNK, number: Some(outside("+4930555")) },
             dialled: Dialled::Inside(number("416")),
             origin: Origin::External,
             facts: Facts {
                 devices: vec![DeviceFact {
                     device: DEVICE,
                     registered: true,
-                    calls: vec![number("416")],
+                    calls: vec![None, Some(number("416"))],
                 }],
                 numbers_in_use: vec![number("416")],
             },
@@ -327,7 +338,7 @@ fn calls() -> Vec<Event> {
             call,
             outcome: CallOutcome::HungUpByCallee,
             ended_at: AT.plus_seconds(60),
-            sip_status: 200,
+            cause: ReleaseCause::NORMAL,
             rang: vec![DEVICE],
         }
         .into(),

@@ -83,7 +83,8 @@ pub fn caller(caller: &Caller, names: &dyn Naming) -> Text {
 pub fn dialled(dialled: &Dialled) -> String {
     match dialled {
         Dialled::Inside(number) => number.to_string(),
-        Dialled::Outside(text) | Dialled::Other(text) => text.to_string(),
+        Dialled::Outside(number) => number.to_string(),
+        Dialled::Other(text) => text.to_string(),
     }
 }
 

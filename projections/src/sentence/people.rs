@@ -13,6 +13,7 @@ pub(super) fn line(event: &Event, names: &dyn Naming) -> Text {
     match event {
         Event::ExchangeFounded(_)
         | Event::ServerStarted(_)
+        | Event::ServerStopped(_)
         | Event::TimeZoneSet(_)
         | Event::DigestPolicySet(_)
         | Event::ForwardingTargetBlocked(_)
@@ -60,6 +61,9 @@ fn exchange(event: &Event, names: &dyn Naming) -> Text {
                     "Switchbook {version} ist nach einem Halt ohne Ankündigung gestartet"
                 )
             }
+        }
+        Event::ServerStopped(_) => {
+            text!("Switchbook stopped on request", "Switchbook wurde auf Anforderung angehalten")
         }
         Event::TimeZoneSet(e) => {
             let zone = e.time_zone;

@@ -32,7 +32,7 @@ impl Volatile for WhatIf<'_> {
         entry.is_some_and(|entry| !entry.bindings.is_empty())
     }
 
-    fn calls_on(&self, device: DeviceId) -> Vec<Number> {
+    fn calls_on(&self, device: DeviceId) -> Vec<Option<Number>> {
         self.facts.calls_on(device)
     }
 

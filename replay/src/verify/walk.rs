@@ -4,6 +4,7 @@ use super::{Check, NotVerified, Verified};
 use crate::as_of::state_hash;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
 use switchbook_core::id::CommandId;
 use switchbook_core::personal::{HasPersonal, KeyId};
@@ -153,7 +154,7 @@ impl<'a> Walk<'a> {
             self.seal(&file, offset, position, seal);
         }
         let mut recorded = decoded.recorded;
-        self.personal(&file, offset, position, &mut recorded.event);
+        self.personal(&file, offset, position, &mut recorded);
         self.tables.apply(&recorded);
         self.tree.push(leaf);
         self.out.records = self.tree.leaves();
@@ -212,10 +213,10 @@ impl<'a> Walk<'a> {
     }
 
     /// Every sealed field opens under the key that the vault has for it.
-    fn personal(&mut self, file: &str, offset: u64, position: Position, event: &mut Event) {
+    fn personal(&mut self, file: &str, offset: u64, position: Position, recorded: &mut Recorded) {
         let Some(vault) = self.vault else { return };
         let (out, lost) = (&mut *self.out, &mut self.lost);
-        event.each_personal(&mut |field| {
+        recorded.each_personal(&mut |field| {
             let key = field.key();
             if vault.is_destroyed(key) {
                 out.erased += 1;

@@ -1,7 +1,7 @@
 //! From outcomes to what the caller is told. The only place that knows 486.
 
 use super::plan::Verdict;
-use switchbook_core::call::CallOutcome;
+use switchbook_core::call::{CallOutcome, ReleaseCause};
 use switchbook_core::routing::plan::Outcome;
 
 /// What the caller is told, and what the book is.
@@ -71,5 +71,37 @@ pub(super) fn trunk_said(status: u16) -> Outcome {
         480 | 487 => Outcome::NotAvailable,
         482 | 483 => Outcome::Loop,
         _ => Outcome::NoTrunk,
+    }
+}
+
+/// What the book is told: the cause in the words of the telephone network. What the outcome says goes before what
+/// the status line says, as RFC 3398 §8.2.6.1 maps it; 0 is an end by BYE.
+pub(crate) fn cause(outcome: CallOutcome, status: u16) -> ReleaseCause {
+    match outcome {
+        CallOutcome::HungUpByCaller | CallOutcome::HungUpByCallee | CallOutcome::Cancelled => {
+            ReleaseCause::NORMAL
+        }
+        CallOutcome::Busy => ReleaseCause::USER_BUSY,
+        CallOutcome::Rejected => ReleaseCause::REJECTED,
+        CallOutcome::NoAnswer => ReleaseCause::NO_ANSWER,
+        CallOutcome::NotAvailable => ReleaseCause::ABSENT,
+        CallOutcome::UnknownNumber => ReleaseCause::UNALLOCATED,
+        CallOutcome::NotPermitted => ReleaseCause::NOT_AUTHORIZED,
+        CallOutcome::Loop => ReleaseCause::EXCHANGE_ROUTING_ERROR,
+        CallOutcome::Failed | CallOutcome::FeatureCode => of_status(status),
+    }
+}
+
+fn of_status(status: u16) -> ReleaseCause {
+    match status {
+        0..300 => ReleaseCause::NORMAL,
+        401..=403 | 407 | 603 => ReleaseCause::REJECTED,
+        404 | 485 | 604 => ReleaseCause::UNALLOCATED,
+        408 | 504 => ReleaseCause::TIMER_EXPIRED,
+        480 => ReleaseCause::NO_USER_RESPONDING,
+        482 | 483 => ReleaseCause::EXCHANGE_ROUTING_ERROR,
+        486 | 600 => ReleaseCause::USER_BUSY,
+        400 | 481 | 500 | 503 => ReleaseCause::TEMPORARY_FAILURE,
+        _ => ReleaseCause::INTERWORKING,
     }
 }

@@ -295,8 +295,9 @@ impl Call {
         self.ended(cx, told.recorded, told.status);
     }
 
-    /// The end of the call for the book; whatever is still under way winds down by itself.
-    pub(super) fn ended(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome, sip_status: u16) {
+    /// The end of the call for the book, with the status that told the caller (0: a BYE did); whatever is still under
+    /// way winds down by itself.
+    pub(super) fn ended(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome, status: u16) {
         if self.phase == Phase::Ending {
             return;
         }
@@ -309,7 +310,8 @@ impl Call {
         self.alive_at = None;
         let rang = std::mem::take(&mut self.rang);
         let ended_at = cx.wire.now.moment;
-        let ended = CallEnded { call: self.call, outcome, ended_at, sip_status, rang };
+        let cause = outcome::cause(outcome, status);
+        let ended = CallEnded { call: self.call, outcome, ended_at, cause, rang };
         cx.effects.push(Effect::Record(Box::new(ended.into())));
         cx.effects.push(Effect::Free);
     }

@@ -8,7 +8,6 @@ use crate::call::code::CodeCall;
 use crate::call::{Begin, Call, Cx, Party};
 use crate::config::Limits;
 use crate::port::Errand;
-use chrono::Datelike;
 use std::borrow::Cow;
 use std::sync::Arc;
 use switchbook_core::call::{CallPlaced, Caller, Dialled, Facts};
@@ -17,6 +16,7 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
 use switchbook_core::id::{CallId, DeviceId};
 use switchbook_core::number::Number;
+use switchbook_core::outside::OutsideNumber;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::Moment;
 use switchbook_core::routing::caller_id::{self, Shown};
@@ -135,7 +135,7 @@ impl Endpoint {
             return self.wire.refuse(key, &way, &again, 400, "Bad Contact", &[]);
         };
         self.wire.metrics.calls_placed.add(1);
-        self.record(Box::new(placed.into()));
+        self.record_from(Box::new(placed.into()), way);
         self.sessions.insert(id, call, Session::Call(Box::new(machine)));
         if let Party::Device(device) = party {
             self.usage.take(id, device, number);
@@ -181,7 +181,7 @@ impl Endpoint {
             call,
             caller: Caller::Device { device, number: number_of(exchange, device) },
             // Never what was dialled: it may hold a PIN.
-            dialled: Dialled::Other(Personal::new(period(at), code.masked())),
+            dialled: Dialled::Other(Personal::new(KeyId::of_month(at), code.masked())),
             origin: Origin::Internal,
             facts: Facts::default(),
             decided_on: exchange.position,
@@ -189,9 +189,9 @@ impl Endpoint {
             plan: serde_json::to_string(&plan).unwrap_or_default(),
         };
         self.wire.metrics.feature_codes.add(1);
-        self.record(Box::new(placed.into()));
+        self.record_from(Box::new(placed.into()), way);
         self.sessions.insert(id, call, Session::Code(Box::new(machine), call));
-        self.submit(Errand::Code { device, code }, Self::pending_code(id));
+        self.submit(Errand::Code { device, code, from: way }, Self::pending_code(id));
     }
 
     /// Is there no room for a call more?
@@ -264,7 +264,8 @@ fn caller(party: Party, number: Option<Number>, shown: &Shown, at: Moment) -> Ca
     match party {
         Party::Device(device) => Caller::Device { device, number },
         Party::Trunk(trunk) => {
-            let number = shown.number.as_ref().map(|number| Personal::new(period(at), number));
+            let number = shown.number.as_ref();
+            let number = number.map(|number| OutsideNumber::new(KeyId::of_month(at), number));
             Caller::Trunk { trunk, number }
         }
     }
@@ -278,14 +279,15 @@ fn as_dialled(
     at: Moment,
 ) -> Dialled {
     let inside = dialled.parse().ok().filter(|number| exchange.numbers.contains_key(number));
-    let personal = || Personal::new(period(at), &masked(dialled));
+    let key = KeyId::of_month(at);
+    let outside = || OutsideNumber::new(key, &masked(dialled));
     match (party, inside) {
         (Party::Device(_), Some(number)) => Dialled::Inside(number),
-        (Party::Trunk(_), _) => Dialled::Outside(personal()),
+        (Party::Trunk(_), _) => Dialled::Outside(outside()),
         _ if matches!(plan.step(plan.start), Some(Step::Dial { .. })) => {
-            Dialled::Outside(personal())
+            Dialled::Outside(outside())
         }
-        _ => Dialled::Other(personal()),
+        _ => Dialled::Other(Personal::new(key, &masked(dialled))),
     }
 }
 
@@ -296,10 +298,4 @@ fn masked(dialled: &str) -> Cow<'_, str> {
         Some(mark) => Cow::Owned(format!("{}…", &dialled[..=mark])),
         None => Cow::Borrowed(dialled),
     }
-}
-
-/// The key of the month: what outside parties leave behind is erased with it.
-fn period(at: Moment) -> KeyId {
-    let date = at.utc();
-    KeyId::Period(u32::try_from(date.year()).unwrap_or(0) * 100 + date.month())
 }

@@ -107,9 +107,9 @@ impl World<'_> {
                 return None;
             }
             let uri = binding.contact.known()?.to_owned();
-            let remote = match &binding.source {
-                Some(source) => source.known()?.parse().ok()?,
-                None => address_in(&uri)?,
+            let remote = match binding.behind_nat {
+                true => binding.source.known()?.parse().ok()?,
+                false => address_in(&uri)?,
             };
             Some(Target { uri, remote })
         })
@@ -128,9 +128,9 @@ impl Volatile for World<'_> {
         self.bindings(device).next().is_some()
     }
 
-    fn calls_on(&self, device: DeviceId) -> Vec<Number> {
+    fn calls_on(&self, device: DeviceId) -> Vec<Option<Number>> {
         let calls = self.usage.devices.get(&device).map(Vec::as_slice).unwrap_or_default();
-        calls.iter().filter_map(|(_, number)| *number).collect()
+        calls.iter().map(|(_, number)| *number).collect()
     }
 
     fn in_use(&self, number: Number) -> bool {

@@ -6,6 +6,7 @@ use crate::port::Errand;
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::event::Event;
 use switchbook_core::position::Moment;
+use switchbook_sip::transaction::Flow;
 
 /// The gap, if there is one.
 #[derive(Default)]
@@ -18,9 +19,19 @@ pub(super) struct Recorder {
 }
 
 impl Endpoint {
+    /// What became of a call.
     pub(super) fn record(&mut self, event: Box<Event>) {
+        self.record_errand(event, None);
+    }
+
+    /// A call was placed, from there.
+    pub(super) fn record_from(&mut self, event: Box<Event>, from: Flow) {
+        self.record_errand(event, Some(from));
+    }
+
+    fn record_errand(&mut self, event: Box<Event>, from: Option<Flow>) {
         let full = self.recorder.waiting >= self.config.limits.records;
-        if full || !self.submit(Errand::Record(event), Pending::Record) {
+        if full || !self.submit(Errand::Record { event, from }, Pending::Record) {
             return self.miss();
         }
         self.recorder.waiting += 1;
@@ -42,7 +53,10 @@ impl Endpoint {
         };
         let records = self.recorder.missed;
         let gap = CallRecordsMissed { from, until: self.wire.now.moment, records };
-        if self.submit(Errand::Record(Box::new(gap.into())), Pending::RecordsMissed) {
+        if self.submit(
+            Errand::Record { event: Box::new(gap.into()), from: None },
+            Pending::RecordsMissed,
+        ) {
             self.recorder.telling = Some((records, self.wire.now.moment));
         }
     }

@@ -4,11 +4,13 @@ use super::authenticate::Who;
 use super::{Endpoint, Pending};
 use crate::port::{Done, Errand, Register, Trouble, WantedContact, Wish};
 use crate::wire::Wire;
-use std::net::SocketAddr;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Seconds;
-use switchbook_sip::message::{Contact, HeaderName, Host, Request, Uri};
+use switchbook_sip::message::{Contact, HeaderName, Host, NameAddr, Request, Uri};
 use switchbook_sip::transaction::{Flow, Key};
+
+/// Bytes of a contact's parameters that are kept.
+const LONGEST_PARAMETERS: usize = 512;
 
 /// A refusal: status, phrase, and perhaps a Min-Expires.
 type Refusal = (u16, &'static str, Option<u32>);
@@ -37,6 +39,7 @@ impl Endpoint {
             call_id: hash(request.call_id().unwrap_or_default()),
             cseq: request.cseq().map_or(0, |cseq| cseq.seq),
             user_agent: user_agent(&request),
+            from: flow,
             wish,
         });
         if self.pending.len() >= self.config.limits.errands {
@@ -80,7 +83,9 @@ impl Endpoint {
             }
             wanted.push(WantedContact {
                 uri: addr.uri_raw.to_owned(),
-                source: seen_elsewhere(&uri.host, flow.remote),
+                parameters: others(addr),
+                instance: instance(&contact),
+                behind_nat: uri.host.ip() != Some(flow.remote.ip()),
                 expires: Seconds(expires.min(bounds.max)),
             });
         }
@@ -140,7 +145,8 @@ impl Endpoint {
                 let ends = lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at));
                 let left = (ends.0 - now.moment.0 + 999_999) / 1_000_000;
                 let Some(contact) = binding.contact.known().filter(|_| left > 0) else { continue };
-                b.header_fmt(HeaderName::Contact, format_args!("<{contact}>;expires={left}"));
+                let told = told_back(&binding.parameters, binding.instance.as_deref());
+                b.header_fmt(HeaderName::Contact, format_args!("<{contact}>;expires={left}{told}"));
             }
         }
         if let Ok(bytes) = b.finish() {
@@ -150,9 +156,47 @@ impl Endpoint {
     }
 }
 
-/// Where the packet came from, if the contact names another host: behind NAT, or somewhere it should not.
-fn seen_elsewhere(host: &Host<'_>, remote: SocketAddr) -> Option<SocketAddr> {
-    (host.ip() != Some(remote.ip())).then_some(remote)
+/// The parameters of a Contact that say something of the phone (RFC 3840, q): all but those kept apart. What is not
+/// printable, or would make them longer than a line, is left out.
+fn others(addr: &NameAddr<'_>) -> String {
+    let mut out = String::new();
+    for param in addr.params.iter() {
+        let apart = ["expires", "+sip.instance", "reg-id"];
+        let value = std::str::from_utf8(param.value.unwrap_or_default()).unwrap_or("\0");
+        let odd = value.chars().any(char::is_control);
+        if odd || apart.iter().any(|name| param.name.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let before = out.len();
+        out.extend([";", param.name]);
+        if param.value.is_some() {
+            out.extend(["=", value]);
+        }
+        if out.len() > LONGEST_PARAMETERS {
+            out.truncate(before);
+        }
+    }
+    out
+}
+
+/// The handset, and the flow if it keeps several.
+fn instance(contact: &Contact<'_>) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"\";".contains(&b);
+    let fits = |id: &&str| id.len() <= 128 && id.bytes().all(plain);
+    let id = contact.instance().filter(fits)?;
+    Some(match contact.reg_id() {
+        Some(flow) => format!("{id};reg-id={flow}"),
+        None => id.to_owned(),
+    })
+}
+
+/// What a phone told of a contact, told back to it (RFC 3261 §10.3 step 8).
+fn told_back(parameters: &str, instance: Option<&str>) -> String {
+    match instance.map(|instance| instance.split_once(';').unwrap_or((instance, ""))) {
+        None => parameters.to_owned(),
+        Some((id, "")) => format!("{parameters};+sip.instance=\"{id}\""),
+        Some((id, flow)) => format!("{parameters};+sip.instance=\"{id}\";{flow}"),
+    }
 }
 
 fn user_agent(request: &Request) -> Option<String> {

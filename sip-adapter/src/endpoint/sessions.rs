@@ -201,10 +201,11 @@ impl Endpoint {
     pub(super) fn code_decided(&mut self, id: SessionId, outcome: Result<Done, Trouble>) {
         let Some(slot) = self.sessions.slots.get_mut(&id) else { return };
         let Session::Code(code, call) = &mut slot.session else { return };
-        let (call, sip_status) = (*call, code.decided(&mut self.wire, &outcome));
+        let (call, status) = (*call, code.decided(&mut self.wire, &outcome));
         let ended_at = self.wire.now.moment;
         let outcome = CallOutcome::FeatureCode;
-        let ended = CallEnded { call, outcome, ended_at, sip_status, rang: Vec::new() };
+        let cause = crate::call::outcome::cause(outcome, status);
+        let ended = CallEnded { call, outcome, ended_at, cause, rang: Vec::new() };
         self.record(Box::new(ended.into()));
         self.settle(id);
     }

@@ -144,6 +144,7 @@ impl MemoryDesk {
             moment: now,
             actor,
             on_behalf_of: None,
+            source: None,
             cause: None,
             correlation: CorrelationId(id.0),
             command: id,
@@ -213,8 +214,8 @@ impl Port for MemoryDesk {
             Errand::Code { device, .. } => language_at(&self.state(), *device),
             _ => switchbook_core::user::Language::English,
         };
-        for (actor, command) in orders(errand) {
-            if let Err(refusal) = self.carry_out(actor, command) {
+        for asked in orders(errand) {
+            if let Err(refusal) = self.carry_out(asked.actor, asked.command) {
                 return reply.tell(Err(trouble(&refusal, language)));
             }
         }

@@ -78,7 +78,7 @@ impl Phone {
         let text = format!(
             "REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {at};rport;branch=z9hG4bK{name}r{seq}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:{aor}@{REALM}>;tag=r\r\nTo: <sip:{aor}@{REALM}>\r\n\
-             Call-ID: reg-{name}\r\nCSeq: {seq} REGISTER\r\n{lines}{authorization}Content-Length: 0\r\n\r\n"
+             Call-ID: reg-{name}@{at}\r\nCSeq: {seq} REGISTER\r\n{lines}{authorization}Content-Length: 0\r\n\r\n"
         );
         sim.send(self.at, text);
         sim.response(self.at).expect("an answer to REGISTER")

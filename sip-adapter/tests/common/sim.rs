@@ -170,7 +170,7 @@ impl Sim {
                 Event::CallDiverted(d) => format!("diverted {}→{} {:?}", d.from, d.to, d.status),
                 Event::CallEnded(ended) => {
                     let rang: Vec<String> = ended.rang.iter().map(|d| self.name(*d)).collect();
-                    format!("ended {:?} {} rang {rang:?}", ended.outcome, ended.sip_status)
+                    format!("ended {:?} {} rang {rang:?}", ended.outcome, ended.cause)
                 }
                 Event::CallRecordsMissed(missed) => format!("missed {}", missed.records),
                 _ => return None,
