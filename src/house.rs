@@ -22,7 +22,7 @@ use switchbook_core::envelope::Subject;
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::{DeviceId, UserId};
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 use switchbook_core::registration::BindingId;
 use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
 use switchbook_projections::fold::{self, Tables};
@@ -33,7 +33,8 @@ use switchbook_projections::table::Table;
 use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::endpoint::LiveCalls;
-use switchbook_sip_adapter::{Config, Metrics, Server};
+use switchbook_sip_adapter::{Config, Door, Metrics, Server};
+use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 /// What the console needs of the running exchange.
@@ -86,7 +87,10 @@ impl House {
         let opened = book.await.map_err(failed("opening the book broke off"))?;
         let Opened { store, vault, leases, report } =
             opened.map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
-        let missing = match report.created {
+        // A first start that cannot serve founds nothing: its realm would be the book's for ever.
+        let doors = Doors::bind(data, settings).await?;
+        // A book without a record has erased nobody.
+        let missing = match report.tail == Position::START {
             true => Missing::Begin,
             false if settings.accept_lost_erasures => Missing::Accept,
             false => Missing::Ask,
@@ -113,6 +117,10 @@ impl House {
             .await
             .map_err(failed("the book cannot be read"))?;
         leases.retain(|device, binding| known(&exchange, device, binding));
+        // With a lost watermark the end of the book is not certain, and an entry may belong to what is missing.
+        if !report.watermark_lost {
+            startup::forget_unnamed(&parts, &exchange).await;
+        }
         let (desk, writer) = startup::start(parts, exchange, founding, version, before)
             .await
             .map_err(failed("the exchange cannot be started"))?;
@@ -123,13 +131,9 @@ impl House {
         let readers = Arc::new(readers);
         let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
-        let config = sip_config(settings);
-        let doing = format!("phones cannot be served at udp:{}", config.listen);
         let port = DeskPort::new(desk.clone(), leases.clone());
-        let server = Server::start(config, Arc::new(port)).map_err(|error| {
-            failed(&doing)(error)
-                .advice("Is another program using this port? Choose another with --sip.")
-        })?;
+        let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port))
+            .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
             sealer: Sealer::new(desk.clone(), store.clone()),
@@ -143,15 +147,8 @@ impl House {
             data: data.to_owned(),
             began: Instant::now(),
         });
-        let admin = match settings.http.unwrap_or(Http::Address(default_http())) {
-            Http::None => None,
-            Http::Address(address) => {
-                let started = switchbook_admin::Server::start(address, rooms.clone()).await;
-                Some(started.map_err(|error| Failure::new(error.to_string()))?)
-            }
-        };
-        let socket = console::socket_of(data);
-        let console = console::server::listen(&socket, rooms.clone())?;
+        let admin = doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone()));
+        let console = console::server::listen(doors.console, rooms.clone());
         Ok(Self {
             sip: server.local_addr(),
             http: admin.as_ref().map(switchbook_admin::Server::local_addr),
@@ -166,7 +163,7 @@ impl House {
                 ("the erasures", erasing),
             ],
             console,
-            socket,
+            socket: console::socket_of(data),
         })
     }
 
@@ -212,6 +209,31 @@ impl House {
         }
         self.rooms.keep_snapshots().await;
         Ok(())
+    }
+}
+
+/// Where phones, watchers and the console come in: bound before the exchange is founded or started.
+struct Doors {
+    sip: Door,
+    http: Option<switchbook_admin::Door>,
+    console: UnixListener,
+}
+
+impl Doors {
+    async fn bind(data: &Path, settings: &Settings) -> Result<Self, Failure> {
+        let listen = sip_config(settings).listen;
+        let sip = Door::bind(listen).map_err(|error| {
+            failed(&format!("phones cannot be served at udp:{listen}"))(error)
+                .advice("Is another program using this port? Choose another with --sip.")
+        })?;
+        let http = match settings.http.unwrap_or(Http::Address(default_http())) {
+            Http::None => None,
+            Http::Address(address) => {
+                let bound = switchbook_admin::Door::bind(address).await;
+                Some(bound.map_err(|error| Failure::new(error.to_string()))?)
+            }
+        };
+        Ok(Self { sip, http, console: console::server::bind(&console::socket_of(data))? })
     }
 }
 

@@ -72,15 +72,38 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
+/// A bound address that nobody serves yet: whether it can be had is known before anything is begun.
+#[derive(Debug)]
+pub struct Door {
+    address: SocketAddr,
+    listener: TcpListener,
+}
+
+impl Door {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// When it cannot be listened on.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        Ok(Self { address: listener.local_addr().map_err(failed)?, listener })
+    }
+}
+
 impl Server {
     /// Listens and answers until stopped.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn start(address: SocketAddr, status: Arc<dyn Status>) -> Result<Self, ListenError> {
-        let failed = |source| ListenError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self::start_at(Door::bind(address).await?, status))
+    }
+
+    /// Answers at a door that was bound before, until stopped.
+    #[must_use]
+    pub fn start_at(door: Door, status: Arc<dyn Status>) -> Self {
+        let Door { address, listener } = door;
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = axum::serve(listener, router(status)).with_graceful_shutdown(async move {
             let _ = stopped.await;
@@ -89,7 +112,7 @@ impl Server {
             // Accept errors are retried inside; the server ends when it is told to.
             let _ = serve.await;
         });
-        Ok(Self { address, stop: Some(stop), task })
+        Self { address, stop: Some(stop), task }
     }
 
     /// Where it listens (with port 0: the port it got).

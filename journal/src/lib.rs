@@ -4,6 +4,7 @@
 //! [`store`] has the two traits, [`book`] the real store, [`memory`] the one for tests. docs/journal-format.md tells
 //! every byte.
 
+pub mod backup;
 pub mod book;
 mod bytes;
 pub mod codec;
@@ -23,8 +24,10 @@ mod segment;
 pub mod store;
 mod tiles;
 pub mod vault;
+pub mod version;
 mod view;
 
+pub use backup::BackupError;
 pub use book::{Book, OpenReport, Opened, Options, Written};
 pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultError};
 pub use index::audit::{Compared, IndexCopy, Snapshots};
@@ -35,3 +38,4 @@ pub use segment::reader::{SegmentReader, StoredRecord};
 pub use segment::tree::Tree;
 pub use store::{Commit, EventReader, EventStore, Health};
 pub use vault::Vault;
+pub use version::Version;

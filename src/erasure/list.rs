@@ -1,8 +1,8 @@
 //! The list of erasures: a small text file beside the book's folder, so that no backup of the folder holds an older one.
 //! A book restored from a backup has keys again that were destroyed since; the list says which.
 //!
-//! One line each: `switchbook erasures 1 BOOK` first, then `person ID #POSITION MOMENT` or `period 2026-05 #POSITION
-//! MOMENT`, each with the CRC32C of what stands before it, in eight hexadecimal digits, at its end.
+//! One line each: `# switchbook erasures 1 BOOK` first, then `person ID #POSITION MOMENT` or `month 2026-05 #POSITION
+//! MOMENT`, each with the CRC32C of what stands before it, in eight hexadecimal digits, at its end. Restores read it too.
 
 use crate::failure::{Failure, failed};
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ fn entry(text: &str) -> Option<KeyId> {
     let mut words = text.split(' ');
     match (words.next()?, words.next()?) {
         ("person", id) => Some(KeyId::Person(id.parse::<UserId>().ok()?)),
-        ("period", month) => Some(month.parse::<Period>().ok()?.key()),
+        ("month", month) => Some(month.parse::<Period>().ok()?.key()),
         _ => None,
     }
 }
@@ -63,7 +63,7 @@ impl List {
     /// Opens the list of a book, or begins one.
     pub fn open(path: &Path, book: BookId, missing: Missing) -> Result<Self, Failure> {
         let name = path.display();
-        let head = format!("switchbook erasures 1 {book}");
+        let head = format!("# switchbook erasures 1 {book}");
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Ask => {
@@ -107,7 +107,7 @@ impl List {
         }
         let what = match key {
             KeyId::Person(user) => format!("person {user}"),
-            KeyId::Period(period) => format!("period {}", Period(period)),
+            KeyId::Period(period) => format!("month {}", Period(period)),
         };
         let line = summed(&format!("{what} {at} {now}"));
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
@@ -163,6 +163,9 @@ mod tests {
         list.add(month, Position(4), Moment(0)).unwrap();
         let whole = std::fs::read_to_string(&path).unwrap();
         assert_eq!(whole.lines().count(), 3);
+        // Whoever restores a backup reads the same list.
+        let read = switchbook_journal::backup::read_erasures(&whole).unwrap();
+        assert_eq!(read, [ada, month]);
         std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
         let mut list = List::open(&path, BOOK, Missing::Ask).unwrap();
         assert_eq!(list.known().collect::<Vec<_>>(), [ada]);

@@ -139,24 +139,22 @@ impl Erasures {
 
     /// Hashes of the passwords and PINs he ever had.
     async fn forget_secrets(&self, book: &dyn EventReader, user: UserId) -> Result<(), Failure> {
-        let broken = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
-        let mut from = Position(1);
+        let (mut from, mut secrets) = (Position(1), Vec::new());
         loop {
             let records = book.history(Subject::User(user), from, 256).await;
-            let records = records.map_err(|error| broken(&error))?;
-            let Some(last) = records.last() else { return Ok(()) };
+            let records = records.map_err(|error| Failure::new(error.to_string()))?;
+            let Some(last) = records.last() else { break };
             from = last.envelope.position.next();
-            for recorded in records {
-                let secret = match recorded.event {
-                    Event::PasswordSet(event) => event.secret,
-                    Event::PinSet(event) => event.secret,
-                    _ => continue,
-                };
-                let vault = Arc::clone(&self.vault);
-                let gone = tokio::task::spawn_blocking(move || vault.forget_secret(secret)).await;
-                gone.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
-            }
+            secrets.extend(records.iter().filter_map(|recorded| match &recorded.event {
+                Event::PasswordSet(event) => Some(event.secret),
+                Event::PinSet(event) => Some(event.secret),
+                _ => None,
+            }));
         }
+        let vault = Arc::clone(&self.vault);
+        let gone = tokio::task::spawn_blocking(move || vault.forget_secrets(&secrets)).await;
+        let gone = gone.map_err(|error| Failure::new(error.to_string()))?;
+        gone.map_err(|error| Failure::new(error.to_string()))
     }
 
     /// Erases the months whose time has come, an event each.

@@ -20,7 +20,7 @@ mod writer;
 pub use answer::{Answer, DeskError, DeskHealth, Published};
 pub use bulk::{Bulk, Progress};
 pub use clock::{Clock, SystemClock};
-pub use secrets::{Entry, Secrets};
+pub use secrets::{Entry, Secrets, unnamed};
 
 use crate::decide::decide;
 use crate::order::{Calls, Context, Decision, LeaseRenewal, LeaseState, LeaseView, Order};

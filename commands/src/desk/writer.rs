@@ -3,10 +3,11 @@
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::Attempts;
-use super::bulk::Prepared;
+use super::bulk::{Prepared, Refused};
 use super::group::{Group, Reply, Waiting, record};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
+use super::secrets::{forgetter, superseded};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
@@ -23,6 +24,7 @@ use switchbook_core::id::CommandId;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::refusal::AttemptRefused;
+use switchbook_core::user::SecretRef;
 use switchbook_journal::{AppendError, Commit};
 use tokio::sync::{mpsc, watch};
 
@@ -32,6 +34,8 @@ pub(crate) enum Message {
     Order(Box<Order>, Reply),
     /// Carry this out, which was decided on a published state, if the configuration is still that one.
     Bulk(Box<Prepared>, Reply),
+    /// A line of a list was refused: tell so, and record the attempt.
+    BulkRefused(Box<Refused>, Reply),
     /// Tell when everything that came before is durable and answered.
     Settle(Reply),
 }
@@ -59,6 +63,8 @@ pub(crate) struct Writer {
     /// Leases that change with what is decided and not durable yet.
     pending: Pending,
     attempts: Attempts,
+    /// Secrets that nothing names any more.
+    forgotten: mpsc::Sender<Vec<SecretRef>>,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
@@ -80,6 +86,7 @@ impl Writer {
         health: watch::Sender<DeskHealth>,
     ) -> Self {
         let private = published.load().exchange.clone();
+        let forgotten = forgetter(Arc::clone(&parts.secrets));
         Self {
             parts,
             published,
@@ -92,6 +99,7 @@ impl Writer {
             memory: Memory::default(),
             pending: Pending::default(),
             attempts: Attempts::default(),
+            forgotten,
             stopped: None,
             retry: FIRST_RETRY,
         }
@@ -158,7 +166,12 @@ impl Writer {
         match result {
             Ok(_) => {
                 if let Some(exchange) = group.after {
+                    let answers = group.waiting.iter().filter_map(|one| one.answer.as_ref().ok());
+                    let records = answers.flat_map(|answer| answer.records.iter());
+                    let gone = superseded(&self.published.load().exchange, &exchange, records);
                     self.publish(exchange);
+                    // With a full queue the next start forgets them.
+                    let _ = (!gone.is_empty()).then(|| self.forgotten.try_send(gone));
                 }
                 for waiting in group.waiting {
                     for change in waiting.leases {
@@ -270,6 +283,7 @@ impl Writer {
         match message {
             Message::Order(order, reply) => self.order(&order, reply),
             Message::Bulk(prepared, reply) => self.bulk(*prepared, reply),
+            Message::BulkRefused(refused, reply) => self.bulk_refused(*refused, reply),
             Message::Settle(reply) => self.settle(reply),
         }
     }
@@ -390,14 +404,19 @@ impl Writer {
         Ok(records.into())
     }
 
-    /// who was refused for right or state, leaves a trace; the answer waits for nothing.
     fn refuse(&mut self, order: &Order, refusal: Refusal, now: Moment, reply: Reply) {
+        self.record_attempt(order, order.command.name(), &refusal, now);
+        self.answer(order.id, reply, Err(refusal.into()));
+    }
+
+    /// who was refused for right or state, leaves a trace; the answer waits for nothing.
+    fn record_attempt(&mut self, order: &Order, what: &str, refusal: &Refusal, now: Moment) {
         if refusal.code.nature() == Nature::Attempt
             && self.stopped.is_none()
             && let Some(suppressed) = self.attempts.write(now, order.actor, refusal.code)
         {
             let attempt = AttemptRefused {
-                what: order.command.name().into(),
+                what: what.into(),
                 code: refusal.code.as_str().into(),
                 about: refusal.about.clone(),
                 suppressed,
@@ -406,7 +425,14 @@ impl Writer {
                 tracing::error!(%error, "a refused attempt could not be sealed");
             }
         }
-        self.answer(order.id, reply, Err(refusal.into()));
+    }
+
+    fn bulk_refused(&mut self, refused: Refused, reply: Reply) {
+        let now = self.parts.clock.now();
+        let Refused { order, what, index, refusal } = refused;
+        let Some(reply) = self.seen_before(&order, reply) else { return };
+        self.record_attempt(&order, what, &refusal, now);
+        self.answer(order.id, reply, Err(DeskError::RefusedInBulk { index, refusal }));
     }
 
     /// Answers without remembering: nothing happened, and a repetition may succeed.

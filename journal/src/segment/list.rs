@@ -132,6 +132,11 @@ impl Segments {
         list.iter().map(|segment| (segment.head.first, segment.valid().0)).collect()
     }
 
+    /// All of them, in order.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.list.read().unwrap_or_else(PoisonError::into_inner).len()
     }
