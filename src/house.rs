@@ -33,7 +33,8 @@ use switchbook_sip::limits::Pace;
 use switchbook_sip_adapter::config::OnStop;
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::server::HangsUp;
-use switchbook_sip_adapter::{Config, Metrics, Server};
+use switchbook_sip_adapter::{Config, Door, Metrics, Server};
+use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 /// What the console needs of the running exchange.
@@ -81,6 +82,8 @@ impl House {
         let opened = book.await.map_err(failed("opening the book broke off"))?;
         let Opened { store, vault, leases, report } =
             opened.map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
+        // A first start that cannot serve founds nothing: its realm would be the book's for ever.
+        let doors = Doors::bind(data, settings).await?;
         let founding = startup::Founding {
             book: report.book,
             realm: settings.realm.clone().unwrap_or_else(|| "switchbook".into()),
@@ -101,6 +104,10 @@ impl House {
             .await
             .map_err(failed("the book cannot be read"))?;
         leases.retain(|device, binding| known(&exchange, device, binding));
+        // With a lost watermark the end of the book is not certain, and an entry may belong to what is missing.
+        if !report.watermark_lost {
+            startup::forget_unnamed(&parts, &exchange).await;
+        }
         let (desk, writer) = startup::start(parts, exchange, founding, version, before)
             .await
             .map_err(failed("the exchange cannot be started"))?;
@@ -108,13 +115,9 @@ impl House {
             .await
             .map_err(failed("the read models cannot be folded"))?;
         let edges = tokio::spawn(schedules::run(desk.clone()));
-        let config = sip_config(settings);
-        let doing = format!("phones cannot be served at udp:{}", config.listen);
         let port = DeskPort::new(desk.clone(), leases.clone());
-        let server = Server::start(config, Arc::new(port)).map_err(|error| {
-            failed(&doing)(error)
-                .advice("Is another program using this port? Choose another with --sip.")
-        })?;
+        let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port))
+            .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
             desk,
@@ -127,18 +130,10 @@ impl House {
             data: data.to_owned(),
             began: Instant::now(),
         });
-        let admin = match settings.http.unwrap_or(Http::Address(default_http())) {
-            Http::None => None,
-            Http::Address(address) => {
-                let started = {
-                    let limits = http_limits(settings);
-                    switchbook_admin::Server::start(address, rooms.clone(), limits).await
-                };
-                Some(started.map_err(|error| Failure::new(error.to_string()))?)
-            }
-        };
-        let socket = console::socket_of(data);
-        let console = console::server::listen(&socket, rooms.clone())?;
+        let limits = http_limits(settings);
+        let admin =
+            doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone(), limits));
+        let console = console::server::listen(doors.console, rooms.clone());
         Ok(Self {
             sip: server.local_addr(),
             http: admin.as_ref().map(switchbook_admin::Server::local_addr),
@@ -148,7 +143,7 @@ impl House {
             admin,
             vital: vec![("the writer", writer), ("the schedules", edges)],
             console,
-            socket,
+            socket: console::socket_of(data),
         })
     }
 
@@ -194,6 +189,31 @@ impl House {
         }
         self.rooms.keep_snapshots().await;
         Ok(())
+    }
+}
+
+/// Where phones, watchers and the console come in: bound before the exchange is founded or started.
+struct Doors {
+    sip: Door,
+    http: Option<switchbook_admin::Door>,
+    console: UnixListener,
+}
+
+impl Doors {
+    async fn bind(data: &Path, settings: &Settings) -> Result<Self, Failure> {
+        let listen = sip_config(settings).listen;
+        let sip = Door::bind(listen).map_err(|error| {
+            failed(&format!("phones cannot be served at udp:{listen}"))(error)
+                .advice("Is another program using this port? Choose another with --sip.")
+        })?;
+        let http = match settings.http.unwrap_or(Http::Address(default_http())) {
+            Http::None => None,
+            Http::Address(address) => {
+                let bound = switchbook_admin::Door::bind(address).await;
+                Some(bound.map_err(|error| Failure::new(error.to_string()))?)
+            }
+        };
+        Ok(Self { sip, http, console: console::server::bind(&console::socket_of(data))? })
     }
 }
 

@@ -83,6 +83,23 @@ fn welcome(data: &std::path::Path, house: &House) {
             house.report.cut_bytes
         ));
     }
+    if house.report.watermark_lost {
+        output::warning(
+            "the watermark was lost: that the last records were not cut off could not be checked. \
+             Compare the position above with what you know, or with a backup",
+        );
+    }
+    if house.report.vault_lost {
+        output::warning(
+            "the vault was lost and a new one begun: names and passwords from before stay unreadable",
+        );
+    }
+    if house.report.leases_lost > 0 {
+        output::warning(&format!(
+            "{} refreshes of registrations could not be read; these phones register again when they are due",
+            house.report.leases_lost
+        ));
+    }
     output::done(&format!("phones: udp:{}", house.sip));
     if let Some(http) = house.http {
         output::done(&format!("health and metrics: http://{http}/health, http://{http}/metrics"));

@@ -158,3 +158,49 @@ async fn c15_no_file_holds_a_password_or_a_pin_in_the_clear() {
     }
     assert!(files >= 3, "the folder is elsewhere");
 }
+
+/// The first try once founded the book for ever with a realm that was a mistake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_cannot_serve_founds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let also_taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = also_taken.local_addr().unwrap();
+    for doors in [format!("--sip {taken} --http none"), format!("--sip 127.0.0.1:0 --http {http}")]
+    {
+        let line = format!("serve {doors} --realm mistake.test --time-zone UTC");
+        let failed = support::run(&folder.path().join("data"), folder.path(), &line, "");
+        assert!(!failed.status.success());
+    }
+    let server = Server::start(folder.path()).await;
+    let history = server.run(folder.path(), "audit history --json", "");
+    let history = String::from_utf8(history.stdout).unwrap();
+    assert!(history.contains("readme.test") && !history.contains("mistake.test"), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_whose_segments_are_gone_is_refused_and_a_lost_watermark_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path()).await;
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    let data = server.data.clone();
+    std::fs::remove_file(data.join("watermark")).unwrap();
+    let told = folder.path().join("told");
+    let out = std::fs::File::create(&told).unwrap();
+    let mut server = Server::start_with(folder.path(), |command| {
+        command.stdout(out.try_clone().unwrap()).stderr(out);
+    })
+    .await;
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("the watermark was lost"), "{told}");
+    std::fs::remove_dir_all(data.join("segments")).unwrap();
+    let refused = server.run(folder.path(), "serve --sip 127.0.0.1:0 --http none", "");
+    assert!(!refused.status.success());
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("no segments") && why.contains("`vault`"), "{why}");
+    assert!(!data.join("segments").exists(), "nothing was begun");
+}

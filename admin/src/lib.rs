@@ -76,6 +76,25 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
+/// A bound address that nobody serves yet: whether it can be had is known before anything is begun.
+#[derive(Debug)]
+pub struct Door {
+    address: SocketAddr,
+    listener: TcpListener,
+}
+
+impl Door {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// When it cannot be listened on.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        Ok(Self { address: listener.local_addr().map_err(failed)?, listener })
+    }
+}
+
 impl Server {
     /// Listens and answers until stopped.
     ///
@@ -86,14 +105,18 @@ impl Server {
         status: Arc<dyn Status>,
         limits: Limits,
     ) -> Result<Self, ListenError> {
-        let failed = |source| ListenError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self::start_at(Door::bind(address).await?, status, limits))
+    }
+
+    /// Answers at a door that was bound before, until stopped.
+    #[must_use]
+    pub fn start_at(door: Door, status: Arc<dyn Status>, limits: Limits) -> Self {
+        let Door { address, listener } = door;
         let (stop, stopped) = oneshot::channel::<()>();
         let gate = Arc::new(Gate::new(limits));
         let router = router(status, Arc::clone(&gate));
         let task = tokio::spawn(connections::serve(listener, router, gate, stopped));
-        Ok(Self { address, stop: Some(stop), task })
+        Self { address, stop: Some(stop), task }
     }
 
     /// Where it listens (with port 0: the port it got).

@@ -2,7 +2,7 @@
 //! open.
 
 use crate::call::{Entry, Record};
-use crate::desk::{Desk, DeskError, DeskHandle, Parts};
+use crate::desk::{Desk, DeskError, DeskHandle, Parts, unnamed};
 use crate::order::Order;
 use crate::settings::{Found, Start, Stop, StopBefore};
 use chrono_tz::Tz;
@@ -92,4 +92,20 @@ pub async fn stop(desk: &DeskHandle) -> Result<(), DeskError> {
     desk.settled().await?;
     let id = CommandId(desk.clock().new_id());
     desk.submit(Order::new(id, Actor::System, Stop {})).await.map(|_| ())
+}
+
+/// Forgets secrets that nothing in the exchange names. For the time between opening the book and starting the Desk: no
+/// command is on its way yet, so what nothing names now never will be named. Only right when the exchange is certainly
+/// the whole book. A vault that cannot be written is no reason not to start: they are forgotten another time.
+pub async fn forget_unnamed(parts: &Parts, exchange: &Exchange) {
+    let gone = unnamed(&*parts.secrets, exchange);
+    if gone.is_empty() {
+        return;
+    }
+    let (many, secrets) = (gone.len(), std::sync::Arc::clone(&parts.secrets));
+    match tokio::task::spawn_blocking(move || secrets.forget(&gone)).await {
+        Ok(Ok(())) => tracing::info!(many, "secrets that no event names were forgotten"),
+        Ok(Err(why)) => tracing::warn!(%why, "secrets that no event names stay in the vault"),
+        Err(error) => tracing::warn!(%error, "secrets that no event names stay in the vault"),
+    }
 }

@@ -426,6 +426,18 @@ async fn a_list_is_carried_out_whole_or_not_at_all() {
     let error = house.desk.apply(bad, &Progress::default()).await.unwrap_err();
     assert!(matches!(&error, DeskError::RefusedInBulk { index: 1, refusal }
         if refusal.code == RefusalCode::NumberTaken));
+    // X-21: the refused line leaves its trace, and nothing else of the list does.
+    house.desk.settled().await.unwrap();
+    let records = house.store.read(before.next(), 10).await.unwrap();
+    let [Recorded { event: Event::AttemptRefused(attempt), .. }] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert_eq!((attempt.what.as_str(), attempt.code.as_str()), ("user.add", "NUMBER_TAKEN"));
+    let before = house.store.tail();
+    let malformed = list(&[r#"{"command":"user.rename","user":"eve","display_name":"E"}"#.into()]);
+    let error = house.desk.apply(malformed, &Progress::default()).await.unwrap_err();
+    assert_eq!(error.code(), Some(RefusalCode::UserUnknown));
+    house.desk.settled().await.unwrap();
     assert_eq!(house.store.tail(), before);
     let progress = Progress::default();
     let good = list(&[add("ada", "100"), add("bob", "101"), tick]);

@@ -1,5 +1,7 @@
 //! What can go wrong with the book, in words that say what happened, what it means and what to do.
 
+use crate::backup::BackupError;
+use crate::version::Version;
 use std::io;
 use std::path::PathBuf;
 use switchbook_core::position::Position;
@@ -44,6 +46,21 @@ pub enum OpenError {
         /// The newest known.
         known: u16,
     },
+    /// A newer Switchbook wrote it last.
+    #[error(
+        "the book was last written by Switchbook {found}, and this is {this}: an older one would not understand it. Use {found} or a newer one; the way back from an upgrade is to restore its restore point (`switchbook backup restore`), or a backup from before"
+    )]
+    WrittenByNewer {
+        /// Who wrote it.
+        found: Version,
+        /// Who wants to open it.
+        this: Version,
+    },
+    /// No restore point could be made before an upgrade.
+    #[error(
+        "the book is of an older Switchbook, and its restore point could not be made: {0}. Nothing was changed; make room, and start again"
+    )]
+    RestorePoint(#[source] Box<BackupError>),
     /// Another process has the book.
     #[error(
         "another Switchbook has the book in {0} open for writing. Two writers would destroy it: stop the other one first, or choose another folder with --data"
@@ -72,6 +89,16 @@ pub enum OpenError {
         first: Position,
         /// Where the ones before end.
         ends: Position,
+    },
+    /// No segment is there, but other files of a book are.
+    #[error(
+        "the book in {folder} has no segments, but {there} of a book stands there. Its events are missing: put the folder `segments` back from a backup, or choose an empty folder with --data for a new book. Nothing was changed"
+    )]
+    SegmentsMissing {
+        /// The book's folder.
+        folder: PathBuf,
+        /// What of a book is there, by name.
+        there: String,
     },
     /// The vault is gone while the book is there.
     #[error(

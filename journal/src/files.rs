@@ -47,6 +47,11 @@ pub trait Files: Send + Sync + Debug {
     /// # Errors
     /// The operating system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name.
+    ///
+    /// # Errors
+    /// The operating system's; not every file system can.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     ///
     /// # Errors
@@ -64,11 +69,33 @@ pub trait FileLike: Send + Sync + Debug {
     /// # Errors
     /// The operating system's.
     fn len(&self) -> io::Result<u64>;
-    /// Reads at an offset; fewer bytes than asked for only at the end of the file.
+    /// Reads at an offset, as the operating system does it: perhaps fewer bytes than asked for; none only at the end
+    /// of the file.
     ///
     /// # Errors
     /// The operating system's.
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    fn read_some_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads at an offset; fewer bytes than asked for only at the end of the file. A read that came short must not be
+    /// taken for the end of the book.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn read_at(&self, mut into: &mut [u8], mut offset: u64) -> io::Result<usize> {
+        let mut total = 0;
+        while !into.is_empty() {
+            match self.read_some_at(into, offset) {
+                Ok(0) => break,
+                Ok(read) => {
+                    total += read;
+                    offset += read as u64;
+                    into = &mut into[read..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
     /// Writes all of it at an offset.
     ///
     /// # Errors
@@ -137,6 +164,10 @@ impl Files for RealFiles {
         fs::rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -154,21 +185,8 @@ impl FileLike for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
-    fn read_at(&self, mut into: &mut [u8], mut offset: u64) -> io::Result<usize> {
-        let mut total = 0;
-        while !into.is_empty() {
-            match self.0.read_at(into, offset) {
-                Ok(0) => break,
-                Ok(read) => {
-                    total += read;
-                    offset += read as u64;
-                    into = &mut into[read..];
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(total)
+    fn read_some_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(into, offset)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -72,13 +72,13 @@ enum Kind {
 }
 
 impl Leases {
-    /// Opens the leases of a book. Damage is no reason to stop: a lease that does not check is as good as none, since
-    /// the binding's event has an end too.
+    /// Opens the leases of a book, and counts what of the file does not check. That is no reason to stop: a lease that
+    /// does not check is as good as none, since the binding's event has an end too.
     pub(crate) fn open(
         files: Arc<dyn Files>,
         folder: &Path,
         book: BookId,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<(Self, usize), OpenError> {
         let bytes =
             read_all(&*files, &folder.join(NAME)).map_err(OpenError::io("reading the leases"))?;
         let bytes = bytes.unwrap_or_default();
@@ -89,9 +89,13 @@ impl Leases {
         {
             return Err(OpenError::Newer { file: NAME.into(), found, known: VERSION });
         }
-        let ours = bytes.get(16..32) == Some(book.bytes());
-        let body = if ours { bytes.get(HEAD..).unwrap_or(&[]) } else { &[] };
-        let (mut leases, clean) = parse(body);
+        let ours = bytes.get(..HEAD) == Some(&head(book)[..]);
+        let body = bytes.get(HEAD..).unwrap_or(&[]);
+        let (mut leases, clean, mut bad) = parse(if ours { body } else { &[] });
+        if !ours {
+            // Of another book, or with a head that does not check: all of it is lost.
+            bad = bytes.len().saturating_sub(HEAD).div_ceil(ENTRY);
+        }
         if !clean {
             for lease in leases.values_mut() {
                 lease.expires_at = lease.expires_at.plus_seconds(GRACE_SECONDS);
@@ -103,7 +107,7 @@ impl Leases {
         let opened = Self(Arc::new(Inner { files, folder, book, live, disk }));
         // Written anew at once: the mark of a proper close is gone before anything can happen.
         opened.0.flush(false).map_err(OpenError::io("writing the leases"))?;
-        Ok(opened)
+        Ok((opened, bad))
     }
 
     /// Renews a lease: in memory at once, on disk within a second.
@@ -147,6 +151,14 @@ impl Leases {
         });
     }
 
+    /// The whole file as it would be if it were closed properly now, for a backup.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        let live = self.0.live();
+        let mut bytes = whole(self.0.book, &live.leases);
+        push_closed(&mut bytes);
+        bytes
+    }
+
     /// Puts on disk what is due. The book does this twice a second by itself.
     ///
     /// # Errors
@@ -177,11 +189,9 @@ impl Inner {
             let anew =
                 disk.file.is_none() || disk.length + live.due.len() * ENTRY > 2 * needed + SLACK;
             let due = std::mem::take(&mut live.due);
-            let mut bytes = if anew { head(self.book) } else { Vec::new() };
+            let mut bytes = Vec::new();
             if anew {
-                for (key, lease) in &live.leases {
-                    push(Kind::Renewed, *key, *lease, &mut bytes);
-                }
+                bytes = whole(self.book, &live.leases);
             } else {
                 for key in due {
                     match live.leases.get(&key) {
@@ -194,8 +204,7 @@ impl Inner {
         };
         let mut bytes = bytes;
         if closing {
-            let nobody = (DeviceId(uuid::Uuid::nil()), BindingId(0));
-            push(Kind::Closed, nobody, GONE, &mut bytes);
+            push_closed(&mut bytes);
         }
         let at = disk.length as u64;
         let written = match (&disk.file, anew) {
@@ -223,6 +232,18 @@ fn head(book: BookId) -> Vec<u8> {
     out
 }
 
+fn whole(book: BookId, leases: &FxHashMap<Key, Lease>) -> Vec<u8> {
+    let mut bytes = head(book);
+    for (key, lease) in leases {
+        push(Kind::Renewed, *key, *lease, &mut bytes);
+    }
+    bytes
+}
+
+fn push_closed(out: &mut Vec<u8>) {
+    push(Kind::Closed, (DeviceId(uuid::Uuid::nil()), BindingId(0)), GONE, out);
+}
+
 fn push(kind: Kind, (device, binding): Key, lease: Lease, out: &mut Vec<u8>) {
     let at = out.len();
     out.push(kind as u8);
@@ -233,10 +254,10 @@ fn push(kind: Kind, (device, binding): Key, lease: Lease, out: &mut Vec<u8>) {
     out.extend(crc32c::crc32c(&out[at..]).to_le_bytes());
 }
 
-/// The leases in a file, and whether it was closed properly. Entries that do not check are passed over.
-fn parse(body: &[u8]) -> (FxHashMap<Key, Lease>, bool) {
+/// The leases in a file, whether it was closed properly, and how many entries do not check and were passed over.
+fn parse(body: &[u8]) -> (FxHashMap<Key, Lease>, bool, usize) {
     let mut leases = FxHashMap::default();
-    let mut closed = body.is_empty();
+    let (mut closed, mut bad) = (body.is_empty(), 0);
     for entry in body.chunks(ENTRY) {
         closed = false;
         let mut reader = Reader(entry);
@@ -260,10 +281,10 @@ fn parse(body: &[u8]) -> (FxHashMap<Key, Lease>, bool) {
             }
             Some((3, ..)) => closed = true,
             // An entry whose page was lost must not bring an older end back for good; it only ends sooner.
-            _ => {}
+            _ => bad += 1,
         }
     }
-    (leases, closed)
+    (leases, closed, bad)
 }
 
 #[cfg(test)]
@@ -278,7 +299,7 @@ mod tests {
     }
 
     fn open(folder: &Path) -> Leases {
-        Leases::open(Arc::new(RealFiles), folder, BOOK).unwrap()
+        Leases::open(Arc::new(RealFiles), folder, BOOK).unwrap().0
     }
 
     #[test]

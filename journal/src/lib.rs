@@ -4,6 +4,7 @@
 //! [`store`] has the two traits, [`book`] the real store, [`memory`] the one for tests. docs/journal-format.md tells
 //! every byte.
 
+pub mod backup;
 pub mod book;
 mod bytes;
 pub mod codec;
@@ -20,8 +21,10 @@ pub mod record;
 mod segment;
 pub mod store;
 pub mod vault;
+pub mod version;
 mod view;
 
+pub use backup::BackupError;
 pub use book::{Book, OpenReport, Opened, Options, Written};
 pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultError};
 pub use leases::{Lease, Leases};
@@ -30,3 +33,4 @@ pub use record::decode_record;
 pub use segment::reader::SegmentReader;
 pub use store::{Commit, EventReader, EventStore, Health};
 pub use vault::Vault;
+pub use version::Version;

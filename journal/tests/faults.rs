@@ -1,4 +1,6 @@
 //! The real store on a disk that fails: power cuts at every moment, full disks, failing syncs, flipped bits.
+//!
+//! Longer than 500 lines: every fault is told on the same book, filled by the same hand.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -392,6 +394,51 @@ async fn a_missing_segment_is_named() {
     assert!(open(&disk).is_ok());
     disk.remove(firsts.last().unwrap()).unwrap();
     assert!(matches!(open(&disk), Err(OpenError::Damaged(_))));
+}
+
+/// A new book in the place of a lost one would once have been founded before the refusal came.
+#[tokio::test]
+async fn a_book_whose_segments_are_gone_is_refused_before_anything_is_written() {
+    use switchbook_journal::files::Files;
+    for kept in ["vault", "leases", "watermark"] {
+        let disk = SimDisk::new(17);
+        closed_book(&disk, 2).await;
+        for path in disk.paths() {
+            if path != folder().join(kept) {
+                disk.remove(&path).unwrap();
+            }
+        }
+        let before = disk.contents(&folder().join(kept)).unwrap();
+        let error = open(&disk).unwrap_err();
+        assert!(matches!(error, OpenError::SegmentsMissing { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("`{kept}`")), "{error}");
+        assert_eq!(disk.paths(), [folder().join(kept)]);
+        assert_eq!(disk.contents(&folder().join(kept)).unwrap(), before);
+    }
+    let real = tempfile::tempdir().unwrap();
+    std::fs::create_dir(real.path().join("index-3")).unwrap();
+    let error = Book::open(real.path(), Options::default()).unwrap_err();
+    assert!(error.to_string().contains("`index-3`"), "{error}");
+    assert_eq!(std::fs::read_dir(real.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_watermark_is_told() {
+    use switchbook_journal::files::Files;
+    let disk = SimDisk::new(18);
+    closed_book(&disk, 2).await;
+    assert!(!open(&disk).unwrap().report.watermark_lost);
+    let lost: [fn(&SimDisk); 2] = [
+        |disk| disk.remove(&folder().join("watermark")).unwrap(),
+        |disk| disk.tamper(&folder().join("watermark"), |bytes| bytes.fill(0)),
+    ];
+    for lose in lost {
+        lose(&disk);
+        let report = open(&disk).unwrap().report;
+        assert!(report.watermark_lost && !report.clean);
+        assert_eq!(report.tail, Position(4));
+    }
+    assert!(!open(&SimDisk::new(19)).unwrap().report.watermark_lost, "a new book has lost none");
 }
 
 #[tokio::test]

@@ -23,5 +23,5 @@ mod wire;
 
 pub use config::Config;
 pub use metrics::Metrics;
-pub use server::Server;
+pub use server::{Door, Server};
 pub use wire::{LocalAddress, Now};

@@ -38,13 +38,37 @@ pub struct Server {
     wanted: mpsc::Sender<Wanted>,
 }
 
+/// A bound socket that nobody serves yet: whether the address can be had is known before anything is begun. What
+/// arrives meanwhile waits.
+#[derive(Debug)]
+pub struct Door(std::net::UdpSocket);
+
+impl Door {
+    /// Binds the socket.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn bind(listen: SocketAddr) -> io::Result<Self> {
+        bind(listen).map(Self)
+    }
+}
+
 impl Server {
     /// Binds the socket and starts the loop on a thread of its own.
     ///
     /// # Errors
     /// When the address cannot be bound, or the system gives no randomness or thread.
     pub fn start(config: Config, port: Arc<dyn Port>) -> io::Result<Self> {
-        let socket = bind(config.listen)?;
+        let door = Door::bind(config.listen)?;
+        Self::start_at(door, config, port)
+    }
+
+    /// Starts the loop at a door that was bound before.
+    ///
+    /// # Errors
+    /// When the system gives no randomness or thread.
+    pub fn start_at(door: Door, config: Config, port: Arc<dyn Port>) -> io::Result<Self> {
+        let Door(socket) = door;
         let local = socket.local_addr()?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;

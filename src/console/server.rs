@@ -23,9 +23,9 @@ use tokio::task::JoinHandle;
 /// Most lines of one bulk.
 const MOST_LINES: usize = 1_000_000;
 
-/// Listens on the socket until the task is aborted. A socket left behind by a server that was killed is replaced: the
-/// book's lock says that no other server is there.
-pub fn listen(path: &Path, rooms: Arc<Rooms>) -> Result<JoinHandle<()>, Failure> {
+/// Makes the socket. One left behind by a server that was killed is replaced: the book's lock says that no other server
+/// is there.
+pub fn bind(path: &Path) -> Result<UnixListener, Failure> {
     let doing = format!("the console's socket {} cannot be made", path.display());
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -36,7 +36,12 @@ pub fn listen(path: &Path, rooms: Arc<Rooms>) -> Result<JoinHandle<()>, Failure>
     let listener = UnixListener::bind(path).map_err(failed(&doing))?;
     let only_us = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(path, only_us).map_err(failed(&doing))?;
-    Ok(tokio::spawn(async move {
+    Ok(listener)
+}
+
+/// Answers on the socket until the task is aborted.
+pub fn listen(listener: UnixListener, rooms: Arc<Rooms>) -> JoinHandle<()> {
+    tokio::spawn(async move {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -49,7 +54,7 @@ pub fn listen(path: &Path, rooms: Arc<Rooms>) -> Result<JoinHandle<()>, Failure>
                 }
             }
         }
-    }))
+    })
 }
 
 struct Session {

@@ -56,18 +56,7 @@ impl Server {
     }
 
     pub fn run(&self, folder: &Path, line: &str, input: &str) -> Output {
-        let mut child = Command::new(BINARY)
-            .args(words(line))
-            .arg("--data")
-            .arg(&self.data)
-            .current_dir(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        run(&self.data, folder, line, input)
     }
 
     /// A phone that is plugged in and does nothing yet.
@@ -102,6 +91,22 @@ fn not_at_noon() -> &'static str {
         9..=12 => "America/New_York",
         _ => "Europe/Berlin",
     }
+}
+
+/// One command line, about the book in `data`.
+pub fn run(data: &Path, folder: &Path, line: &str, input: &str) -> Output {
+    let mut child = Command::new(BINARY)
+        .args(words(line))
+        .arg("--data")
+        .arg(data)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
 }
 
 impl Drop for Server {

@@ -44,6 +44,7 @@ impl Attempts {
         &mut self,
         now: Moment,
         order: &Order,
+        what: &str,
         refusal: &Refusal,
     ) -> Option<AttemptRefused> {
         if self.0.len() >= MOST {
@@ -53,7 +54,7 @@ impl Attempts {
             return None;
         }
         let attempt = AttemptRefused {
-            what: order.command.name().into(),
+            what: what.into(),
             code: refusal.code.as_str().into(),
             about: refusal.about.clone(),
             suppressed: 0,
@@ -116,7 +117,9 @@ mod tests {
         let order = Order::new(id, Actor::System, phone::LogOut {});
         let refusal = Refusal::new(RefusalCode::RoamingDenied);
         let now = Moment(0).plus_seconds(seconds);
-        attempts.write(now, &order, &refusal).map(|attempt| attempt.suppressed)
+        attempts
+            .write(now, &order, order.command.name(), &refusal)
+            .map(|attempt| attempt.suppressed)
     }
 
     fn untold(attempts: &mut Attempts, seconds: i64, which: Untold) -> Vec<u32> {

@@ -9,7 +9,7 @@ use super::{DeskHandle, memory};
 use crate::command::Command;
 use crate::decide::decide;
 use crate::order::{Context, Order, Warning};
-use crate::refusal::{Refusal, RefusalCode};
+use crate::refusal::{Nature, Refusal, RefusalCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use switchbook_core::envelope::Actor;
@@ -69,6 +69,17 @@ pub(crate) struct Prepared {
     pub(crate) configuration: Position,
 }
 
+/// A list of which a line was refused.
+pub(crate) struct Refused {
+    /// Who, and under which id; its command stands for the list.
+    pub(crate) order: Order,
+    /// The command of the line, by its stable name.
+    pub(crate) what: &'static str,
+    /// The line, from 0.
+    pub(crate) index: usize,
+    pub(crate) refusal: Refusal,
+}
+
 /// So often it is decided anew when the configuration moved meanwhile.
 const TRIES: usize = 5;
 
@@ -91,7 +102,27 @@ impl DeskHandle {
         if let Some(answer) = self.first_answer(&head).await? {
             return Ok(answer);
         }
-        let mut commands = self.keep_secrets(bulk.commands, &head).await?;
+        let names: Vec<&'static str> = bulk.commands.iter().map(Command::name).collect();
+        match self.try_to_apply(bulk.commands, &head, progress).await {
+            // X-21 speaks of every refused attempt, not only of those that came one by one.
+            Err(DeskError::RefusedInBulk { index, refusal })
+                if refusal.code.nature() == Nature::Attempt =>
+            {
+                let what = names.get(index).copied().unwrap_or_else(|| head.command.name());
+                let refused = Refused { order: head, what, index, refusal };
+                self.ask(|reply| Message::BulkRefused(Box::new(refused), reply)).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn try_to_apply(
+        &self,
+        commands: Vec<Command>,
+        head: &Order,
+        progress: &Progress,
+    ) -> Result<Answer, DeskError> {
+        let mut commands = self.keep_secrets(commands, head).await?;
         for _ in 0..TRIES {
             let (handle, progress, head) = (self.clone(), progress.clone(), head.clone());
             let work = move || {
@@ -100,15 +131,21 @@ impl DeskHandle {
             };
             let (back, done) = tokio::task::spawn_blocking(work).await.map_err(stopped)?;
             commands = back;
-            let (reply, answer) = oneshot::channel();
-            let message = Message::Bulk(Box::new(done?), Reply::Waits(reply));
-            self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
-            match answer.await.map_err(|_| DeskError::Closed)? {
+            let prepared = Box::new(done?);
+            match self.ask(|reply| Message::Bulk(prepared, reply)).await {
                 Err(error) if error.code() == Some(RefusalCode::ConfigurationMoved) => {}
                 answer => return answer,
             }
         }
         Err(Refusal::new(RefusalCode::ConfigurationMoved).into())
+    }
+
+    /// Puts something into the writer's queue and waits for its answer.
+    async fn ask(&self, message: impl FnOnce(Reply) -> Message) -> Result<Answer, DeskError> {
+        let (reply, answer) = oneshot::channel();
+        let message = message(Reply::Waits(reply));
+        self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
+        answer.await.map_err(|_| DeskError::Closed)?
     }
 
     /// What a list would lead to now, command by command. Nothing is changed.

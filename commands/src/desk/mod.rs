@@ -15,12 +15,13 @@ mod login_guard;
 mod memory;
 mod pending;
 mod secrets;
+mod waits;
 mod writer;
 
 pub use answer::{Answer, DeskError, DeskHealth, Published};
 pub use bulk::{Bulk, Progress};
 pub use clock::{Clock, SystemClock};
-pub use secrets::{Entry, Secrets};
+pub use secrets::{Entry, Secrets, unnamed};
 
 use crate::decide::decide;
 use crate::order::{Calls, Context, Decision, LeaseRenewal, LeaseState, LeaseView, Order};

@@ -2,18 +2,18 @@
 
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
-use super::attempts::{Attempts, Untold, WINDOW_SECONDS};
-use super::bulk::Prepared;
+use super::attempts::{Attempts, Untold};
+use super::bulk::{Prepared, Refused};
 use super::group::{Group, Reply, Waiting, record};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
+use super::secrets::{forgetter, superseded};
+use super::waits::{Append, Resume, at, landed, quiet_minute, resumed};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use switchbook_core::envelope::Recorded;
@@ -23,6 +23,7 @@ use switchbook_core::id::CommandId;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::refusal::AttemptRefused;
+use switchbook_core::user::SecretRef;
 use switchbook_journal::{AppendError, Commit};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -33,12 +34,11 @@ pub(crate) enum Message {
     Order(Box<Order>, Reply),
     /// Carry this out, which was decided on a published state, if the configuration is still that one.
     Bulk(Box<Prepared>, Reply),
+    /// A line of a list was refused: tell so, and record the attempt.
+    BulkRefused(Box<Refused>, Reply),
     /// Tell when everything that came before is durable and answered.
     Settle(Reply),
 }
-
-type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
-type Resume = Pin<Box<dyn Future<Output = Result<Box<Exchange>, String>> + Send>>;
 
 /// The first wait before the book is tried again; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -62,6 +62,8 @@ pub(crate) struct Writer {
     attempts: Attempts,
     /// When attempts that were only counted are looked at.
     untold_at: Option<Instant>,
+    /// Secrets that nothing names any more.
+    forgotten: mpsc::Sender<Vec<SecretRef>>,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
@@ -84,6 +86,7 @@ impl Writer {
         health: watch::Sender<DeskHealth>,
     ) -> Self {
         let private = published.load().exchange.clone();
+        let forgotten = forgetter(Arc::clone(&parts.secrets));
         Self {
             parts,
             published,
@@ -97,6 +100,7 @@ impl Writer {
             pending: Pending::default(),
             attempts: Attempts::default(),
             untold_at: None,
+            forgotten,
             stopped: None,
             retry: FIRST_RETRY,
         }
@@ -165,7 +169,12 @@ impl Writer {
         match result {
             Ok(_) => {
                 if let Some(exchange) = group.after {
+                    let answers = group.waiting.iter().filter_map(|one| one.answer.as_ref().ok());
+                    let records = answers.flat_map(|answer| answer.records.iter());
+                    let gone = superseded(&self.published.load().exchange, &exchange, records);
                     self.publish(exchange);
+                    // With a full queue the next start forgets them.
+                    let _ = (!gone.is_empty()).then(|| self.forgotten.try_send(gone));
                 }
                 for waiting in group.waiting {
                     for change in waiting.leases {
@@ -278,6 +287,7 @@ impl Writer {
         match message {
             Message::Order(order, reply) => self.order(&order, reply),
             Message::Bulk(prepared, reply) => self.bulk(*prepared, reply),
+            Message::BulkRefused(refused, reply) => self.bulk_refused(*refused, reply),
             Message::Settle(reply) => self.settle(reply),
         }
     }
@@ -398,15 +408,27 @@ impl Writer {
         Ok(records.into())
     }
 
-    /// who was refused for right or state, leaves a trace; the answer waits for nothing.
     fn refuse(&mut self, order: &Order, refusal: Refusal, now: Moment, reply: Reply) {
+        self.record_attempt(order, order.command.name(), &refusal, now);
+        self.answer(order.id, reply, Err(refusal.into()));
+    }
+
+    /// who was refused for right or state, leaves a trace; the answer waits for nothing.
+    fn record_attempt(&mut self, order: &Order, what: &str, refusal: &Refusal, now: Moment) {
         if refusal.code.nature() == Nature::Attempt && self.stopped.is_none() {
-            match self.attempts.write(now, order, &refusal) {
+            match self.attempts.write(now, order, what, refusal) {
                 Some(attempt) => self.tell_attempt(order, attempt, now),
                 None => drop(self.untold_at.get_or_insert_with(quiet_minute)),
             }
         }
-        self.answer(order.id, reply, Err(refusal.into()));
+    }
+
+    fn bulk_refused(&mut self, refused: Refused, reply: Reply) {
+        let now = self.parts.clock.now();
+        let Refused { order, what, index, refusal } = refused;
+        let Some(reply) = self.seen_before(&order, reply) else { return };
+        self.record_attempt(&order, what, &refusal, now);
+        self.answer(order.id, reply, Err(DeskError::RefusedInBulk { index, refusal }));
     }
 
     fn tell_attempt(&mut self, order: &Order, attempt: AttemptRefused, now: Moment) {
@@ -460,29 +482,4 @@ impl Writer {
 
 fn read_only(why: &str) -> Refusal {
     Refusal::new(RefusalCode::BookReadOnly).with("why", why)
-}
-
-fn quiet_minute() -> Instant {
-    Instant::now() + Duration::from_secs(WINDOW_SECONDS.into())
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, AppendError> {
-    match flight {
-        Some((append, _)) => append.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn resumed(resume: &mut Option<Resume>) -> Result<Box<Exchange>, String> {
-    match resume {
-        Some(resume) => resume.await,
-        None => std::future::pending().await,
-    }
 }

@@ -9,6 +9,7 @@ mod writer;
 pub(crate) use read::each_key;
 pub(crate) use tail::{Key, command_key, key_of, subject_key};
 
+use crate::backup::{BackupError, Manifest, Snapshot};
 use crate::codec::Codec;
 use crate::error::{AppendError, Damage, ReadError};
 use crate::files::{Files, RealFiles};
@@ -19,15 +20,18 @@ use crate::segment::list::Segments;
 use crate::segment::watermark::Watermark;
 use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
+use crate::version::Version;
 use crate::view::seal_all;
 use async_trait::async_trait;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::{BookId, CommandId};
 use switchbook_core::personal::HasPersonal;
-use switchbook_core::position::Position;
+use switchbook_core::position::{Moment, Position};
 use tail::Tail;
 use tokio::sync::{mpsc, oneshot, watch};
 use writer::Work;
@@ -49,6 +53,11 @@ pub struct Options {
     pub accept_lost_vault: bool,
     /// How payloads are written.
     pub codec: Codec,
+    /// So often leases are put on disk and the watermark is made durable: a refresh waits at most twice this for a slow
+    /// disk, and the second that is added to leases after an unclean stop must cover it.
+    pub beat: Duration,
+    /// Which Switchbook opens it: a book of a newer one is refused, one of an older one gets a restore point first.
+    pub version: Version,
     /// The disk.
     pub files: Arc<dyn Files>,
 }
@@ -62,6 +71,8 @@ impl Default for Options {
             index: true,
             accept_lost_vault: false,
             codec: Codec::default(),
+            beat: Duration::from_millis(500),
+            version: Version::this(),
             files: Arc::new(RealFiles),
         }
     }
@@ -181,6 +192,20 @@ impl Book {
             [&self.shared.groups, &self.shared.records, &self.shared.bytes]
                 .map(|count| count.load(Ordering::Relaxed));
         Written { groups, records, bytes }
+    }
+
+    /// Makes a consistent copy of the book as it is durable now, its vault and its leases, in a folder that is empty or
+    /// not there, or in a file whose name ends with `.tar`. The book is written meanwhile.
+    ///
+    /// # Errors
+    /// When the place is taken, a record does not check, or the disk fails. What was begun is no backup then: it has no
+    /// manifest.
+    pub async fn back_up(&self, to: &Path, made_at: Moment) -> Result<Manifest, BackupError> {
+        let (shared, to) = (Arc::clone(&self.shared), to.to_path_buf());
+        let copying = tokio::task::spawn_blocking(move || {
+            Snapshot::take(&shared).write(&shared, &to, made_at)
+        });
+        copying.await.map_err(|_| BackupError::Closed)?
     }
 
     /// The vault.

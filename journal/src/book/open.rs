@@ -2,20 +2,22 @@
 
 use super::writer::{Writer, open_for_writing};
 use super::{Book, INDEX_THREAD, Options, Shared, keeper};
+use crate::backup::restore_point;
 use crate::error::{Damage, OpenError};
-use crate::files::{FileLike, How, replace};
+use crate::files::{FileLike, Files, How, replace};
 use crate::frame;
 use crate::index::follow;
-use crate::leases::Leases;
+use crate::leases::{self, Leases};
 use crate::merkle::Frontier;
 use crate::segment::cursor::{Cursor, Step};
 use crate::segment::head::Head;
 use crate::segment::list::{Segment, Segments};
 use crate::segment::watermark::{self, Mark, Watermark};
-use crate::segment::{file_name, folder};
+use crate::segment::{file_name, first_of, folder};
 use crate::store::Health;
 use crate::vault::{self, Vault};
-use std::path::Path;
+use crate::version;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock, mpsc as channels};
 use std::thread;
@@ -62,6 +64,14 @@ pub struct OpenReport {
     pub segments: usize,
     /// The vault was lost and a new one was begun.
     pub vault_lost: bool,
+    /// The restore point that was made, since an older Switchbook wrote the book last.
+    pub restore_point: Option<PathBuf>,
+    /// Entries in the file of leases that did not check: these refreshes are forgotten, and their phones register again
+    /// when the end in the book has come.
+    pub leases_lost: usize,
+    /// The watermark was lost: where the book ends was told by its records alone, so a last group that was cut off
+    /// whole could not be missed.
+    pub watermark_lost: bool,
 }
 
 impl Book {
@@ -72,6 +82,7 @@ impl Book {
     /// check.
     pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
         let files = Arc::clone(&options.files);
+        check_segments(&*files, folder)?;
         files
             .create_folder(&super::open::folder(folder))
             .map_err(OpenError::io("making the folder"))?;
@@ -96,13 +107,28 @@ impl Book {
             });
         }
         let end = End::find(&segments, mark)?;
+        let by = version::read(&*files, folder)
+            .map_err(OpenError::io("reading who wrote the book last"))?;
+        if let Some(found) = by
+            && !options.version.understands(found)
+        {
+            return Err(OpenError::WrittenByNewer { found, this: options.version });
+        }
+        let older = !created && by.is_none_or(|by| by < options.version);
+        let restore_point = match older && end.whole.position > Position::START {
+            true => {
+                let made = restore_point(&files, folder, book, by, end.whole.position);
+                Some(made.map_err(|error| OpenError::RestorePoint(Box::new(error)))?)
+            }
+            false => None,
+        };
         let vault_there = files.exists(&folder.join(vault::NAME));
         let empty = end.whole.position == Position::START;
         if !vault_there && !empty && !options.accept_lost_vault {
             return Err(OpenError::VaultMissing);
         }
         let vault = Arc::new(Vault::open(Arc::clone(&files), folder, book)?);
-        let leases = Leases::open(Arc::clone(&files), folder, book)?;
+        let (leases, leases_lost) = Leases::open(Arc::clone(&files), folder, book)?;
         let clean = created || end.clean;
         let (carried, cut_bytes) = (end.carried(), end.cut_bytes);
         let tail = end.whole.position;
@@ -112,6 +138,10 @@ impl Book {
         let now = Mark { book, position: tail, segment: segment.head.first, offset, clean: false };
         let watermark = Watermark::begin(&*files, folder, &now)
             .map_err(OpenError::io("writing the watermark"))?;
+        if by != Some(options.version) {
+            version::write(&*files, folder, options.version)
+                .map_err(OpenError::io("writing who wrote the book last"))?;
+        }
         let report = OpenReport {
             book,
             created,
@@ -121,6 +151,9 @@ impl Book {
             carried,
             segments: segments.count(),
             vault_lost: !vault_there && !empty,
+            restore_point,
+            leases_lost,
+            watermark_lost: mark.is_none() && !empty,
         };
         let shared = Arc::new(Shared {
             book,
@@ -155,7 +188,7 @@ impl Book {
         let (work, queue) = mpsc::channel(QUEUE);
         let mut threads = vec![spawn("book-writer", move || writer.run(queue))?];
         let keeping = Arc::clone(&shared);
-        threads.push(spawn("book-keeper", move || keeper::run(&keeping))?);
+        threads.push(spawn("book-keeper", move || keeper::run(&keeping, options.beat))?);
         if options.index {
             let following = Arc::clone(&shared);
             let place =
@@ -188,6 +221,30 @@ fn lock(options: &Options, folder: &Path) -> Result<Box<dyn FileLike>, OpenError
     } else {
         Err(OpenError::Locked(folder.to_path_buf()))
     }
+}
+
+/// A folder with other files of a book and no segment is not an empty one: its book is missing, and a new one in its
+/// place would be taken for it. Looks only, writes nothing.
+fn check_segments(files: &dyn Files, book: &Path) -> Result<(), OpenError> {
+    let list = |folder: &Path| match files.list(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(OpenError::io("listing the folder of the book")),
+    };
+    // This folder first: a book that another process founds meanwhile has its segment before anything else.
+    let mut there: Vec<String> = list(book)?
+        .into_iter()
+        .filter(|name| {
+            let name = name.strip_suffix(".new").unwrap_or(name);
+            [vault::NAME, leases::NAME, watermark::NAME, version::NAME].contains(&name)
+                || name.starts_with("index-")
+        })
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if there.is_empty() || list(&folder(book))?.iter().any(|name| first_of(name).is_some()) {
+        return Ok(());
+    }
+    there.sort_unstable();
+    Err(OpenError::SegmentsMissing { folder: book.to_path_buf(), there: there.join(", ") })
 }
 
 /// Files that were being written when the power went are not part of the book.

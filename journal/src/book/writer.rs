@@ -221,7 +221,8 @@ impl Writer {
     }
 
     fn close(&mut self) {
-        let flushed = self.shared.vault.flush().map_err(io::Error::other);
+        let vault = &self.shared.vault;
+        let flushed = vault.flush().and_then(|()| vault.settle());
         if self.stopped.is_some() || flushed.is_err() {
             return;
         }

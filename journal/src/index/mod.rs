@@ -18,7 +18,7 @@ use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 
 /// Changes whenever what is stored changes: an index of another version is thrown away and made anew.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const META: &[u8] = b"m";
 /// Values stay below 64 KiB: larger ones make sled slow.
 const VALUE: usize = 60 * 1024;

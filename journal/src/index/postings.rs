@@ -103,17 +103,22 @@ impl<'a> Pages<'a> {
 
     fn finish(&mut self, batch: &mut sled::Batch) {
         if !self.bytes.is_empty() {
-            let mut value = crc32c::crc32c(&self.bytes).to_le_bytes().to_vec();
+            let mut value = sum(&self.key, &self.bytes).to_le_bytes().to_vec();
             value.append(&mut self.bytes);
             batch.insert(std::mem::take(&mut self.key), value);
         }
     }
 }
 
+/// Over key and page, so that no page passes for another.
+fn sum(key: &[u8], page: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), page)
+}
+
 /// The postings of a page; `None` when it does not check.
-fn read_page(run: &Run, value: &[u8]) -> Option<Vec<Posting>> {
-    let (sum, mut bytes) = value.split_first_chunk::<4>()?;
-    if u32::from_le_bytes(*sum) != crc32c::crc32c(bytes) {
+fn read_page(run: &Run, key: &[u8], value: &[u8]) -> Option<Vec<Posting>> {
+    let (found, mut bytes) = value.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*found) != sum(key, bytes) {
         return None;
     }
     let mut out = Vec::with_capacity(bytes.len() / 4);
@@ -181,8 +186,8 @@ impl Index {
             db.range(start.as_slice()..=end.as_slice()).collect::<sled::Result<Vec<_>>>()
         })?;
         let mut positions = Vec::new();
-        for (_, value) in before.into_iter().chain(pages) {
-            let Some(postings) = read_page(run, &value) else {
+        for (page, value) in before.into_iter().chain(pages) {
+            let Some(postings) = read_page(run, &page, &value) else {
                 self.fail("a page of postings does not check");
                 return None;
             };
@@ -283,10 +288,10 @@ impl<'a> Stream<'a> {
     fn peek(&mut self) -> Option<Option<Posting>> {
         while self.at >= self.page.len() {
             let pages = &mut self.pages;
-            let Some((_, value)) = self.index.guard(|_| pages.next().transpose())? else {
+            let Some((key, value)) = self.index.guard(|_| pages.next().transpose())? else {
                 return Some(None);
             };
-            let Some(page) = read_page(self.run, &value) else {
+            let Some(page) = read_page(self.run, &key, &value) else {
                 self.index.fail("a page of postings does not check");
                 return None;
             };

@@ -126,6 +126,11 @@ impl Segments {
         self.list.read().unwrap_or_else(PoisonError::into_inner).last().cloned()
     }
 
+    /// All of them, in order.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.list.read().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -72,6 +72,13 @@ pub(crate) fn read(files: &dyn Files, folder: &Path) -> io::Result<Option<Mark>>
     Ok(slots.into_iter().flatten().max_by_key(|(turn, _)| *turn).map(|(_, mark)| mark))
 }
 
+/// A whole file that says nothing but this.
+pub(crate) fn file(mark: &Mark) -> Vec<u8> {
+    let mut bytes = vec![0; APART as usize];
+    bytes.extend(mark.encode(1));
+    bytes
+}
+
 /// The writing end.
 #[derive(Debug)]
 pub(crate) struct Watermark {

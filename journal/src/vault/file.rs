@@ -183,6 +183,8 @@ pub(super) struct VaultFile {
     file: Box<dyn FileLike>,
     end: u64,
     turn: u64,
+    /// The last slot was written, but not made durable.
+    unsettled: bool,
     /// Set by a failure; nothing is appended until the file was written anew.
     stopped: Option<String>,
 }
@@ -211,7 +213,8 @@ impl VaultFile {
                     file.sync().map_err(io())?;
                     let (end, turn) = (contents.end as u64, contents.turn);
                     let folder = folder.to_path_buf();
-                    let vault = Self { files, folder, book, file, end, turn, stopped: None };
+                    let (stopped, unsettled) = (None, false);
+                    let vault = Self { files, folder, book, file, end, turn, unsettled, stopped };
                     return Ok((vault, contents.entries));
                 }
                 (contents.entries, false)
@@ -221,7 +224,9 @@ impl VaultFile {
         let file = replace(&*files, folder, NAME, &bytes).map_err(io())?;
         tracing::info!(fresh, "the vault was written");
         let (end, folder) = (bytes.len() as u64, folder.to_path_buf());
-        Ok((Self { files, folder, book, file, end, turn: 1, stopped: None }, entries))
+        let (stopped, unsettled) = (None, false);
+        let vault = Self { files, folder, book, file, end, turn: 1, unsettled, stopped };
+        Ok((vault, entries))
     }
 
     pub(super) fn read(
@@ -248,11 +253,24 @@ impl VaultFile {
         let written = written.and_then(|()| {
             self.end += bytes.len() as u64;
             self.turn += 1;
-            // Durable with the next write; until then the torn-end rule covers it.
+            // Durable at the next beat; until then the torn-end rule covers it.
+            self.unsettled = true;
             let at = SLOTS[(self.turn % 2) as usize] as u64;
             self.file.write_at(&slot(self.turn, self.end), at)
         });
         written.map_err(|source| {
+            self.stopped = Some(source.to_string());
+            VaultError::Io { doing: "writing the vault".into(), source }
+        })
+    }
+
+    /// Makes durable what says how much is durable, so that damage is not taken for a torn end.
+    pub(super) fn settle(&mut self) -> Result<(), VaultError> {
+        if !self.unsettled || self.stopped.is_some() {
+            return Ok(());
+        }
+        self.unsettled = false;
+        self.file.sync().map_err(|source| {
             self.stopped = Some(source.to_string());
             VaultError::Io { doing: "writing the vault".into(), source }
         })
@@ -271,11 +289,12 @@ impl VaultFile {
             tracing::warn!(%error, "the old vault's blocks could not be blanked");
         }
         (self.end, self.turn, self.stopped) = (bytes.len() as u64, 1, None);
+        self.unsettled = false;
         Ok(())
     }
 }
 
-fn whole(book: BookId, entries: &[Entry]) -> Vec<u8> {
+pub(super) fn whole(book: BookId, entries: &[Entry]) -> Vec<u8> {
     let mut bytes = head(book);
     for entry in entries {
         entry.push(&mut bytes);

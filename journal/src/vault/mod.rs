@@ -201,6 +201,43 @@ impl Vault {
         self.rewrite(&mut disk)
     }
 
+    /// Destroys keys as [`destroy`](Self::destroy) does, with one write for all. Gives how many were there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn destroy_all(&self, ids: &[KeyId]) -> Result<usize, VaultError> {
+        let mut disk = self.disk();
+        let (mut tombstones, mut there) = (Vec::new(), 0);
+        {
+            let mut maps = self.maps();
+            maps.pending.retain(|pending| !ids.contains(pending));
+            for id in ids {
+                let known = maps.keys.insert(*id, None);
+                there += usize::from(matches!(known, Some(Some(_))));
+                if !matches!(known, Some(None)) {
+                    tombstones.push(Entry::Destroyed(*id));
+                }
+            }
+        }
+        self.erasures.fetch_add(1, Ordering::AcqRel);
+        if tombstones.is_empty() {
+            return Ok(0);
+        }
+        write(&mut disk, &tombstones)?;
+        self.rewrite(&mut disk)?;
+        Ok(there)
+    }
+
+    /// The whole file as it would be written anew now, how many keys are destroyed, and what `also` sees while nothing
+    /// can be put into the vault or forgotten.
+    pub(crate) fn capture<T>(&self, also: impl FnOnce() -> T) -> (Zeroizing<Vec<u8>>, usize, T) {
+        let _held = self.disk();
+        let seen = also();
+        let entries = self.maps().entries();
+        let destroyed = entries.iter().filter(|entry| matches!(entry, Entry::Destroyed(_))).count();
+        (Zeroizing::new(file::whole(self.book, &entries)), destroyed, seen)
+    }
+
     /// Destroyed keys, for the list of erasures that is kept outside the backups.
     #[must_use]
     pub fn destroyed(&self) -> Vec<KeyId> {
@@ -253,16 +290,30 @@ impl Vault {
         self.maps().secrets.get(&id).cloned()
     }
 
-    /// Removes a secret, durably, from the file too.
+    /// Names of all secrets, in order.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        let mut all: Vec<SecretRef> = self.maps().secrets.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Removes secrets, durably, from the file too; those that are not there are no error. The event after which
+    /// nothing names them any more must be durable before.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn forget_secret(&self, id: SecretRef) -> Result<(), VaultError> {
+    pub fn forget_secrets(&self, secrets: &[SecretRef]) -> Result<(), VaultError> {
         let mut disk = self.disk();
-        if self.maps().secrets.remove(&id).is_none() {
+        let gone: Vec<Entry> = {
+            let mut maps = self.maps();
+            let gone = secrets.iter().filter(|id| maps.secrets.remove(id).is_some());
+            gone.map(|id| Entry::Forgotten(*id)).collect()
+        };
+        if gone.is_empty() {
             return Ok(());
         }
-        write(&mut disk, &[Entry::Forgotten(id)])?;
+        write(&mut disk, &gone)?;
         self.rewrite(&mut disk)
     }
 
@@ -284,6 +335,11 @@ impl Vault {
         write(&mut disk, &entries)?;
         self.written(&entries);
         Ok(())
+    }
+
+    /// Makes durable how much of the file is: at every beat of the book, and when it is closed.
+    pub(crate) fn settle(&self) -> Result<(), VaultError> {
+        self.disk().as_mut().map_or(Ok(()), VaultFile::settle)
     }
 
     /// After a disk failure: writes the whole file anew.

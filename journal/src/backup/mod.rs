@@ -1,0 +1,96 @@
+//! Backups: a consistent copy of segments, vault and leases, made while the book is written; with a list of hashes, so
+//! that whoever restores it knows that it is whole. A backup in a folder is a closed book itself: every reader of the
+//! book can read it where it lies.
+//!
+//! The vault is in it: whoever has a backup can read everything that was not erased before it was made.
+
+mod create;
+mod manifest;
+mod point;
+mod restore;
+mod source;
+
+pub(crate) use create::Snapshot;
+pub use manifest::{FileSum, MANIFEST, Manifest};
+pub(crate) use point::restore_point;
+pub use restore::{Erased, Restored, check, read_erasures, restore};
+
+use crate::error::{OpenError, ReadError, VaultError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a backup was not made, or not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The place is taken.
+    #[error(
+        "{0} is there already and not empty. A backup never overwrites anything: choose another name, or empty it first"
+    )]
+    NotEmpty(PathBuf),
+    /// There is no backup, or it was not finished.
+    #[error("{0} is no backup: it has no `manifest`, which is written last when a backup is whole")]
+    NoManifest(PathBuf),
+    /// Made by a newer Switchbook.
+    #[error(
+        "the backup has format {found}; this Switchbook knows up to {known}: restore it with the newer Switchbook that made it"
+    )]
+    Newer {
+        /// Its format.
+        found: u16,
+        /// The newest known.
+        known: u16,
+    },
+    /// Something in it is not as it was made.
+    #[error("the backup is damaged: {file}: {what}. Nothing was restored; use another backup")]
+    Damaged {
+        /// Which file of it.
+        file: String,
+        /// What does not check.
+        what: String,
+    },
+    /// The list of erasures cannot be read.
+    #[error(
+        "line {line} of the list of erasures cannot be read: `{text}`. Nothing was restored; a line is `person ID` or `month 2026-11`, and what follows"
+    )]
+    Erasures {
+        /// Which line, from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+    /// The book does not check: a backup of it would be damaged.
+    #[error("the book cannot be backed up: {0}")]
+    Read(#[from] ReadError),
+    /// What was restored is not what was backed up.
+    #[error("what was restored does not check: {0}. Empty the folder and use another backup")]
+    Restored(String),
+    /// The restored folder cannot be read.
+    #[error("the restored book cannot be read: {0}")]
+    Open(#[from] OpenError),
+    /// The restored vault cannot be written.
+    #[error("erasures cannot be applied: {0}")]
+    Vault(#[from] VaultError),
+    /// The task was stopped: the server is going down.
+    #[error("the book is being closed: the backup was given up")]
+    Closed,
+    /// The operating system refused.
+    #[error("{doing} failed: {source}")]
+    Io {
+        /// What was tried.
+        doing: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BackupError {
+    fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+
+    fn damaged(file: &str, what: impl Into<String>) -> Self {
+        Self::Damaged { file: file.into(), what: what.into() }
+    }
+}

@@ -1,0 +1,400 @@
+//! Backups, restores and restore points: what is restored is what was acknowledged, or it is refused in words.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::*;
+use switchbook_core::event::Event;
+use switchbook_core::id::SecretId;
+use switchbook_core::personal::{KeyId, Reading};
+use switchbook_core::position::{Moment, Position};
+use switchbook_core::registration::BindingId;
+use switchbook_core::user::SecretRef;
+use switchbook_journal::backup::{BackupError, Erased, check, read_erasures, restore};
+use switchbook_journal::{
+    Book, EventReader, EventStore, OpenError, Opened, Options, SegmentReader, Version,
+};
+use uuid::Uuid;
+
+fn options() -> Options {
+    Options { index: false, segment_bytes: 2000, ..Options::default() }
+}
+
+fn open(folder: &Path) -> Opened {
+    Book::open(folder, options()).unwrap()
+}
+
+fn secret(n: u128) -> SecretRef {
+    SecretRef { id: SecretId(Uuid::from_u128(n)), version: 1 }
+}
+
+async fn fill(opened: &Opened, commands: std::ops::RangeInclusive<u128>) {
+    for n in commands {
+        append(&*opened.store, n, vec![user_added(n, "ada"), slot_added(n, n)]).await;
+        opened.leases.renew(device(n % 3), BindingId(1), Moment(n as i64 * 1_000_000), 1);
+    }
+}
+
+/// Where a backup can be put: a folder, and a file.
+fn places(folder: &Path) -> [PathBuf; 2] {
+    [folder.join("backup"), folder.join("backup.tar")]
+}
+
+#[tokio::test]
+async fn a_backup_made_while_serving_is_restored_to_the_same_book_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    opened.vault.put_secret(secret(1), b"a hash").unwrap();
+    fill(&opened, 1..=20).await;
+    for (nth, place) in places(folder.path()).iter().enumerate() {
+        let store = Arc::clone(&opened.store);
+        // It is written on all the while.
+        let stop = Arc::new(AtomicBool::new(false));
+        let writing = tokio::spawn({
+            let stop = Arc::clone(&stop);
+            async move {
+                let mut n = u128::from(store.tail().0);
+                while !stop.load(Ordering::Relaxed) {
+                    n += 1;
+                    append(&*store, 1000 + n, vec![user_added(1000 + n, "bob")]).await;
+                }
+            }
+        });
+        let before = opened.store.tail();
+        let manifest = opened.store.back_up(place, Moment(5)).await.unwrap();
+        stop.store(true, Ordering::Relaxed);
+        writing.await.unwrap();
+        assert!(manifest.position >= before && manifest.position <= opened.store.tail());
+        assert_eq!(check(place).unwrap(), manifest);
+
+        let target = folder.path().join(format!("restored-{nth}"));
+        let restored = restore(place, &target, &Erased::Nothing).unwrap();
+        assert_eq!((restored.manifest, restored.erased_again), (manifest.clone(), 0));
+        let again = open(&target);
+        assert!(again.report.clean && !again.report.watermark_lost);
+        assert_eq!((again.report.tail, again.report.restore_point), (manifest.position, None));
+        let until = manifest.position.0 as usize;
+        let was = opened.store.read(Position(1), until).await.unwrap();
+        assert_eq!(again.store.read(Position(1), usize::MAX).await.unwrap(), was);
+        assert_eq!(again.vault.secret(secret(1)).unwrap().as_slice(), b"a hash");
+        assert_eq!(again.leases.all().len(), 3);
+        append(&*again.store, 7777, vec![slot_added(9, 9)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backup_in_a_folder_is_read_where_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    fill(&opened, 1..=10).await;
+    let [place, _] = places(folder.path());
+    opened.store.back_up(&place, Moment(5)).await.unwrap();
+    let reader = SegmentReader::open(&place).unwrap();
+    assert_eq!(reader.tail(), Position(20));
+    assert_eq!(reader.scrub().unwrap().root(), opened.store.tree().root());
+}
+
+#[tokio::test]
+async fn any_byte_that_is_not_as_it_was_is_found_before_anything_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    fill(&opened, 1..=2).await;
+    let [place, tar] = places(folder.path());
+    let manifest = opened.store.back_up(&place, Moment(5)).await.unwrap();
+    opened.store.back_up(&tar, Moment(5)).await.unwrap();
+    let target = folder.path().join("restored");
+    let refused = |from: &Path| {
+        let error = restore(from, &target, &Erased::Nothing).unwrap_err();
+        assert!(!target.exists(), "{error}");
+        error.to_string()
+    };
+    let names = manifest.files.iter().map(|file| file.name.as_str()).chain(["manifest"]);
+    for name in names {
+        let path = place.join(name);
+        let good = std::fs::read(&path).unwrap();
+        for at in [0, good.len() / 2, good.len() - 2] {
+            let mut bad = good.clone();
+            bad[at] ^= 4;
+            std::fs::write(&path, &bad).unwrap();
+            assert!(refused(&place).contains(name));
+        }
+        std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+        // The last byte of the manifest is the end of its line.
+        assert!(name == "manifest" || refused(&place).contains(name));
+        std::fs::remove_file(&path).unwrap();
+        assert!(refused(&place).contains(name));
+        std::fs::write(&path, &good).unwrap();
+    }
+    let good = std::fs::read(&tar).unwrap();
+    for at in (0..good.len()).step_by(97) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&tar, &bad).unwrap();
+        // What fills a file up to a block of 512 bytes holds nothing.
+        if let Err(error) = check(&tar) {
+            assert!(!error.to_string().is_empty());
+        } else {
+            assert_eq!(check(&tar).unwrap().files, manifest_of(&good, folder.path()).files);
+        }
+    }
+    std::fs::write(&tar, &good[..good.len() / 2]).unwrap();
+    refused(&tar);
+}
+
+fn manifest_of(tar: &[u8], folder: &Path) -> switchbook_journal::backup::Manifest {
+    let path = folder.join("good.tar");
+    std::fs::write(&path, tar).unwrap();
+    check(&path).unwrap()
+}
+
+#[tokio::test]
+async fn a_backup_that_names_other_places_writes_nothing_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("evil.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    let line = r#"{"format":1,"book":"00000000-0000-0000-0000-000000000001","position":0,"root":null,"made_at":null,
+        "version":"0.1.0","erased_keys":0,"files":[{"name":"../evil","bytes":1,"sha256":"00"}]}"#
+        .replace('\n', "");
+    use sha2::{Digest, Sha256};
+    let sum: String = Sha256::digest(line.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    let manifest = format!("{line}\n{sum}\n");
+    let mut header = tar::Header::new_ustar();
+    header.set_size(manifest.len() as u64);
+    tar.append_data(&mut header, "manifest", manifest.as_bytes()).unwrap();
+    tar.into_inner().unwrap();
+    let error = restore(&path, &folder.path().join("to"), &Erased::Nothing).unwrap_err();
+    assert!(matches!(&error, BackupError::Damaged { file, .. } if file == "../evil"), "{error}");
+    assert!(!folder.path().join("evil").exists() && !folder.path().join("to").exists());
+}
+
+#[tokio::test]
+async fn nothing_is_ever_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    let opened = open(&book);
+    fill(&opened, 1..=2).await;
+    for place in places(folder.path()) {
+        opened.store.back_up(&place, Moment(5)).await.unwrap();
+        let again = opened.store.back_up(&place, Moment(6)).await.unwrap_err();
+        assert!(matches!(again, BackupError::NotEmpty(_)), "{again}");
+        let over = restore(&place, &book, &Erased::Nothing).unwrap_err();
+        assert!(matches!(over, BackupError::NotEmpty(_)), "{over}");
+    }
+    let unfinished = folder.path().join("unfinished");
+    std::fs::create_dir(&unfinished).unwrap();
+    assert!(matches!(check(&unfinished), Err(BackupError::NoManifest(_))));
+}
+
+/// A backup still has the keys of whoever was erased after it was made: the list says which are to go, and they go
+/// before there is a book to read them with.
+#[tokio::test]
+async fn a_restore_destroys_again_what_was_erased_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    fill(&opened, 1..=3).await;
+    let [place, _] = places(folder.path());
+    opened.store.back_up(&place, Moment(5)).await.unwrap();
+    opened.vault.destroy(KeyId::Person(user(2))).unwrap();
+    let list =
+        format!("# erased since\n\nperson {} #17 2026-11-24\nmonth 2026-10 #18\n", user(2).0);
+    let keys = read_erasures(&list).unwrap();
+    assert_eq!(keys, [KeyId::Person(user(2)), KeyId::Period(202_610)]);
+    let target = folder.path().join("restored");
+    let restored = restore(&place, &target, &Erased::Keys(keys)).unwrap();
+    assert_eq!(restored.erased_again, 1);
+    let again = open(&target);
+    assert!(again.vault.is_destroyed(KeyId::Person(user(2))));
+    let all = again.store.read(Position(1), 99).await.unwrap();
+    let names: Vec<_> = all
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::UserAdded(event) => Some(event.username.read()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, [Reading::Known("ada"), Reading::Erased, Reading::Known("ada")]);
+    for wrong in ["person somebody", "month 2026-13", "user 1", "month 2026"] {
+        let text = format!("month 2026-01\n{wrong}");
+        assert!(matches!(read_erasures(&text), Err(BackupError::Erasures { line: 2, .. })));
+    }
+}
+
+/// The last segment of a folder in which a restore broke off is there first, the first one last: no part of it passes
+/// for a book.
+#[tokio::test]
+async fn a_restore_that_broke_off_is_no_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    fill(&opened, 1..=12).await;
+    let [place, _] = places(folder.path());
+    let manifest = opened.store.back_up(&place, Moment(5)).await.unwrap();
+    assert!(manifest.files.len() > 6);
+    for done in 1..manifest.files.len() {
+        let target = folder.path().join(format!("half-{done}"));
+        std::fs::create_dir_all(target.join("segments")).unwrap();
+        for file in &manifest.files[..done] {
+            std::fs::copy(place.join(&file.name), target.join(&file.name)).unwrap();
+        }
+        let error = Book::open(&target, options()).unwrap_err();
+        let named = matches!(error, OpenError::SegmentsMissing { .. } | OpenError::Gap { .. });
+        assert!(named, "{done}: {error}");
+    }
+}
+
+/// A secret that is superseded while the backup is made is in it when the book up to there names it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_book_names_is_in_the_vault_of_the_same_backup() {
+    use switchbook_core::user::PasswordSet;
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    fill(&opened, 1..=1).await;
+    let (store, vault) = (Arc::clone(&opened.store), Arc::clone(&opened.vault));
+    let stop = Arc::new(AtomicBool::new(false));
+    let changing = tokio::spawn({
+        let stop = Arc::clone(&stop);
+        async move {
+            let mut n = 100;
+            while !stop.load(Ordering::Relaxed) {
+                n += 1;
+                vault.put_secret(secret(n), b"a hash").unwrap();
+                let set = PasswordSet { user: user(1), secret: secret(n) };
+                append(&*store, n, vec![set.into()]).await;
+                vault.forget_secrets(&[secret(n - 1)]).unwrap();
+            }
+        }
+    });
+    for round in 0..20 {
+        let place = folder.path().join(format!("backup-{round}"));
+        opened.store.back_up(&place, Moment(5)).await.unwrap();
+        let vault = switchbook_journal::Vault::read_only(&place).unwrap();
+        let reader = SegmentReader::open(&place).unwrap();
+        let last =
+            reader.records(Position(1), None).filter_map(|record| match record.unwrap().event {
+                Event::PasswordSet(set) => Some(set.secret),
+                _ => None,
+            });
+        if let Some(named) = last.last() {
+            assert!(vault.secret(named).is_some(), "round {round}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    changing.await.unwrap();
+}
+
+fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+fn open_as(folder: &Path, by: &str) -> Result<Opened, OpenError> {
+    Book::open(folder, Options { version: version(by), ..options() })
+}
+
+#[tokio::test]
+async fn an_upgrade_makes_a_restore_point_first_and_an_older_switchbook_refuses_the_book() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    {
+        let opened = open_as(&book, "1.2.0").unwrap();
+        assert_eq!(opened.report.restore_point, None);
+        fill(&opened, 1..=12).await;
+    }
+    // The same again, and one that differs in the last number only, which reads and writes the same.
+    assert_eq!(open_as(&book, "1.2.0").unwrap().report.restore_point, None);
+    let point = {
+        let opened = open_as(&book, "1.3.0").unwrap();
+        fill(&opened, 13..=14).await;
+        opened.report.restore_point.clone().unwrap()
+    };
+    assert!(point.ends_with("restore-points/1.2.0-24"), "{point:?}");
+    let refused = open_as(&book, "1.2.9").unwrap_err();
+    assert!(matches!(refused, OpenError::WrittenByNewer { .. }), "{refused}");
+    assert!(refused.to_string().contains("1.3.0"), "{refused}");
+    assert_eq!(open_as(&book, "1.3.0").unwrap().store.tail(), Position(28));
+    // The way back.
+    let back = folder.path().join("back");
+    restore(&point, &back, &Erased::Nothing).unwrap();
+    let opened = open_as(&back, "1.2.0").unwrap();
+    assert_eq!((opened.store.tail(), opened.report.clean), (Position(24), true));
+    assert_eq!(opened.store.read(Position(1), 99).await.unwrap().len(), 24);
+}
+
+#[tokio::test]
+async fn an_upgrade_after_a_crash_has_its_restore_point_too_and_one_that_broke_off_makes_it_again()
+{
+    use switchbook_journal::faults::{Fault, SimDisk};
+    let on = |disk: &SimDisk, by: &str| {
+        let files = Arc::new(disk.clone());
+        Book::open(Path::new("/book"), Options { files, version: version(by), ..options() })
+    };
+    for after in 0..40 {
+        let disk = SimDisk::new(after);
+        let opened = on(&disk, "1.2.0").unwrap();
+        fill(&opened, 1..=12).await;
+        let disk = disk.process_death();
+        drop(opened);
+        disk.fail_after(after, Fault::NoSpace);
+        let opened = match on(&disk, "1.3.0") {
+            Ok(opened) => opened,
+            Err(error) => {
+                let told = matches!(
+                    error,
+                    OpenError::RestorePoint(_) | OpenError::Io { .. } | OpenError::Vault(_)
+                );
+                assert!(told, "{after}: {error}");
+                on(&disk, "1.3.0").unwrap()
+            }
+        };
+        assert!(opened.report.restore_point.is_some(), "{after}");
+        assert_eq!(opened.store.tail(), Position(24));
+    }
+}
+
+/// Everything that can be lost is lost at once: sled and its snapshots, the end of the last segment, the vault. The book
+/// says what is missing; with the vault from the backup it serves all that was acknowledged.
+#[tokio::test]
+async fn disaster_drill() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    let [place, _] = places(folder.path());
+    let indexed = || Book::open(&book, Options { segment_bytes: 2000, ..Options::default() });
+    let acknowledged = {
+        let opened = indexed().unwrap();
+        fill(&opened, 1..=20).await;
+        opened.store.put_snapshot("exchange/1", Position(40), vec![1; 5000]).await.unwrap();
+        opened.store.back_up(&place, Moment(5)).await.unwrap();
+        // After the backup, about people it knows.
+        append(&*opened.store, 21, vec![renamed(1, "Ada L.")]).await
+    };
+    for entry in std::fs::read_dir(&book).unwrap().flatten() {
+        if entry.file_name().to_str().unwrap().starts_with("index-") {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    let segments = std::fs::read_dir(book.join("segments")).unwrap().flatten();
+    let last = segments.map(|entry| entry.path()).max().unwrap();
+    let mut torn = std::fs::read(&last).unwrap();
+    torn.extend_from_slice(&[0x5a; 700]);
+    std::fs::write(&last, torn).unwrap();
+    std::fs::remove_file(book.join("vault")).unwrap();
+    assert!(matches!(indexed(), Err(OpenError::VaultMissing)));
+    std::fs::copy(place.join("vault"), book.join("vault")).unwrap();
+    let opened = indexed().unwrap();
+    assert_eq!((opened.report.tail, opened.report.cut_bytes), (acknowledged, 700));
+    let all = opened.store.read(Position(1), 999).await.unwrap();
+    assert_eq!(all.len() as u64, acknowledged.0);
+    for record in &all {
+        match &record.event {
+            Event::UserAdded(event) => assert_eq!(event.username.read(), Reading::Known("ada")),
+            Event::UserRenamed(event) => {
+                assert_eq!(event.display_name.read(), Reading::Known("Ada L."));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(opened.store.history(subject(1), Position(1), 99).await.unwrap().len(), 3);
+    assert_eq!(opened.store.snapshot("exchange/1", acknowledged).await.unwrap(), None);
+}
