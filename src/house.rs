@@ -33,7 +33,7 @@ use switchbook_sip::limits::Pace;
 use switchbook_sip_adapter::config::OnStop;
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::server::HangsUp;
-use switchbook_sip_adapter::{Config, Door, Metrics, Server};
+use switchbook_sip_adapter::{Config, Door, Metrics, Server, Switchroom};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
@@ -68,6 +68,8 @@ pub struct House {
     vital: Vec<(&'static str, JoinHandle<()>)>,
     console: JoinHandle<()>,
     socket: PathBuf,
+    /// Desk and phones run here, and as long as this is held.
+    room: Switchroom,
 }
 
 impl House {
@@ -108,15 +110,18 @@ impl House {
         if !report.watermark_lost {
             startup::forget_unnamed(&parts, &exchange).await;
         }
-        let (desk, writer) = startup::start(parts, exchange, founding, version, before)
+        let room = Switchroom::open().map_err(failed("the server's threads cannot be started"))?;
+        let (desk, writer) = room
+            .spawn(startup::start(parts, exchange, founding, version, before))
             .await
+            .map_err(failed("starting the exchange broke off"))?
             .map_err(failed("the exchange cannot be started"))?;
         let readers = Readers::start(desk.book(), open)
             .await
             .map_err(failed("the read models cannot be folded"))?;
         let edges = tokio::spawn(schedules::run(desk.clone()));
         let port = DeskPort::new(desk.clone(), leases.clone());
-        let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port))
+        let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port), &room)
             .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
@@ -144,6 +149,7 @@ impl House {
             vital: vec![("the writer", writer), ("the schedules", edges)],
             console,
             socket: console::socket_of(data),
+            room,
         })
     }
 
@@ -188,6 +194,7 @@ impl House {
             task.abort();
         }
         self.rooms.keep_snapshots().await;
+        drop(self.room);
         Ok(())
     }
 }
@@ -326,16 +333,22 @@ impl Rooms {
         }
         let now = SystemClock.now();
         if view == "status" {
-            return self.status();
+            return self.status().await;
         }
         if let Some(when) = as_of {
             let (tables, at) = self.tables_at(when).await?;
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
             return views::show(&seen, view, arguments);
         }
-        let tables = self.readers.now();
+        let tables = self.current().await;
         let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
         views::show(&seen, view, arguments)
+    }
+
+    /// The tables with everything that was acknowledged; when they cannot follow the book, as far as they are.
+    async fn current(&self) -> Arc<Tables> {
+        let position = self.desk.published().position;
+        self.readers.wait_for(position).await.unwrap_or_else(|_| self.readers.now())
     }
 
     /// Who would ring, and why.
@@ -349,7 +362,7 @@ impl Rooms {
             Some(when) => Some(self.tables_at(when).await?.0),
             None => None,
         };
-        let present = self.readers.now();
+        let present = self.current().await;
         let tables = past.as_ref().unwrap_or(&present);
         let exchange = &tables.exchange;
         let asked = Asked::read(exchange, arguments)?;
@@ -393,10 +406,10 @@ impl Rooms {
         sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
     }
 
-    fn status(&self) -> Result<Value, Failure> {
+    async fn status(&self) -> Result<Value, Failure> {
         let health = self.health();
         let mut table = Table::new("", &["", ""]);
-        let tables = self.readers.now();
+        let tables = self.current().await;
         let now = SystemClock.now();
         let counts = registrar::counts(&tables.exchange, &self.leases, now);
         for (name, value) in [

@@ -1,10 +1,11 @@
-//! The shell around the endpoint: one thread with one socket, the clock, and the channels of Desk and administrator.
+//! The shell around the endpoint: one task with one socket, the clock, and the channels of Desk and administrator.
 
 use crate::config::{Config, OnStop};
 use crate::endpoint::{Command, Endpoint, Input, LiveCalls, Output};
 use crate::metrics::Metrics;
 use crate::port::{Done, Port, Reply, Trouble};
 use crate::socket::{Udp, bind, ways_out};
+use crate::switchroom::Switchroom;
 use crate::wire::Now;
 use std::io;
 use std::net::SocketAddr;
@@ -54,20 +55,25 @@ impl Door {
 }
 
 impl Server {
-    /// Binds the socket and starts the loop on a thread of its own.
+    /// Binds the socket and starts the loop.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the system gives no randomness or thread.
-    pub fn start(config: Config, port: Arc<dyn Port>) -> io::Result<Self> {
+    /// When the address cannot be bound, or the system gives no randomness.
+    pub fn start(config: Config, port: Arc<dyn Port>, room: &Switchroom) -> io::Result<Self> {
         let door = Door::bind(config.listen)?;
-        Self::start_at(door, config, port)
+        Self::start_at(door, config, port, room)
     }
 
     /// Starts the loop at a door that was bound before.
     ///
     /// # Errors
-    /// When the system gives no randomness or thread.
-    pub fn start_at(door: Door, config: Config, port: Arc<dyn Port>) -> io::Result<Self> {
+    /// When the system gives no randomness.
+    pub fn start_at(
+        door: Door,
+        config: Config,
+        port: Arc<dyn Port>,
+        room: &Switchroom,
+    ) -> io::Result<Self> {
         let Door(socket) = door;
         let local = socket.local_addr()?;
         let mut seed = [0; 32];
@@ -79,15 +85,12 @@ impl Server {
         let endpoint =
             Endpoint::new(config, port.clone(), metrics.clone(), seed, ways.clone(), now());
         let live = endpoint.live_calls();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("sip".into()).spawn(move || {
-            runtime.block_on(async move {
-                match Udp::new(socket) {
-                    Ok(udp) => Loop { endpoint, udp, port, ways, on_stop }.run(wants).await,
-                    Err(error) => tracing::error!(%error, "the SIP socket cannot be served"),
-                }
-            });
-        })?;
+        room.spawn(async move {
+            match Udp::new(socket) {
+                Ok(udp) => Loop { endpoint, udp, port, ways, on_stop }.run(wants).await,
+                Err(error) => tracing::error!(%error, "the SIP socket cannot be served"),
+            }
+        });
         Ok(Self { local, metrics, live, wanted })
     }
 

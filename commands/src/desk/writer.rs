@@ -1,10 +1,12 @@
 //! The writer's loop: one task, one enum of what can happen, one match.
 
+mod commit;
+
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::{Attempts, Untold};
 use super::bulk::{Prepared, Refused};
-use super::group::{Group, Reply, Waiting, record};
+use super::group::{Group, Reply, Waiting};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
 use super::secrets::{forgetter, superseded};
@@ -16,15 +18,12 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use switchbook_core::envelope::Recorded;
-use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::CommandId;
-use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::refusal::AttemptRefused;
 use switchbook_core::user::SecretRef;
-use switchbook_journal::{AppendError, Commit};
+use switchbook_journal::AppendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -129,12 +128,12 @@ impl Writer {
             match happened {
                 Happened::Came(None) => open = false,
                 Happened::Came(Some(message)) => {
-                    self.take(message);
+                    self.take(message).await;
                     // What waits already goes into the same group.
                     while !self.next.is_full()
                         && let Ok(message) = self.orders.try_recv()
                     {
-                        self.take(message);
+                        self.take(message).await;
                     }
                 }
                 Happened::Appended(result) => {
@@ -283,10 +282,10 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, message: Message) {
+    async fn take(&mut self, message: Message) {
         match message {
             Message::Order(order, reply) => self.order(&order, reply),
-            Message::Bulk(prepared, reply) => self.bulk(*prepared, reply),
+            Message::Bulk(prepared, reply) => self.bulk(*prepared, reply).await,
             Message::BulkRefused(refused, reply) => self.bulk_refused(*refused, reply),
             Message::Settle(reply) => self.settle(reply),
         }
@@ -385,29 +384,6 @@ impl Writer {
         self.next.waiting.push(waiting);
     }
 
-    /// Seals what is personal, and evolves the private state at once; the commit waits for the group.
-    fn commit(
-        &mut self,
-        order: &Order,
-        mut events: Vec<Event>,
-        now: Moment,
-    ) -> Result<Arc<[Recorded]>, AppendError> {
-        if events.is_empty() {
-            return Ok(Arc::from([]));
-        }
-        for event in &mut events {
-            self.parts.store.seal(event)?;
-        }
-        // A binding holds its address itself; a refusal of one does not.
-        let binds = events.first().is_some_and(Event::is_registration);
-        let source = order.source.as_ref().filter(|_| !binds);
-        let mut source = source.map(|text| Personal::new(KeyId::of_month(now), text));
-        self.parts.store.seal(&mut source)?;
-        let records = record(&mut self.private, order, source.as_ref(), events, now);
-        self.next.commits.push(Commit { records: records.clone() });
-        Ok(records.into())
-    }
-
     fn refuse(&mut self, order: &Order, refusal: Refusal, now: Moment, reply: Reply) {
         self.record_attempt(order, order.command.name(), &refusal, now);
         self.answer(order.id, reply, Err(refusal.into()));
@@ -454,29 +430,6 @@ impl Writer {
         for reply in repeated.into_iter().chain([reply]) {
             reply.send(Err(refusal.clone().into()));
         }
-    }
-
-    fn bulk(&mut self, prepared: Prepared, reply: Reply) {
-        let now = self.parts.clock.now();
-        let Some(reply) = self.seen_before(&prepared.order, reply) else { return };
-        let id = prepared.order.id;
-        if let Some(why) = &self.stopped {
-            let refusal = read_only(why);
-            return self.forget_and(id, reply, &refusal);
-        }
-        if self.private.configuration != prepared.configuration {
-            let moved = Refusal::new(RefusalCode::ConfigurationMoved);
-            return self.forget_and(id, reply, &moved);
-        }
-        let records = match self.commit(&prepared.order, prepared.events, now) {
-            Ok(records) => records,
-            Err(error) => return self.forget_and(id, reply, &read_only(&error.to_string())),
-        };
-        let (command, position) = (id, self.private.position);
-        let changes = LeaseChange::of(&[], &records);
-        let (leases, warnings) = (Vec::new(), prepared.warnings);
-        let answer = Ok(Answer { command, position, records, leases, warnings });
-        self.wait(Waiting { command, reply, answer, leases: changes });
     }
 }
 
