@@ -21,7 +21,10 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Moment;
 use switchbook_core::registration::BindingId;
-use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
+use switchbook_journal::backup::Manifest;
+use switchbook_journal::{
+    BackupError, Book, EventStore, Leases, OpenReport, Opened, Options, Vault,
+};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{self, Opener, Readers};
 use switchbook_projections::registrar::{self, BookOnly};
@@ -404,6 +407,11 @@ impl Rooms {
         let tables = self.readers.now();
         let zone = switchbook_projections::text::zone(&tables.exchange);
         sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
+    }
+
+    /// Copies the book as it is now.
+    pub async fn back_up(&self, to: &Path) -> Result<Manifest, BackupError> {
+        self.store.back_up(to, SystemClock.now()).await
     }
 
     async fn status(&self) -> Result<Value, Failure> {

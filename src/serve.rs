@@ -83,6 +83,12 @@ fn welcome(data: &std::path::Path, house: &House) {
             house.report.cut_bytes
         ));
     }
+    if let Some(point) = &house.report.restore_point {
+        output::done(&format!(
+            "an older Switchbook wrote this book: the way back is the restore point {}",
+            point.display()
+        ));
+    }
     if house.report.watermark_lost {
         output::warning(
             "the watermark was lost: that the last records were not cut off could not be checked. \

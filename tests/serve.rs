@@ -58,6 +58,90 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     assert!(told.contains("ada/desk") && told.contains("100"), "{told}");
 }
 
+/// X-10, B-1: a copy while serving, into an empty folder, only with a word about erasures; and the book says who took it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_taken_while_serving_and_brought_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let add = "user add ada Ada --number 100 --device p1=desk";
+    assert!(server.run(folder.path(), add, "").status.success());
+    let refused = server.run(folder.path(), "backup create copy.tar --as ada", "");
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    for place in ["copy.tar", "copy"] {
+        let made = server.run(folder.path(), &format!("backup create {place}"), "");
+        assert!(made.status.success(), "{made:?}");
+        assert!(server.run(folder.path(), &format!("backup check {place}"), "").status.success());
+    }
+    let history = server.run(folder.path(), "audit history --json", "");
+    let history = String::from_utf8(history.stdout).unwrap();
+    assert!(history.contains("backup create") && history.contains("AttemptRefused"), "{history}");
+    let back = folder.path().join("back");
+    let silent = support::run(&back, folder.path(), "backup restore copy.tar", "");
+    let why = String::from_utf8(silent.stderr).unwrap();
+    assert!(!silent.status.success() && why.contains("--erasures"), "{why}");
+    std::fs::write(folder.path().join("list"), "# nobody yet\n").unwrap();
+    let line = "backup restore copy.tar --erasures list";
+    let restored = support::run(&back, folder.path(), line, "");
+    assert!(restored.status.success(), "{restored:?}");
+    drop(server);
+    // Without a server too; and what was restored is served.
+    let data = folder.path().join("data");
+    let made = support::run(&data, folder.path(), "backup create copy-2.tar", "");
+    assert!(made.status.success(), "{made:?}");
+    let line = "backup restore copy-2.tar --no-erasures";
+    std::fs::remove_dir_all(&data).unwrap();
+    assert!(support::run(&data, folder.path(), line, "").status.success());
+    let server = Server::start(folder.path()).await;
+    let matrix = server.run(folder.path(), "matrix show ada", "");
+    assert!(String::from_utf8(matrix.stdout).unwrap().contains("ada/desk"));
+}
+
+/// The first try once founded the book for ever with a realm that was a mistake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_cannot_serve_founds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let also_taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = also_taken.local_addr().unwrap();
+    for doors in [format!("--sip {taken} --http none"), format!("--sip 127.0.0.1:0 --http {http}")]
+    {
+        let line = format!("serve {doors} --realm mistake.test --time-zone UTC");
+        let failed = support::run(&folder.path().join("data"), folder.path(), &line, "");
+        assert!(!failed.status.success());
+    }
+    let server = Server::start(folder.path()).await;
+    let history = server.run(folder.path(), "audit history --json", "");
+    let history = String::from_utf8(history.stdout).unwrap();
+    assert!(history.contains("readme.test") && !history.contains("mistake.test"), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_whose_segments_are_gone_is_refused_and_a_lost_watermark_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path()).await;
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    let data = server.data.clone();
+    std::fs::remove_file(data.join("watermark")).unwrap();
+    let told = folder.path().join("told");
+    let out = std::fs::File::create(&told).unwrap();
+    let mut server = Server::start_with(folder.path(), |command| {
+        command.stdout(out.try_clone().unwrap()).stderr(out);
+    })
+    .await;
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("the watermark was lost"), "{told}");
+    std::fs::remove_dir_all(data.join("segments")).unwrap();
+    let refused = server.run(folder.path(), "serve --sip 127.0.0.1:0 --http none", "");
+    assert!(!refused.status.success());
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("no segments") && why.contains("`vault`"), "{why}");
+    assert!(!data.join("segments").exists(), "nothing was begun");
+}
+
 /// Ada's p1 calls Bob's p2, who answers; both are returned, talking.
 async fn a_call(server: &Server, folder: &std::path::Path) -> (Phone, Phone) {
     for add in [
@@ -157,50 +241,4 @@ async fn c15_no_file_holds_a_password_or_a_pin_in_the_clear() {
         }
     }
     assert!(files >= 3, "the folder is elsewhere");
-}
-
-/// The first try once founded the book for ever with a realm that was a mistake.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_start_that_cannot_serve_founds_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap();
-    let also_taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = also_taken.local_addr().unwrap();
-    for doors in [format!("--sip {taken} --http none"), format!("--sip 127.0.0.1:0 --http {http}")]
-    {
-        let line = format!("serve {doors} --realm mistake.test --time-zone UTC");
-        let failed = support::run(&folder.path().join("data"), folder.path(), &line, "");
-        assert!(!failed.status.success());
-    }
-    let server = Server::start(folder.path()).await;
-    let history = server.run(folder.path(), "audit history --json", "");
-    let history = String::from_utf8(history.stdout).unwrap();
-    assert!(history.contains("readme.test") && !history.contains("mistake.test"), "{history}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_whose_segments_are_gone_is_refused_and_a_lost_watermark_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path()).await;
-    server.process.kill().unwrap();
-    server.process.wait().unwrap();
-    let data = server.data.clone();
-    std::fs::remove_file(data.join("watermark")).unwrap();
-    let told = folder.path().join("told");
-    let out = std::fs::File::create(&told).unwrap();
-    let mut server = Server::start_with(folder.path(), |command| {
-        command.stdout(out.try_clone().unwrap()).stderr(out);
-    })
-    .await;
-    server.process.kill().unwrap();
-    server.process.wait().unwrap();
-    let told = std::fs::read_to_string(told).unwrap();
-    assert!(told.contains("the watermark was lost"), "{told}");
-    std::fs::remove_dir_all(data.join("segments")).unwrap();
-    let refused = server.run(folder.path(), "serve --sip 127.0.0.1:0 --http none", "");
-    assert!(!refused.status.success());
-    let why = String::from_utf8(refused.stderr).unwrap();
-    assert!(why.contains("no segments") && why.contains("`vault`"), "{why}");
-    assert!(!data.join("segments").exists(), "nothing was begun");
 }

@@ -183,7 +183,9 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::SettingsTimeZone(_)
         | Command::SettingsDigest(_)
         | Command::SettingsBlockTarget(_)
-        | Command::SettingsUnblockTarget(_) => Needs::Admin,
+        | Command::SettingsUnblockTarget(_)
+        // only levels that may.
+        | Command::BackupTaken(_) => Needs::Admin,
 
         Command::UserPassword(c) => of_user(&c.user)?,
         Command::UserPin(c) => of_user(&c.user)?,

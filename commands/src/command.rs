@@ -8,8 +8,8 @@ use crate::draft::Draft;
 use crate::refusal::Refusal;
 use crate::secret::SecretVisitor;
 use crate::{
-    audit, call, device, forwarding, group, number, permission, phone, profile, registration,
-    schedule, settings, slot, trunk, user,
+    audit, backup, call, device, forwarding, group, number, permission, phone, profile,
+    registration, schedule, settings, slot, trunk, user,
 };
 use serde::Deserialize;
 
@@ -166,5 +166,6 @@ commands! {
         "server.start" ServerStart settings::Start;
         "server.stop" ServerStop settings::Stop;
         "audit.opened" AuditOpened audit::Opened;
+        "backup.taken" BackupTaken backup::Taken;
     }
 }

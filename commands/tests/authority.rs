@@ -97,6 +97,7 @@ fn all(world: &World) -> Vec<Command> {
     all.push(Start { version: "1".into(), stop_before: StopBefore::Clean }.into());
     all.push(Stop {}.into());
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
+    all.push(switchbook_commands::backup::Taken.into());
     all
 }
 
@@ -233,6 +234,7 @@ fn nobody_passes_by_default() {
         server.start            X
         server.stop             X
         audit.opened            C W
+        backup.taken            C A
     "#]]
     .assert_eq(&table);
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+pub mod backup;
 mod nouns;
 pub mod output;
 mod route;
@@ -116,6 +117,7 @@ pub fn command() -> Command {
         .subcommand(apply::command())
         .subcommand(route::command())
         .subcommand(audit::command())
+        .subcommand(backup::command())
         .subcommands(verbs::nouns(&[nouns::COMMANDS, views::VIEWS], nouns::about))
 }
 
@@ -186,6 +188,7 @@ pub fn run() -> Result<(), Failure> {
         Some(("apply", matches)) => apply::run(&common, matches),
         Some(("route", matches)) => route::run(&common, matches),
         Some(("audit", matches)) => audit::run(&common, matches),
+        Some(("backup", matches)) => backup::run(&common, matches),
         Some((noun, matches)) => match matches.subcommand() {
             Some((verb, matches)) => noun_verb(&common, noun, verb, matches),
             None => Err(Failure::new(format!("what about {noun}?"))),

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use switchbook_commands::audit::Opened;
+use switchbook_commands::backup;
 use switchbook_commands::desk::{Bulk, DeskError, Progress};
 use switchbook_commands::{Command, Order, Refusal, Warning};
 use switchbook_core::envelope::Actor;
@@ -138,6 +139,7 @@ impl Session {
             Request::Audit { question, as_user, language } => {
                 self.audit(&question, as_user, language).await
             }
+            Request::Backup { to, as_user, language } => self.back_up(&to, as_user, language).await,
             Request::View { view, arguments, as_of, language } => {
                 let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
                 match shown {
@@ -212,6 +214,28 @@ impl Session {
         match answer(book.as_ref(), borrow(open), question, language).await {
             Ok(value) => Response::Done(value),
             Err(failure) => Response::Failed { text: failure.to_string() },
+        }
+    }
+
+    /// It is in the book before it is made: whoever has a backup can read what is personal.
+    async fn back_up(
+        &mut self,
+        to: &Path,
+        as_user: Option<String>,
+        language: Language,
+    ) -> Response {
+        let behalf = match self.on_behalf_of(as_user.as_deref()) {
+            Ok(behalf) => behalf,
+            Err(failure) => return Response::Failed { text: failure.to_string() },
+        };
+        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, backup::Taken);
+        order.on_behalf_of = behalf;
+        if let Err(error) = self.rooms.desk.submit(order).await {
+            return refused(&error, language);
+        }
+        match self.rooms.back_up(to).await {
+            Ok(manifest) => Response::Done(crate::cli::backup::summary(&manifest)),
+            Err(error) => Response::Failed { text: error.to_string() },
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) enum Untold {
 }
 
 impl Attempts {
-    /// The event for this attempt, with how many suppressed ones before it; `None` when it is only counted.
+    /// The event for this attempt at `what` (a list names its line's command), with how many suppressed ones before it; `None` when it is only counted.
     pub(crate) fn write(
         &mut self,
         now: Moment,
@@ -117,9 +117,7 @@ mod tests {
         let order = Order::new(id, Actor::System, phone::LogOut {});
         let refusal = Refusal::new(RefusalCode::RoamingDenied);
         let now = Moment(0).plus_seconds(seconds);
-        attempts
-            .write(now, &order, order.command.name(), &refusal)
-            .map(|attempt| attempt.suppressed)
+        attempts.write(now, &order, "phone.log_out", &refusal).map(|attempt| attempt.suppressed)
     }
 
     fn untold(attempts: &mut Attempts, seconds: i64, which: Untold) -> Vec<u32> {

@@ -59,10 +59,10 @@ pub(crate) struct Writer {
     /// Leases that change with what is decided and not durable yet.
     pending: Pending,
     attempts: Attempts,
-    /// When attempts that were only counted are looked at.
-    untold_at: Option<Instant>,
     /// Secrets that nothing names any more.
     forgotten: mpsc::Sender<Vec<SecretRef>>,
+    /// When attempts that were only counted are looked at.
+    untold_at: Option<Instant>,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
@@ -98,8 +98,8 @@ impl Writer {
             memory: Memory::default(),
             pending: Pending::default(),
             attempts: Attempts::default(),
-            untold_at: None,
             forgotten,
+            untold_at: None,
             stopped: None,
             retry: FIRST_RETRY,
         }

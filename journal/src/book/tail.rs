@@ -4,6 +4,7 @@ use crate::record::{outcome_is_kept, push_subject};
 use crate::vault::Vault;
 use crate::view::open_personal;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
@@ -90,7 +91,7 @@ impl Tail {
         &mut self,
         from: Position,
         limit: usize,
-        vault: &Vault,
+        vault: &Arc<Vault>,
     ) -> Option<Vec<Recorded>> {
         let skip = usize::try_from(from.0.checked_sub(self.first().0)?).ok()?;
         let erasures = vault.erasures();
