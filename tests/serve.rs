@@ -177,7 +177,7 @@ async fn a_supervisor_hangs_up_a_call_and_the_book_says_who() {
         assert!(!output.status.success(), "{line}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let open = json("--json call list --open");
+    let open = server.calls(folder.path(), "--open", 1).await;
     let placed = open["calls"][0]["placed"].as_u64().unwrap();
     assert_eq!(open["calls"].as_array().unwrap().len(), 1);
     // Only whoever administers may, and only a call that is there.

@@ -217,6 +217,22 @@ impl<'a> Outline<'a> {
         })
     }
 
+    /// The event's tag.
+    pub(crate) const fn tag(&self) -> u16 {
+        self.tag
+    }
+
+    /// Does it concern this subject? Reads the subjects, so that they are not there for the next one who asks.
+    pub(crate) fn concerns(&mut self, subject: &Subject) -> bool {
+        let (kind, bytes) = (subject.kind(), subject.bytes());
+        while let Ok(Some(found)) = self.next_subject() {
+            if found.kind == kind && found.bytes == bytes {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The whole record.
     pub(crate) fn decode(mut self) -> Result<Decoded, RecordError> {
         let mut subjects = Vec::with_capacity(usize::from(self.subject_count).min(64));

@@ -4,19 +4,18 @@ mod commit;
 
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
-use super::attempts::{Attempts, Untold, WINDOW_SECONDS};
+use super::attempts::{Attempts, Untold};
 use super::bulk::{Prepared, Refused};
 use super::group::{Group, Reply, Waiting};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
 use super::secrets::{forgetter, superseded};
+use super::waits::{Append, Resume, at, landed, quiet_minute, resumed};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use switchbook_core::exchange::Exchange;
@@ -39,9 +38,6 @@ pub(crate) enum Message {
     /// Tell when everything that came before is durable and answered.
     Settle(Reply),
 }
-
-type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
-type Resume = Pin<Box<dyn Future<Output = Result<Box<Exchange>, String>> + Send>>;
 
 /// The first wait before the book is tried again; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -439,29 +435,4 @@ impl Writer {
 
 fn read_only(why: &str) -> Refusal {
     Refusal::new(RefusalCode::BookReadOnly).with("why", why)
-}
-
-fn quiet_minute() -> Instant {
-    Instant::now() + Duration::from_secs(WINDOW_SECONDS.into())
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, AppendError> {
-    match flight {
-        Some((append, _)) => append.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn resumed(resume: &mut Option<Resume>) -> Result<Box<Exchange>, String> {
-    match resume {
-        Some(resume) => resume.await,
-        None => std::future::pending().await,
-    }
 }

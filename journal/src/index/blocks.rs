@@ -10,7 +10,7 @@ use switchbook_core::position::Position;
 const RECORDS: usize = 128;
 const PREFIX: u8 = b'b';
 
-fn key(first: Position) -> [u8; 9] {
+pub(super) fn key(first: Position) -> [u8; 9] {
     let mut key = [PREFIX; 9];
     key[1..].copy_from_slice(&first.0.to_be_bytes());
     key

@@ -14,7 +14,7 @@ use switchbook_core::settings::DigestPolicy;
 use switchbook_sip::digest::{Algorithm, Expectation, Stale, Verdict, Verifier};
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::{BackOff, Gate, SourceKey};
-use switchbook_sip::message::{Builder, HeaderName, Request};
+use switchbook_sip::message::{Builder, HeaderName, Method, Request};
 use switchbook_sip::transaction::{Flow, Key};
 
 const BOTH: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
@@ -164,7 +164,8 @@ impl Endpoint {
             self.unproven(flow, request, username);
         }
         let stale = (verdict == Check::Stale).then_some(Stale);
-        if let Some(bytes) = self.challenge(key, flow, request, &expectation, since_epoch, stale) {
+        let challenge = self.challenge(key, flow, request, &expectation, since_epoch, stale);
+        if let Some(bytes) = challenge.filter(|_| request.method() == Method::Invite) {
             let claimed = super::invite::from_user(request);
             let device = claimed.and_then(|name| exchange.device_named(&name));
             self.for_help = device
