@@ -184,6 +184,7 @@ impl Book {
             segment_bytes: options.segment_bytes,
             codec: options.codec,
             stopped: None,
+            spare: Vec::new(),
         };
         let (work, queue) = mpsc::channel(QUEUE);
         let mut threads = vec![spawn("book-writer", move || writer.run(queue))?];
