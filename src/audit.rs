@@ -11,7 +11,7 @@ use switchbook_projections::audit_trail::Order;
 use switchbook_projections::fold;
 use switchbook_projections::registrar::BookOnly;
 use switchbook_projections::snapshot::Open;
-use switchbook_replay::{At, Options, ReplayError, Request, StoredPlan, as_of, explain};
+use switchbook_replay::{At, Options, ReplayError, Request, StoredPlan, as_of, explain, person};
 
 /// What an auditor asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,6 +57,11 @@ pub enum Question {
         /// The other.
         other: String,
     },
+    /// Everything about one person.
+    Export {
+        /// Log-in name, also a former one, or id.
+        user: String,
+    },
     /// Why a call went where it went.
     Explain {
         /// Its id, the position of its CallPlaced, or `last`.
@@ -77,6 +82,7 @@ impl Question {
             Self::AsOf { .. } => "audit as-of",
             Self::Diff { .. } => "audit diff",
             Self::Explain { .. } => "audit explain",
+            Self::Export { .. } => "person export",
         }
     }
 }
@@ -122,6 +128,11 @@ pub async fn answer(
             let found = switchbook_replay::diff(book, at(one)?, at(other)?, open).await;
             let found = found.map_err(|error| told(&error))?;
             lines(&found, &found.lines(language.into()))
+        }
+        Question::Export { user } => {
+            let user = person::find(book, user, open).await.map_err(|error| told(&error))?;
+            let all = person::export(book, user, open).await.map_err(|error| told(&error))?;
+            lines(&all, &all.lines(language.into()))
         }
         Question::Explain { call, withhold_plan, without } => {
             let call = call_named(book, open, call).await?;

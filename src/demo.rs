@@ -1,7 +1,7 @@
 //! `switchbook demo`: the whole thread on a fresh book, with two built-in phones and a third.
 
 use crate::audit::{Question, answer};
-use crate::cli::{Common, output};
+use crate::cli::{Common, evidence, output};
 use crate::console::protocol::Language;
 use crate::failure::{Failure, failed};
 use crate::house::House;
@@ -51,6 +51,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     });
     if given.is_none() {
         let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_file(crate::erasure::beside(&folder));
     }
     shown
 }
@@ -136,7 +137,11 @@ async fn show(folder: &Path, house: &House, language: Language) -> Result<(), Fa
             })
             .await?;
     }
-    Ok(())
+
+    output::heading(
+        "6  Evidence: sealed, a person erased, all of it checked by a program of its own",
+    );
+    stage.evidence(folder).await
 }
 
 /// Passwords of the show's own phones; they are known to this process alone.
@@ -268,6 +273,63 @@ impl Stage<'_> {
         let told = self.house.rooms.sentence(&fired.event, self.language);
         output::done(&format!("{:>5}  {told}", position.to_string()));
         Ok(position)
+    }
+
+    /// Erases Ada: no byte of the book changes, and nobody can read her name in it any more.
+    async fn erase(&self) -> Result<(), Failure> {
+        let answer = self.tell(json!({ "command": "person.erase", "user": "ada" })).await?;
+        self.house.rooms.erasures.carried_out(answer.position).await?;
+        let records = self.house.rooms.desk.book().read(Position(1), 100).await;
+        let records = records.map_err(failed("the book cannot be read"))?;
+        let added = records.iter().find(|recorded| matches!(recorded.event, Event::UserAdded(_)));
+        if let Some(added) = added {
+            let (at, told) = (added.envelope.position, &added.event);
+            let told = self.house.rooms.sentence(told, self.language);
+            output::line(&format!("{:>7}  reads now: {told}", at.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Seals the book and lets the verifier check it on a copy, with nothing but the public key.
+    async fn evidence(&self, folder: &Path) -> Result<(), Failure> {
+        let uid = rustix::process::geteuid().as_raw();
+        let sealed = self.house.rooms.sealer.seal(Actor::Supervisor { uid }, None).await;
+        let sealed = sealed.map_err(|no| Failure::new(no.to_string()))?;
+        output::done(&format!(
+            "{:>5}  the {} records before are sealed",
+            sealed.at.to_string(),
+            sealed.size
+        ));
+        output::line(&format!("The public key: {}", sealed.key));
+        self.erase().await?;
+
+        let away = folder.join("evidence");
+        let copying = failed("the evidence cannot be copied");
+        std::fs::create_dir_all(away.join("segments")).map_err(copying)?;
+        for entry in std::fs::read_dir(folder.join("segments")).map_err(failed("the segments"))? {
+            let path = entry.map_err(failed("the segments"))?.path();
+            let name = path.file_name().unwrap_or_default();
+            std::fs::copy(&path, away.join("segments").join(name)).map_err(failed("the copy"))?;
+        }
+        let (bundle, checkpoint) = (away.join("bundle.jsonl"), away.join("checkpoint"));
+        std::fs::write(&checkpoint, &sealed.checkpoint).map_err(failed("the checkpoint"))?;
+        let records = evidence::write_bundle(folder, &bundle, sealed.size)?;
+        output::done(&format!("{records} records with their proofs are in {}", bundle.display()));
+
+        let verify = |line: &[&std::ffi::OsStr]| {
+            let program = ["switchbook-verify".as_ref()];
+            let key = ["--key".as_ref(), sealed.key.as_ref()];
+            let line = program.iter().chain(line).chain(&key);
+            match switchbook_verify::run(line.copied()) {
+                0 => Ok(()),
+                code => Err(Failure::new(format!("switchbook-verify ended with {code}"))),
+            }
+        };
+        output::line(&format!("switchbook-verify bundle {} --key …", bundle.display()));
+        verify(&["bundle".as_ref(), bundle.as_os_str()])?;
+        output::line(&format!("switchbook-verify book {} --checkpoint … --key …", away.display()));
+        let held = [away.as_os_str(), "--checkpoint".as_ref(), checkpoint.as_os_str()];
+        verify(&["book".as_ref(), held[0], held[1], held[2]])
     }
 
     async fn ask(&self, question: &Question) -> Result<(), Failure> {

@@ -1,59 +1,30 @@
 //! The running exchange: which room is opened in which order, and closed again.
 
-use crate::console::protocol::Language;
-use crate::console::{self, views};
+use crate::console::{self};
+use crate::doors::{Doors, http_limits, sip_config};
+use crate::erasure::{Erasures, Missing, beside};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
-use crate::route::{self, Asked};
-use crate::settings::{AtStop, Http, Settings};
-use serde_json::{Map, Value, json};
-use std::net::{Ipv4Addr, SocketAddr};
+use crate::rooms::Rooms;
+use crate::seal::Sealer;
+use crate::settings::Settings;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use switchbook_admin::{Figure, Health, Status};
-use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
+use switchbook_commands::desk::{Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
-use switchbook_core::envelope::Recorded;
-use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
-use switchbook_core::position::Moment;
+use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
-use switchbook_journal::backup::Manifest;
-use switchbook_journal::{
-    BackupError, Book, EventStore, Leases, OpenReport, Opened, Options, Vault,
-};
-use switchbook_projections::fold::{self, Tables};
+use switchbook_journal::{Book, OpenReport, Opened, Options, Vault};
+use switchbook_projections::fold::{self};
 use switchbook_projections::readers::{self, Opener, Readers};
-use switchbook_projections::registrar::{self, BookOnly};
-use switchbook_projections::sentence;
-use switchbook_projections::table::Table;
-use switchbook_replay::explain::would_ring;
-use switchbook_replay::{At, ReplayError, as_of};
-use switchbook_sip::limits::Pace;
-use switchbook_sip_adapter::config::OnStop;
 use switchbook_sip_adapter::endpoint::LiveCalls;
-use switchbook_sip_adapter::server::HangsUp;
-use switchbook_sip_adapter::{Config, Door, Metrics, Server, Switchroom};
-use tokio::net::UnixListener;
+use switchbook_sip_adapter::{Server, Switchroom};
 use tokio::task::JoinHandle;
-
-/// What the console needs of the running exchange.
-pub struct Rooms {
-    /// The single writer.
-    pub desk: DeskHandle,
-    /// The read models.
-    pub readers: Readers,
-    leases: Leases,
-    store: Arc<Book>,
-    metrics: Arc<Metrics>,
-    calls: HangsUp,
-    sip: SocketAddr,
-    data: PathBuf,
-    began: Instant,
-}
 
 /// The running exchange.
 pub struct House {
@@ -65,6 +36,8 @@ pub struct House {
     pub http: Option<SocketAddr>,
     /// What was found on disk.
     pub report: OpenReport,
+    /// Erasures that the list knew and the book did not.
+    pub erased_again: usize,
     server: Server,
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
@@ -89,6 +62,14 @@ impl House {
             opened.map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
         // A first start that cannot serve founds nothing: its realm would be the book's for ever.
         let doors = Doors::bind(data, settings).await?;
+        // A book without a record has erased nobody.
+        let missing = match report.tail == Position::START {
+            true => Missing::Begin,
+            false if settings.accept_lost_erasures => Missing::Accept,
+            false => Missing::Ask,
+        };
+        let list = settings.erasures.clone().unwrap_or_else(|| beside(data));
+        let erasures = Arc::new(Erasures::open(&list, report.book, missing, vault.clone())?);
         let founding = startup::Founding {
             book: report.book,
             realm: settings.realm.clone().unwrap_or_else(|| "switchbook".into()),
@@ -119,17 +100,22 @@ impl House {
             .await
             .map_err(failed("starting the exchange broke off"))?
             .map_err(failed("the exchange cannot be started"))?;
+        let erased_again = erasures.record_restored(&desk).await?;
         let readers = Readers::start(desk.book(), open)
             .await
             .map_err(failed("the read models cannot be folded"))?;
+        let readers = Arc::new(readers);
+        let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
         let port = DeskPort::new(desk.clone(), leases.clone());
         let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port), &room)
             .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
         let rooms = Arc::new(Rooms {
+            sealer: Sealer::new(desk.clone(), store.clone()),
             desk,
             readers,
+            erasures,
             leases,
             store,
             metrics: server.metrics(),
@@ -149,7 +135,12 @@ impl House {
             report,
             server,
             admin,
-            vital: vec![("the writer", writer), ("the schedules", edges)],
+            erased_again,
+            vital: vec![
+                ("the writer", writer),
+                ("the schedules", edges),
+                ("the erasures", erasing),
+            ],
             console,
             socket: console::socket_of(data),
             room,
@@ -202,93 +193,11 @@ impl House {
     }
 }
 
-/// Where phones, watchers and the console come in: bound before the exchange is founded or started.
-struct Doors {
-    sip: Door,
-    http: Option<switchbook_admin::Door>,
-    console: UnixListener,
-}
-
-impl Doors {
-    async fn bind(data: &Path, settings: &Settings) -> Result<Self, Failure> {
-        let listen = sip_config(settings).listen;
-        let sip = Door::bind(listen).map_err(|error| {
-            failed(&format!("phones cannot be served at udp:{listen}"))(error)
-                .advice("Is another program using this port? Choose another with --sip.")
-        })?;
-        let http = match settings.http.unwrap_or(Http::Address(default_http())) {
-            Http::None => None,
-            Http::Address(address) => {
-                let bound = switchbook_admin::Door::bind(address).await;
-                Some(bound.map_err(|error| Failure::new(error.to_string()))?)
-            }
-        };
-        Ok(Self { sip, http, console: console::server::bind(&console::socket_of(data))? })
-    }
-}
-
 /// Leases of bindings that are not in the book any more are of no use.
 fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
     exchange.registrations.get(&device).is_some_and(|registration| {
         registration.bindings.iter().any(|(bound, _)| bound.binding == binding)
     })
-}
-
-fn default_http() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, 8060).into()
-}
-
-fn sip_config(settings: &Settings) -> Config {
-    let Settings { registration, calls, limits, guessing, .. } = settings;
-    let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
-    let mut config = Config::new(settings.sip.unwrap_or(default));
-    config.names.clone_from(&settings.names);
-    config.advertised = settings.advertised;
-    config.on_stop = match calls.on_stop {
-        AtStop::HangUp => OnStop::HangUp,
-        AtStop::Leave => OnStop::Leave,
-    };
-    let bounds = &mut config.registration;
-    (bounds.min, bounds.default) = (registration.min, registration.default);
-    (bounds.max, bounds.contacts) = (registration.max, registration.contacts);
-    let to = &mut config.limits;
-    (to.calls, to.calls_per_device) = (limits.calls, limits.calls_per_device);
-    to.invites_per_second = limits.calls_from_source.per_second;
-    to.invite_burst = limits.calls_from_source.burst;
-    to.calls_placed = pace(limits.calls_placed);
-    to.binding_events = pace(limits.binding_events);
-    to.calls_for_help = pace(limits.calls_for_help);
-    to.registers = pace(limits.registers);
-    to.budget.rate = limits.answers_to_strangers.per_second;
-    to.budget.burst = limits.answers_to_strangers.burst;
-    to.nonce_lifetime = seconds(limits.nonce_lifetime);
-    (to.trunk_ring, to.alive_check) = (seconds(calls.trunk_ring), seconds(calls.alive_check));
-    to.account_back_off.free = guessing.free;
-    to.source_back_off.free = guessing.free_per_source;
-    for back_off in [&mut to.account_back_off, &mut to.source_back_off] {
-        back_off.most = seconds(guessing.longest_pause);
-        back_off.memory = seconds(guessing.memory);
-    }
-    config
-}
-
-fn pace(pace: crate::settings::Pace) -> Pace {
-    Pace { burst: pace.burst, every: Duration::from_secs_f64(pace.seconds) }
-}
-
-fn seconds(seconds: u32) -> Duration {
-    Duration::from_secs(seconds.into())
-}
-
-fn http_limits(settings: &Settings) -> switchbook_admin::Limits {
-    let limits = settings.http_limits;
-    switchbook_admin::Limits {
-        connections: limits.connections,
-        per_peer: limits.per_peer,
-        head_time: seconds(limits.head_seconds),
-        lifetime: seconds(limits.lifetime),
-        ..switchbook_admin::Limits::default()
-    }
 }
 
 /// The zone of the machine, as `/etc/localtime` points to it; UTC when that says nothing.
@@ -310,186 +219,5 @@ struct LateCalls(OnceLock<Arc<LiveCalls>>);
 impl Calls for LateCalls {
     fn in_call(&self, device: DeviceId) -> bool {
         self.0.get().is_some_and(|live| live.in_call(device))
-    }
-}
-
-impl Rooms {
-    /// What follows, outside the book, from what was just put into it.
-    pub async fn react(&self, records: &[Recorded]) {
-        for Recorded { envelope, event } in records {
-            if let Event::HangUpOrdered(ordered) = event {
-                self.calls.hang_up(ordered.call, envelope.position).await;
-            }
-        }
-    }
-
-    /// Shows a view, now or as of then.
-    pub async fn view(
-        &self,
-        view: &str,
-        arguments: &Map<String, Value>,
-        as_of: Option<&str>,
-        language: Language,
-    ) -> Result<Value, Failure> {
-        if view == "route" {
-            return self.route(arguments, as_of, language).await;
-        }
-        let now = SystemClock.now();
-        if view == "status" {
-            return self.status().await;
-        }
-        if let Some(when) = as_of {
-            let (tables, at) = self.tables_at(when).await?;
-            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
-            return views::show(&seen, view, arguments);
-        }
-        let tables = self.current().await;
-        let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
-        views::show(&seen, view, arguments)
-    }
-
-    /// The tables with everything that was acknowledged; when they cannot follow the book, as far as they are.
-    async fn current(&self) -> Arc<Tables> {
-        let position = self.desk.published().position;
-        self.readers.wait_for(position).await.unwrap_or_else(|_| self.readers.now())
-    }
-
-    /// Who would ring, and why.
-    async fn route(
-        &self,
-        arguments: &Map<String, Value>,
-        as_of: Option<&str>,
-        language: Language,
-    ) -> Result<Value, Failure> {
-        let past = match as_of {
-            Some(when) => Some(self.tables_at(when).await?.0),
-            None => None,
-        };
-        let present = self.current().await;
-        let tables = past.as_ref().unwrap_or(&present);
-        let exchange = &tables.exchange;
-        let asked = Asked::read(exchange, arguments)?;
-        let plan = match asked.at {
-            Some(at) => route::then(exchange, at, &asked),
-            None => route::now(exchange, &self.leases, SystemClock.now(), &asked),
-        };
-        let zone = switchbook_projections::text::zone(exchange);
-        let book = self.readers.book().as_ref();
-        let told = would_ring(book, plan, &tables.names, zone)
-            .await
-            .map_err(|error| Failure::new(error.to_string()))?;
-        let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
-        let data = serde_json::to_value(&told).map_err(broken)?;
-        let table = Table {
-            title: format!("If {} were called ({})", asked.to, route::assumption(&asked)),
-            notes: told.lines(language.into()),
-            ..Table::default()
-        };
-        Ok(json!({ "data": data, "tables": [table] }))
-    }
-
-    /// All tables as of a position or a moment, and the moment they stand for.
-    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
-        let told = |error: ReplayError| Failure::new(error.to_string());
-        let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
-        let position = as_of::position(book, at).await.map_err(told)?;
-        let moment = as_of::moment(book, at).await.map_err(told)?;
-        let open = readers::borrow(self.readers.opener());
-        let tables = fold::tables_at(book, position, open)
-            .await
-            .map_err(failed("the state of then cannot be folded"))?;
-        let moment = moment.unwrap_or(tables.exchange.recorded_at);
-        Ok((tables, moment))
-    }
-
-    /// An event in one sentence, with the names of now.
-    pub fn sentence(&self, event: &Event, language: Language) -> String {
-        let tables = self.readers.now();
-        let zone = switchbook_projections::text::zone(&tables.exchange);
-        sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
-    }
-
-    /// Copies the book as it is now.
-    pub async fn back_up(&self, to: &Path) -> Result<Manifest, BackupError> {
-        self.store.back_up(to, SystemClock.now()).await
-    }
-
-    async fn status(&self) -> Result<Value, Failure> {
-        let health = self.health();
-        let mut table = Table::new("", &["", ""]);
-        let tables = self.current().await;
-        let now = SystemClock.now();
-        let counts = registrar::counts(&tables.exchange, &self.leases, now);
-        for (name, value) in [
-            ("version", health.version.to_owned()),
-            ("book", format!("{} at {}", self.data.display(), tables.position())),
-            ("writable", health.book.clone()),
-            ("phones", format!("{} of {} registered", counts.registered, counts.devices)),
-            ("SIP", format!("udp:{}", self.sip)),
-            ("up", format!("{} s", health.uptime_seconds)),
-        ] {
-            table.row([name.to_owned(), value]);
-        }
-        let data = json!({
-            "health": health, "sip": self.sip, "registered": counts.registered,
-            "devices": counts.devices,
-        });
-        Ok(json!({ "data": data, "tables": [table] }))
-    }
-
-    /// Keeps the tables, so that the next start and every look at the past fold less.
-    async fn keep_snapshots(&self) {
-        let tables = self.readers.now();
-        for (name, bytes) in tables.snapshots() {
-            let kept = self.store.put_snapshot(name, tables.position(), bytes).await;
-            if let Err(error) = kept {
-                tracing::warn!(%error, name, "a snapshot was not kept; the next start folds more");
-            }
-        }
-    }
-}
-
-impl Status for Rooms {
-    fn health(&self) -> Health {
-        let (ok, book) = match self.desk.health() {
-            _ if self.desk.subscribe().has_changed().is_err() => {
-                (false, "no: the writer has ended".to_owned())
-            }
-            DeskHealth::Writable => (true, "yes".to_owned()),
-            DeskHealth::ReadOnly { why } => (false, format!("no: {why}")),
-        };
-        Health {
-            ok,
-            book,
-            position: self.desk.published().position.0,
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: self.began.elapsed().as_secs(),
-        }
-    }
-
-    fn figures(&self) -> Vec<Figure> {
-        let tables = self.readers.now();
-        let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
-        let gauge =
-            |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
-        let mut figures = vec![
-            Figure {
-                name: "book_position",
-                help: "Events in the book",
-                value: self.desk.published().position.0,
-                counter: true,
-            },
-            gauge("devices", "Phones known", counts.devices),
-            gauge("devices_registered", "Phones with a binding", counts.registered),
-            gauge("bindings", "Bindings of all phones", counts.bindings),
-            gauge("users", "Users", tables.exchange.users.len()),
-        ];
-        figures.extend(self.metrics.all().map(|(name, help, value)| Figure {
-            name,
-            help,
-            value,
-            counter: !name.ends_with("_active"),
-        }));
-        figures
     }
 }

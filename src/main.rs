@@ -4,10 +4,14 @@ mod audit;
 mod cli;
 mod console;
 mod demo;
+mod doors;
+mod erasure;
 mod failure;
 mod house;
 mod port;
+mod rooms;
 mod route;
+mod seal;
 mod serve;
 mod settings;
 

@@ -27,6 +27,10 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         settings.time_zone = Some(zone.parse().map_err(wrong)?);
     }
     settings.accept_lost_vault = matches.get_flag("accept-lost-vault");
+    settings.accept_lost_erasures = matches.get_flag("accept-lost-erasures");
+    if let Some(path) = matches.get_one::<PathBuf>("erasures") {
+        settings.erasures = Some(path.clone());
+    }
     log(settings.log.as_deref());
     let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
     runtime()?.block_on(async {
@@ -87,6 +91,12 @@ fn welcome(data: &std::path::Path, house: &House) {
         output::done(&format!(
             "an older Switchbook wrote this book: the way back is the restore point {}",
             point.display()
+        ));
+    }
+    if house.erased_again > 0 {
+        output::warning(&format!(
+            "this book is older than its list of erasures: {} erasures were carried out again and recorded",
+            house.erased_again
         ));
     }
     if house.report.watermark_lost {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// Folder of the book.
     pub data: Option<PathBuf>,
+    /// List of erasures; beside the folder of the book when not set.
+    pub erasures: Option<PathBuf>,
     /// UDP address for phones; `0.0.0.0:5060` when not set.
     pub sip: Option<SocketAddr>,
     /// Names that phones know this server by, besides the realm and its addresses.
@@ -38,6 +40,9 @@ pub struct Settings {
     /// Begin with an empty vault beside a book that is not empty. Never from the file: only once, by flag.
     #[serde(skip)]
     pub accept_lost_vault: bool,
+    /// Begin a new list of erasures for a book that is not new. Only once, by flag.
+    #[serde(skip)]
+    pub accept_lost_erasures: bool,
 }
 
 /// Bounds of a registration's expiry, in seconds (RFC 3261 §10.3 step 6).

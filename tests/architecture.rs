@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Room → the rooms it may use. What is not here may use nothing.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("core", &[]),
     ("sip", &[]),
+    // Who checks the evidence shares no code with who makes it.
+    ("verify", &[]),
     ("journal", &["core"]),
     ("projections", &["core", "journal"]),
     ("commands", &["core", "journal"]),
@@ -18,7 +20,17 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("admin", &["core", "commands", "projections", "replay"]),
     (
         "switchbook",
-        &["core", "sip", "journal", "projections", "commands", "replay", "sip-adapter", "admin"],
+        &[
+            "core",
+            "sip",
+            "verify",
+            "journal",
+            "projections",
+            "commands",
+            "replay",
+            "sip-adapter",
+            "admin",
+        ],
     ),
 ];
 

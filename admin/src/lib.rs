@@ -36,6 +36,8 @@ pub struct Health {
     pub version: &'static str,
     /// Since when the server has been up, in seconds.
     pub uptime_seconds: u64,
+    /// What somebody should look at although the exchange works: checkpoints that do not get out, erasures that wait.
+    pub notices: Vec<String>,
 }
 
 /// One figure for Prometheus.

@@ -14,7 +14,8 @@ impl Status for Exchange {
     fn health(&self) -> Health {
         let ok = self.0.load(Ordering::Relaxed);
         let book = if ok { "writable" } else { "no space left on device" };
-        Health { ok, book: book.into(), position: 42, version: "0.1.0", uptime_seconds: 3 }
+        let (book, notices) = (book.into(), vec!["look".into()]);
+        Health { ok, book, position: 42, version: "0.1.0", uptime_seconds: 3, notices }
     }
 
     fn figures(&self) -> Vec<Figure> {

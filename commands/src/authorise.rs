@@ -54,6 +54,8 @@ enum Needs {
     ThisSchedule(ScheduleId),
     /// The server.
     System,
+    /// The admin client, or the server by itself at set times.
+    AdminOrSystem,
     /// A reader of the book who holds `audit.personal`, or the console.
     Reader,
 }
@@ -88,11 +90,15 @@ pub fn authorise(exchange: &Exchange, order: &Order) -> Result<Standing, Refusal
 
 fn passes(exchange: &Exchange, needs: &Needs, standing: Standing) -> bool {
     match (needs, standing) {
-        (Needs::Admin | Needs::AdminOr(_), standing) if standing.administers() => true,
+        (Needs::Admin | Needs::AdminOr(_) | Needs::AdminOrSystem, standing)
+            if standing.administers() =>
+        {
+            true
+        }
         (Needs::AdminOr(owner), Standing::User(user)) => *owner == user,
         (Needs::APhone, Standing::Phone(_)) => true,
         (Needs::ThisPhone(device), Standing::Phone(phone)) => *device == phone,
-        (Needs::SystemOr(_) | Needs::System, Standing::System) => true,
+        (Needs::SystemOr(_) | Needs::System | Needs::AdminOrSystem, Standing::System) => true,
         (Needs::SystemOr(Some(device)), Standing::Phone(phone)) => *device == phone,
         (Needs::ThisSchedule(schedule), Standing::Schedule(own)) => *schedule == own,
         (Needs::Reader, Standing::Supervisor) => true,
@@ -184,6 +190,9 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::SettingsDigest(_)
         | Command::SettingsBlockTarget(_)
         | Command::SettingsUnblockTarget(_)
+        | Command::SettingsRetention(_)
+        | Command::PersonErase(_)
+        | Command::PeriodErase(_)
         // only levels that may.
         | Command::BackupTaken(_) => Needs::Admin,
 
@@ -229,7 +238,9 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::ScheduleMissed(_)
         | Command::ExchangeFound(_)
         | Command::ServerStart(_)
-        | Command::ServerStop(_) => Needs::System,
+        | Command::ServerStop(_)
+        | Command::ErasureApply(_) => Needs::System,
+        Command::AuditSeal(_) => Needs::AdminOrSystem,
         Command::AuditOpened(_) => Needs::Reader,
     })
 }

@@ -8,8 +8,8 @@ use crate::draft::Draft;
 use crate::refusal::Refusal;
 use crate::secret::SecretVisitor;
 use crate::{
-    audit, backup, call, device, forwarding, group, number, permission, phone, profile,
-    registration, schedule, settings, slot, trunk, user,
+    audit, backup, call, device, erasure, forwarding, group, number, permission, phone, profile,
+    registration, schedule, seal, settings, slot, trunk, user,
 };
 use serde::Deserialize;
 
@@ -147,6 +147,10 @@ commands! {
         "settings.digest" SettingsDigest settings::Digest;
         "settings.block_target" SettingsBlockTarget settings::BlockTarget;
         "settings.unblock_target" SettingsUnblockTarget settings::UnblockTarget;
+        "settings.retention" SettingsRetention erasure::Retention;
+
+        "person.erase" PersonErase erasure::ErasePerson;
+        "period.erase" PeriodErase erasure::ErasePeriod;
 
         "call.hang_up" CallHangUp call::HangUp;
 
@@ -167,5 +171,7 @@ commands! {
         "server.stop" ServerStop settings::Stop;
         "audit.opened" AuditOpened audit::Opened;
         "backup.taken" BackupTaken backup::Taken;
+        "audit.seal" AuditSeal seal::Seal;
+        "erasure.apply" ErasureApply erasure::Apply;
     }
 }

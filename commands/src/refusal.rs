@@ -260,6 +260,13 @@ codes! {
         "No such call is open. It may have ended."
         "Ein solcher Anruf ist nicht offen. Vielleicht ist er beendet.";
 
+    PeriodOpen "PERIOD_OPEN" Form
+        "{period} is not over yet: numbers and addresses of that month are still needed. Only past months can be erased."
+        "{period} ist noch nicht vorbei: Nummern und Adressen dieses Monats werden noch gebraucht. Nur vergangene Monate lassen sich löschen.";
+    SealOvertaken "SEAL_OVERTAKEN" Server
+        "Somebody else sealed the book in the same moment, or up to a later place. Nothing was changed; repeat if you need a seal of your own."
+        "Jemand anderes hat das Buch im selben Augenblick oder bis zu einer späteren Stelle versiegelt. Nichts wurde geändert; wiederholen Sie, wenn Sie ein eigenes Siegel brauchen.";
+
     BookReadOnly "BOOK_READ_ONLY" Server
         "The book cannot be written at the moment ({why}). Nothing was changed; calls go on. Repeat when the disk is well."
         "Das Buch kann zur Zeit nicht geschrieben werden ({why}). Nichts wurde geändert; Gespräche laufen weiter. Wiederholen Sie, wenn der Datenträger wieder in Ordnung ist.";

@@ -10,13 +10,15 @@ use switchbook_commands::phone::Claim;
 use switchbook_commands::registration::{Ask, Expire, Register};
 use switchbook_commands::schedule::{Fire, Lateness, Missed};
 use switchbook_commands::settings::{Found, Start, Stop, StopBefore};
-use switchbook_commands::{Command, Order, audit, authorise};
+use switchbook_commands::{Command, Order, audit, authorise, erasure, seal};
 use switchbook_core::call::CallRecordsMissed;
 use switchbook_core::envelope::Actor;
+use switchbook_core::erasure::Period;
 use switchbook_core::id::*;
 use switchbook_core::position::{Moment, Seconds};
 use switchbook_core::registration::BindingId;
 use switchbook_core::schedule::Edge;
+use switchbook_core::seal::Root;
 use uuid::Uuid;
 use world::*;
 
@@ -74,6 +76,9 @@ fn all(world: &World) -> Vec<Command> {
         r#"{"command":"settings.digest","policy":"sha256-only"}"#,
         r#"{"command":"settings.block_target","prefix":"0"}"#,
         r#"{"command":"settings.unblock_target","prefix":"0"}"#,
+        r#"{"command":"settings.retention","months":6}"#,
+        r#"{"command":"person.erase","user":"ada"}"#,
+        r#"{"command":"period.erase","period":"2026-05"}"#,
         r##"{"command":"call.hang_up","call":"#9"}"##,
         r#"{"command":"phone.log_in","extension":"100","pin":"1234"}"#,
         r#"{"command":"phone.log_out"}"#,
@@ -98,6 +103,9 @@ fn all(world: &World) -> Vec<Command> {
     all.push(Stop {}.into());
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
     all.push(switchbook_commands::backup::Taken.into());
+    let (root, checkpoint) = (Root([0; 32]), String::new());
+    all.push(seal::Seal { size: 1, root, checkpoint, new_key: None }.into());
+    all.push(erasure::Apply::Period(Period(202_605)).into());
     all
 }
 
@@ -219,6 +227,9 @@ fn nobody_passes_by_default() {
         settings.digest         C A
         settings.block_target   C A
         settings.unblock_target C A
+        settings.retention      C A
+        person.erase            C A
+        period.erase            C A
         call.hang_up            C A
         phone.log_in            P p
         phone.log_out           P p
@@ -235,6 +246,8 @@ fn nobody_passes_by_default() {
         server.stop             X
         audit.opened            C W
         backup.taken            C A
+        audit.seal              C A X
+        erasure.apply           X
     "#]]
     .assert_eq(&table);
 }

@@ -127,3 +127,20 @@ async fn entries_that_no_event_names_are_forgotten_at_the_next_start_and_no_othe
     assert_eq!(house.vault.secrets(), in_force);
     assert!(in_force.iter().all(|secret| house.vault.secret(*secret).is_some()));
 }
+
+/// The key of the seals is named by its event alone, and no later one takes its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_the_seals_is_there_after_every_start() {
+    let disk = SimDisk::new(1);
+    let house = open(&disk).await;
+    house.asks(ADA).await.unwrap();
+    let secret = SecretRef { id: switchbook_core::id::SecretId(Uuid::from_u128(9)), version: 1 };
+    house.vault.put_secret(secret, &[7; 32]).unwrap();
+    let (root, checkpoint) = (switchbook_core::seal::Root([0; 32]), String::new());
+    let new_key = Some((secret, "pbx.test/b+00000000+AQ==".into()));
+    let seal = switchbook_commands::seal::Seal { size: 1, root, checkpoint, new_key };
+    let order = Order::new(CommandId(Uuid::now_v7()), Actor::System, seal);
+    house.desk.submit(order).await.unwrap();
+    let house = open(&disk.power_cut()).await;
+    assert!(house.vault.secret(secret).is_some());
+}

@@ -7,8 +7,8 @@ use crate::envelope::{Envelope, Subject};
 use crate::exchange::Exchange;
 use crate::personal::{HasPersonal, Personal};
 use crate::{
-    call, device, forwarding, group, number, permission, refusal, registration, schedule, settings,
-    slot, trunk, user,
+    call, device, erasure, forwarding, group, number, permission, refusal, registration, schedule,
+    seal, settings, slot, trunk, user,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -214,6 +214,10 @@ events! {
     0x0007 v 1 settings::ForwardingTargetBlocked;
     0x0008 v 1 settings::ForwardingTargetUnblocked;
     0x0009 v 1 settings::ServerStopped;
+    0x000b v 1 seal::BookSealed;
+    0x000c v 1 seal::SealingKeyMade;
+    0x000d v 1 erasure::RetentionSet;
+    0x000e v 1 erasure::PeriodErased;
 
     0x0101 v 1 user::UserAdded;
     0x0102 v 1 user::UserDeleted;
@@ -225,6 +229,7 @@ events! {
     0x0108 v 1 user::LanguageChosen;
     0x0109 v 1 user::UserTimeZoneSet;
     0x010a v 1 user::ContactDetailsChanged;
+    0x010b v 1 erasure::PersonErased;
 
     0x0201 v 1 number::NumberAssigned;
     0x0202 v 1 number::NumberFreed;

@@ -4,6 +4,7 @@
 use crate::call::OpenCall;
 use crate::device::Device;
 use crate::envelope::Recorded;
+use crate::erasure::Erasures;
 use crate::forwarding::Profile;
 use crate::group::Group;
 use crate::id::{CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
@@ -13,6 +14,7 @@ use crate::personal::{HasPersonal, Personal};
 use crate::position::{Moment, Position};
 use crate::registration::Registration;
 use crate::schedule::Schedule;
+use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::slot::Slot;
 use crate::user::User;
@@ -67,6 +69,10 @@ pub struct Exchange {
     pub registrations: Table<DeviceId, Registration>,
     /// Calls without an end.
     pub open_calls: Table<CallId, OpenCall>,
+    /// Sealing: the key, and the newest seal.
+    pub seals: Arc<Seals>,
+    /// What was erased, and how long the rest is kept.
+    pub erasures: Arc<Erasures>,
 }
 
 /// Changes one entry of a table in place; an entry that is not there stays not there.
@@ -86,11 +92,11 @@ impl Exchange {
         recorded.event.apply(self, &recorded.envelope);
         self.position = recorded.envelope.position;
         self.recorded_at = recorded.envelope.recorded_at;
-        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops; from 0x0803 to 0x0804 fired edges;
-        // from 0x0a00 on registrations and calls.
+        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops, 0x000b and 0x000c of seals; from
+        // 0x0803 to 0x0804 fired edges; from 0x0a00 on registrations and calls.
+        const TELLING: [u16; 8] = [0x0002, 0x0005, 0x0006, 0x0009, 0x000b, 0x000c, 0x0803, 0x0804];
         let tag = recorded.event.tag();
-        let telling =
-            matches!(tag, 0x0002 | 0x0005 | 0x0006 | 0x0009 | 0x0803 | 0x0804) || tag >= 0x0a00;
+        let telling = TELLING.contains(&tag) || tag >= 0x0a00;
         if !telling {
             self.configuration = recorded.envelope.position;
         }

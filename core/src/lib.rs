@@ -7,6 +7,7 @@
 pub mod call;
 pub mod device;
 pub mod envelope;
+pub mod erasure;
 pub mod event;
 pub mod exchange;
 pub mod fact;
@@ -23,6 +24,7 @@ pub mod refusal;
 pub mod registration;
 pub mod routing;
 pub mod schedule;
+pub mod seal;
 pub mod settings;
 pub mod slot;
 pub mod trunk;

@@ -2,6 +2,7 @@
 
 use crate::device::FollowMe;
 use crate::envelope::{Envelope, Subject};
+use crate::erasure::Former;
 use crate::event::{Evolve, nothing_personal, personal_fields};
 use crate::exchange::{Exchange, edit};
 use crate::fact::Fact;
@@ -10,6 +11,7 @@ use crate::number::Number;
 use crate::personal::Personal;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A language of announcements and texts: two letters as in ISO 639-1 (`de`, `en`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -231,7 +233,7 @@ impl Evolve for UserDeleted {
         out.extend(self.groups_left.iter().copied().map(Subject::Group));
     }
 
-    fn evolve(&self, exchange: &mut Exchange, _: &Envelope) {
+    fn evolve(&self, exchange: &mut Exchange, envelope: &Envelope) {
         for &slot in &self.slots_removed {
             exchange.forget_slot(slot);
         }
@@ -251,6 +253,8 @@ impl Evolve for UserDeleted {
         {
             exchange.usernames.remove(name);
         }
+        let former = Former { deleted: envelope.position, erased: None };
+        Arc::make_mut(&mut exchange.erasures).former.insert(self.user, former);
     }
 }
 

@@ -2,14 +2,14 @@
 //! on disk within a second, in a small file of their own. After an unclean stop that second is added to every end.
 
 use crate::bytes::Reader;
-use crate::error::{LeaseError, OpenError};
+use crate::error::{Damage, LeaseError, OpenError};
 use crate::files::{FileLike, Files, read_all, replace};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use switchbook_core::id::{BookId, DeviceId};
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 use switchbook_core::registration::BindingId;
 
 pub(crate) const NAME: &str = "leases";
@@ -252,6 +252,35 @@ fn push(kind: Kind, (device, binding): Key, lease: Lease, out: &mut Vec<u8>) {
     out.extend(lease.expires_at.0.to_le_bytes());
     out.extend(lease.cseq.to_le_bytes());
     out.extend(crc32c::crc32c(&out[at..]).to_le_bytes());
+}
+
+/// Entries of the file in a book's folder that do not check, for auditors. A bad end is no damage: the second before a
+/// crash may be half written.
+///
+/// # Errors
+/// When the file cannot be read; a file that is not there has no bad entries.
+pub fn check(folder: &Path, book: BookId) -> io::Result<Vec<Damage>> {
+    let bytes = read_all(&crate::files::RealFiles, &folder.join(NAME))?.unwrap_or_default();
+    let damage = |offset: usize, what: &str| Damage {
+        file: NAME.into(),
+        offset: offset as u64,
+        position: Position::START,
+        what: what.into(),
+    };
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    if bytes.get(..HEAD) != Some(head(book).as_slice()) {
+        return Ok(vec![damage(0, "its head is not that of this book")]);
+    }
+    let sound = |entry: &[u8]| {
+        let (body, sum) = entry.split_at(ENTRY - 4);
+        crc32c::crc32c(body).to_le_bytes() == sum && matches!(body[0], 1..=3)
+    };
+    let entries: Vec<bool> = bytes[HEAD..].chunks_exact(ENTRY).map(sound).collect();
+    let last = entries.iter().rposition(|sound| *sound).unwrap_or(0);
+    let bad = entries.iter().take(last).enumerate().filter(|(_, sound)| !**sound);
+    Ok(bad.map(|(n, _)| damage(HEAD + n * ENTRY, "a lease does not check")).collect())
 }
 
 /// The leases in a file, whether it was closed properly, and how many entries do not check and were passed over.

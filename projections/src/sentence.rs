@@ -1,6 +1,7 @@
 //! Events in words: one line for a person, in English and German, built from the event itself.
 
 mod calls;
+mod evidence;
 mod forwarding;
 mod people;
 mod phones;

@@ -56,6 +56,11 @@ fn everything(name: &str) -> Value {
         "decided_for": 1, "plan": "{}", "answered_at": 1, "from": "100", "to": "300", "status": "NoAnswer",
         "outcome": "Cancelled", "ended_at": 1, "cause": 16, "rang": [ID], "records": 4,
     });
+    let of_seals_and_erasures = json!({
+        "size": 300, "root": vec![7_u8; 32], "key": 3, "checkpoint": "pbx.test/b", "verifier": "pbx.test/b+00000000+AQ==",
+        "months": 6, "period": 202_605,
+    });
+    all.as_object_mut().unwrap().extend(of_seals_and_erasures.as_object().unwrap().clone());
     match name {
         "ProfileAdded" | "ProfileRenamed" => all["name"] = person,
         "RegistrationRemoved" | "RegistrationExpired" => all["binding"] = json!(1),

@@ -13,12 +13,15 @@
 pub mod as_of;
 pub mod diff;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 mod facts;
 pub mod history;
+pub mod person;
 pub mod segments;
 pub mod show;
 pub mod source;
+pub mod verify;
 
 pub use as_of::{At, StateHash, state_hash};
 pub use diff::{Difference, diff};

@@ -5,7 +5,7 @@
 
 use super::output::{self, Form};
 use super::verbs::{Verb, nouns};
-use super::{Common, ask, views};
+use super::{Common, ask, evidence, verify, views};
 use crate::audit::{Question, answer};
 use crate::console::protocol::Request;
 use crate::failure::{Failure, failed};
@@ -71,10 +71,20 @@ pub fn command() -> Command {
                     .action(ArgAction::Append),
             ]),
         )
+        .subcommands(evidence::commands())
+        .subcommand(verify::command())
 }
 
 /// Asks, and prints the answer.
 pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    if let Some((verb, matches)) = matches.subcommand()
+        && evidence::VERBS.contains(&verb)
+    {
+        return evidence::run(common, verb, matches);
+    }
+    if let Some(("verify", matches)) = matches.subcommand() {
+        return verify::run(common, matches);
+    }
     let question = question(matches)?;
     let open = matches.get_flag("open");
     let value = if open {
@@ -87,6 +97,28 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         from_segments(common, &question)?
     };
     print(common, &value, open)
+}
+
+/// `person export`: reading about a person is an auditor's question, and is recorded with the person.
+pub fn export() -> Command {
+    Command::new("export")
+        .about("Everything the book says about one person; needs audit.personal, and is recorded")
+        .arg(
+            Arg::new("user")
+                .required(true)
+                .value_name("USER")
+                .help("Log-in name, also of a deleted user, or id"),
+        )
+}
+
+/// Asks the server for it.
+pub fn run_export(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let user = matches.subcommand_matches("export").and_then(|m| m.get_one::<String>("user"));
+    let user = user.cloned().ok_or_else(|| Failure::new("whose?"))?;
+    let (question, as_user) = (Question::Export { user }, common.as_user.clone());
+    let value =
+        common.client()?.ask(&Request::Audit { question, as_user, language: common.language })?;
+    print(common, &value, true)
 }
 
 fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure> {
@@ -160,7 +192,7 @@ fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {
     Ok(Question::AsOf { when, view: view.name.into(), arguments })
 }
 
-fn position(text: &str) -> Result<u64, Failure> {
+pub(super) fn position(text: &str) -> Result<u64, Failure> {
     text.strip_prefix('#')
         .unwrap_or(text)
         .parse()

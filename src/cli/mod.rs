@@ -3,10 +3,13 @@
 mod apply;
 mod audit;
 pub mod backup;
+pub mod evidence;
+mod interrupt;
 mod nouns;
 pub mod output;
 mod route;
 mod verbs;
+mod verify;
 mod views;
 
 use crate::console::client::Client;
@@ -119,6 +122,7 @@ pub fn command() -> Command {
         .subcommand(audit::command())
         .subcommand(backup::command())
         .subcommands(verbs::nouns(&[nouns::COMMANDS, views::VIEWS], nouns::about))
+        .mut_subcommand("person", |person| person.subcommand(audit::export()))
 }
 
 fn serve() -> Command {
@@ -135,6 +139,14 @@ fn serve() -> Command {
             .long("time-zone")
             .value_name("ZONE")
             .help("System time zone of a new book [default: the machine's]"),
+        Arg::new("erasures")
+            .long("erasures")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("List of erasures, kept apart from backups [default: beside the folder of the book]"),
+        Arg::new("accept-lost-erasures").long("accept-lost-erasures").action(ArgAction::SetTrue).help(
+            "Start although the list of erasures is lost: people erased since a backup may be readable again",
+        ),
         Arg::new("accept-lost-vault").long("accept-lost-vault").action(ArgAction::SetTrue).help(
             "Start although the vault is lost: names and passwords in the book stay unreadable for ever",
         ),
@@ -189,6 +201,9 @@ pub fn run() -> Result<(), Failure> {
         Some(("route", matches)) => route::run(&common, matches),
         Some(("audit", matches)) => audit::run(&common, matches),
         Some(("backup", matches)) => backup::run(&common, matches),
+        Some(("person", matches)) if matches.subcommand_name() == Some("export") => {
+            audit::run_export(&common, matches)
+        }
         Some((noun, matches)) => match matches.subcommand() {
             Some((verb, matches)) => noun_verb(&common, noun, verb, matches),
             None => Err(Failure::new(format!("what about {noun}?"))),

@@ -19,6 +19,8 @@ pub fn about(noun: &str) -> &'static str {
         "schedule" => "Which profile a number uses when (Zeitsteuerung)",
         "trunk" => "Trunks (Ämter) to the public network",
         "settings" => "Settings of the exchange",
+        "person" => "Everything about one person: handed out, or erased for ever",
+        "period" => "Months of outside numbers",
         "matrix" => "The number×slot matrix (Rufnummernkonfiguration)",
         "registration" => "Where devices are registered",
         "call" => "Calls, past and present",
@@ -373,6 +375,30 @@ pub const COMMANDS: &[Verb] = &[
         about: "Allows forwarding to numbers that begin so again",
         arguments: &[PREFIX],
     },
+    Verb {
+        name: "settings.retention",
+        about: "For how many months numbers of outside parties stay readable",
+        arguments: &[arg(
+            "months",
+            "months",
+            Kind::Whole,
+            "Whole months besides the running one; without: for ever",
+        )],
+    },
+    Verb {
+        name: "person.erase",
+        about: "Erases a person for ever: deletes the user if he is one, and destroys his key",
+        arguments: &[
+            arg("user", "user", Kind::Place, "Log-in name, also of a deleted user, or id"),
+            CONFIRM,
+            FORCE,
+        ],
+    },
+    Verb {
+        name: "period.erase",
+        about: "Makes numbers of outside parties from a past month unreadable for ever",
+        arguments: &[arg("period", "month", Kind::Place, "Like 2026-05")],
+    },
 ];
 
 const USER: Argument = arg("user", "user", Kind::Place, "Log-in name");
@@ -512,7 +538,8 @@ mod tests {
             "time_zone" => "Europe/Berlin",
             "scope" => "calls",
             "origin" => "external",
-            "wait" | "ring" | "priority" => "5",
+            "wait" | "ring" | "priority" | "months" => "5",
+            "period" => "2026-05",
             "permission" => "roaming",
             "rules" => "no-answer:25@external=voicemail",
             "until" => "window-end",

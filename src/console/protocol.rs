@@ -59,10 +59,21 @@ pub enum Request {
         /// With the rights of this user.
         #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
         as_user: Option<String>,
+        /// Of the answer.
+        #[serde(default)]
+        language: Language,
+    },
+    /// Seal the book up to now.
+    Seal {
+        /// With the rights of this user.
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        as_user: Option<String>,
         /// `de` or `en`.
         #[serde(default)]
         language: Language,
     },
+    /// Hold the index against the segments, and hand out its snapshots: nobody else can open it meanwhile.
+    CompareIndex,
     /// Show a view.
     View {
         /// Its name (`user.list`, `matrix.show`).

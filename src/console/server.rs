@@ -2,8 +2,10 @@
 
 use super::protocol::{LONGEST_LINE, Language, Request, Response};
 use crate::audit::{Question, answer};
+use crate::erasure::is_erasure;
 use crate::failure::{Failure, failed};
-use crate::house::Rooms;
+use crate::rooms::Rooms;
+use crate::seal::NoSeal;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -140,6 +142,11 @@ impl Session {
                 self.audit(&question, as_user, language).await
             }
             Request::Backup { to, as_user, language } => self.back_up(&to, as_user, language).await,
+            Request::Seal { as_user, language } => self.seal(as_user, language).await,
+            Request::CompareIndex => match self.rooms.compare_index().await {
+                Ok(value) => Response::Done(value),
+                Err(failure) => Response::Failed { text: failure.to_string() },
+            },
             Request::View { view, arguments, as_of, language } => {
                 let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
                 match shown {
@@ -163,10 +170,13 @@ impl Session {
         command: Value,
         language: Language,
     ) -> Response {
-        let command = match serde_json::from_value::<Command>(command) {
+        let mut command = match serde_json::from_value::<Command>(command) {
             Ok(command) => command,
             Err(error) => return not_understood(&error, None),
         };
+        if let Command::PersonErase(erase) = &mut command {
+            erase.user = self.rooms.person(&erase.user);
+        }
         let behalf = match self.on_behalf_of(as_user.as_deref()) {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
@@ -187,6 +197,12 @@ impl Session {
                 let _ = self.rooms.readers.wait_for(answer.position).await;
                 let events: Vec<Event> =
                     answer.records.iter().map(|recorded| recorded.event.clone()).collect();
+                // Nobody is told that somebody is erased while his key is there.
+                if events.iter().any(is_erasure)
+                    && let Err(failure) = self.rooms.erasures.carried_out(answer.position).await
+                {
+                    return Response::Failed { text: failure.to_string() };
+                }
                 done(&self.rooms, &events, &answer.warnings, language)
             }
             Err(error) => refused(&error, language),
@@ -204,7 +220,11 @@ impl Session {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
         };
-        let opened = Opened { view: question.name().into(), person: None };
+        let person = match question {
+            Question::Export { user } => self.rooms.user_id(user),
+            _ => None,
+        };
+        let opened = Opened { view: question.name().into(), person };
         let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, opened);
         order.on_behalf_of = behalf;
         if let Err(error) = self.rooms.desk.submit(order).await {
@@ -236,6 +256,18 @@ impl Session {
         match self.rooms.back_up(to).await {
             Ok(manifest) => Response::Done(crate::cli::backup::summary(&manifest)),
             Err(error) => Response::Failed { text: error.to_string() },
+        }
+    }
+
+    async fn seal(&mut self, as_user: Option<String>, language: Language) -> Response {
+        let sealed = match self.on_behalf_of(as_user.as_deref()) {
+            Ok(behalf) => self.rooms.sealer.seal(self.actor, behalf).await,
+            Err(failure) => Err(NoSeal::Failed(failure)),
+        };
+        match sealed {
+            Ok(sealed) => Response::Done(sealed.answer()),
+            Err(NoSeal::Refused(error)) => refused(&error, language),
+            Err(NoSeal::Failed(failure)) => Response::Failed { text: failure.to_string() },
         }
     }
 
@@ -291,11 +323,15 @@ impl Session {
         let mut work = tokio::spawn(async move {
             if dry_run {
                 let (events, warnings) = desk.dry_apply(bulk, &watched).await?;
-                return Ok::<_, DeskError>((events.len(), warnings, None));
+                return Ok::<_, DeskError>((events.len(), warnings, None, None));
             }
+            let mut erased = None;
             let answer = desk.apply(bulk, &watched).await?;
             rooms.react(&answer.records).await;
-            Ok((answer.records.len(), answer.warnings, Some(answer.position)))
+            if answer.records.iter().any(|recorded| is_erasure(&recorded.event)) {
+                erased = Some(answer.position);
+            }
+            Ok((answer.records.len(), answer.warnings, Some(answer.position), erased))
         });
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
         let outcome = loop {
@@ -311,9 +347,14 @@ impl Session {
             }
         };
         match outcome {
-            Ok(Ok((events, warnings, position))) => {
+            Ok(Ok((events, warnings, position, erased))) => {
                 if let Some(position) = position {
                     let _ = self.rooms.readers.wait_for(position).await;
+                }
+                if let Some(position) = erased
+                    && let Err(failure) = self.rooms.erasures.carried_out(position).await
+                {
+                    return Response::Failed { text: failure.to_string() };
                 }
                 Response::Done(json!({
                     "commands": lines,

@@ -65,7 +65,8 @@ impl Secrets for Vault {
 fn named(exchange: &Exchange) -> HashSet<SecretRef> {
     let of_users = exchange.users.values().flat_map(|user| [user.password, user.pin]);
     let of_devices = exchange.devices.values().map(|device| device.credential);
-    of_users.chain(of_devices).flatten().map(|fact| fact.value).collect()
+    let of_seals = exchange.seals.key.iter().map(|key| key.value.secret);
+    of_users.chain(of_devices).flatten().map(|fact| fact.value).chain(of_seals).collect()
 }
 
 /// Entries that nothing in the exchange names: of commands that were refused, or lost with a crash before their event;

@@ -14,6 +14,7 @@ use crate::codec::Codec;
 use crate::error::{AppendError, Damage, ReadError};
 use crate::files::{Files, RealFiles};
 use crate::index::Index;
+use crate::index::audit::{self, Compared, Snapshots};
 use crate::leases::Leases;
 use crate::merkle::Frontier;
 use crate::segment::list::Segments;
@@ -192,6 +193,24 @@ impl Book {
             [&self.shared.groups, &self.shared.records, &self.shared.bytes]
                 .map(|count| count.load(Ordering::Relaxed));
         Written { groups, records, bytes }
+    }
+
+    /// Holds the index against the segments, for auditors; `None` while there is none. Takes as long as reading the
+    /// book: not for a task that serves others.
+    ///
+    /// # Errors
+    /// The segments'.
+    pub fn compare_index(&self) -> Result<Option<Compared>, ReadError> {
+        let Some(index) = self.shared.index() else { return Ok(None) };
+        let (segments, tail) = (&self.shared.segments, self.shared.durable());
+        audit::compare(&index, segments, tail, "index", &mut |_| !self.shared.is_closing())
+            .map(Some)
+    }
+
+    /// All snapshots that the index holds.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots {
+        self.shared.index().map(|index| index.snapshots()).unwrap_or_default()
     }
 
     /// Makes a consistent copy of the book as it is durable now, its vault and its leases, in a folder that is empty or

@@ -8,6 +8,7 @@ use crate::book::{Shared, each_key};
 use crate::error::{Damage, ReadError};
 use crate::merkle::Frontier;
 use crate::segment::list::Walk;
+use crate::tiles::Keeper;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, channel};
@@ -39,7 +40,7 @@ impl Place {
 
 /// Follows until the book is closed. Says when the index was opened for the first time, or could not be.
 pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) {
-    let mut scrub = Scrub::new(shared);
+    let mut scrub = Scrub::new(shared, &place.book_folder);
     let mut turn = newest(&place.book_folder);
     while !shared.is_closing() {
         match Index::open(&place.fresh(turn), shared.book, place.cache) {
@@ -48,6 +49,7 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) 
                 shared.set_index(Some(Arc::clone(&index)));
                 let _ = opened.try_send(());
                 follow(shared, &index, &mut scrub);
+                scrub.tiles.flush();
                 shared.set_index(None);
                 put_away(index);
             }
@@ -86,13 +88,23 @@ fn put_away(index: Arc<Index>) {
     }
 }
 
-/// The newest index folder; older ones are removed.
-fn newest(book: &Path) -> u32 {
+fn turns(book: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir(book).into_iter().flatten().flatten();
     let mut turns: Vec<u32> = entries
         .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("index-")?.parse().ok())
         .collect();
     turns.sort_unstable();
+    turns
+}
+
+/// The newest index folder, if there is one.
+pub(super) fn newest_there(book: &Path) -> Option<u32> {
+    turns(book).pop()
+}
+
+/// The newest index folder; older ones are removed.
+fn newest(book: &Path) -> u32 {
+    let mut turns = turns(book);
     let newest = turns.pop().unwrap_or(1);
     for old in turns {
         remove(&book.join(format!("index-{old}")));
@@ -115,7 +127,7 @@ fn follow(shared: &Arc<Shared>, index: &Index, scrub: &mut Scrub) {
             return;
         }
         if durable.0 >= upto.0 + least {
-            match take_in(shared, index, &mut walk) {
+            match take_in(shared, index, &mut walk, &mut scrub.tiles) {
                 Ok(Some(())) => continue,
                 Ok(None) => return,
                 Err(error) => {
@@ -136,13 +148,19 @@ fn follow(shared: &Arc<Shared>, index: &Index, scrub: &mut Scrub) {
                 Some(false) => {}
             }
             scrub.some(shared);
+            scrub.tiles.flush();
             thread::park_timeout(BEAT);
         }
     }
 }
 
 /// Takes in the next records: blocks, a run of postings, and how far it is, in one batch. `None`: the index failed.
-fn take_in(shared: &Shared, index: &Index, walk: &mut Walk) -> Result<Option<()>, ReadError> {
+fn take_in(
+    shared: &Shared,
+    index: &Index,
+    walk: &mut Walk,
+    tiles: &mut Keeper,
+) -> Result<Option<()>, ReadError> {
     let mut batch = sled::Batch::default();
     let mut blocks = Blocks::default();
     let mut postings = Vec::with_capacity(MOST * 3);
@@ -151,6 +169,7 @@ fn take_in(shared: &Shared, index: &Index, walk: &mut Walk) -> Result<Option<()>
         let Some(mut raw) = walk.next()? else { break };
         let position = raw.outline.position;
         blocks.push(position, raw.frame.whole, &mut batch);
+        tiles.leaf(position, raw.frame.leaf);
         each_key(&mut raw.outline, &mut |key| postings.push((key, position)));
     }
     blocks.finish(&mut batch);
@@ -176,17 +195,20 @@ fn take_in(shared: &Shared, index: &Index, walk: &mut Walk) -> Result<Option<()>
     Ok(applied)
 }
 
-/// Reads all segments once after the start, a little at a time, and checks every record and every head's tree.
+/// Reads all segments once after the start, a little at a time, and checks every record and every head's tree. What the
+/// tree's cache lacks is filled in on the way.
 struct Scrub {
     walk: Walk,
     tree: Frontier,
+    tiles: Keeper,
     done: bool,
 }
 
 impl Scrub {
-    fn new(shared: &Arc<Shared>) -> Self {
+    fn new(shared: &Arc<Shared>, folder: &Path) -> Self {
         let walk = shared.segments.walk(Position(1));
-        Self { walk, tree: Frontier::default(), done: false }
+        let tiles = Keeper::open(Arc::clone(&shared.segments.files), folder, shared.book);
+        Self { walk, tree: Frontier::default(), tiles, done: false }
     }
 
     fn some(&mut self, shared: &Shared) {
@@ -205,6 +227,7 @@ impl Scrub {
                         return;
                     }
                     self.tree.push(leaf);
+                    self.tiles.leaf(position, leaf);
                 }
                 Ok(None) => {
                     self.done = true;

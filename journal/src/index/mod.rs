@@ -2,6 +2,7 @@
 //! anew from the segments while these serve. One tree, keys told apart by their first byte:
 //! `b` blocks of records, `p` pages of postings, `s` snapshots, `m` what it has taken in.
 
+pub(crate) mod audit;
 mod blocks;
 pub(crate) mod follow;
 mod postings;

@@ -230,6 +230,25 @@ impl Index {
         Some(true)
     }
 
+    /// Shows every posting of a run, in order. `None`: a page does not check, or they are not in order.
+    pub(super) fn each_posting(
+        &self,
+        run: &Run,
+        visit: &mut dyn FnMut(Key, Position),
+    ) -> Option<()> {
+        let mut stream = Stream::new(self, run);
+        let mut last = (0, Position::START);
+        while let Some(posting) = stream.peek()? {
+            stream.at += 1;
+            if posting < last {
+                return None;
+            }
+            last = posting;
+            visit(posting.0, posting.1);
+        }
+        Some(())
+    }
+
     fn remove_pages(&self, run: &Run) -> Option<()> {
         let mut batch = sled::Batch::default();
         self.guard(|db| {

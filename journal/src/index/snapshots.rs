@@ -73,6 +73,27 @@ impl Index {
         }
     }
 
+    /// All snapshots that are whole, by name.
+    pub(crate) fn snapshots(&self) -> super::audit::Snapshots {
+        let mut found = Vec::new();
+        let keys = self.guard(|db| {
+            let trailers = db.scan_prefix([PREFIX]).filter(|entry| {
+                entry.as_ref().map_or(true, |(key, _)| key.ends_with(&TRAILER.to_be_bytes()))
+            });
+            trailers.collect::<sled::Result<Vec<_>>>()
+        });
+        for (key, trailer) in keys.unwrap_or_default() {
+            let read = || {
+                let length = usize::from(*key.get(1)?);
+                let name = std::str::from_utf8(key.get(2..2 + length)?).ok()?;
+                let at = Position(u64::from_be_bytes(*key.get(2 + length..)?.first_chunk()?));
+                Some((name.to_owned(), at, self.whole(name, at, &trailer)?))
+            };
+            found.extend(read());
+        }
+        found
+    }
+
     fn whole(&self, name: &str, at: Position, trailer: &[u8]) -> Option<Vec<u8>> {
         let (length, sum) = trailer.split_first_chunk::<8>()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;

@@ -126,6 +126,12 @@ impl Segments {
         self.list.read().unwrap_or_else(PoisonError::into_inner).last().cloned()
     }
 
+    /// First and last valid position of each, in order.
+    pub(crate) fn spans(&self) -> Vec<(Position, Position)> {
+        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        list.iter().map(|segment| (segment.head.first, segment.valid().0)).collect()
+    }
+
     /// All of them, in order.
     pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
         self.list.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,25 +1,28 @@
 //! Reading the segments directly, without a lock, also while a server writes them: for auditors and verifiers.
 
 use super::cursor::{Cursor, Step};
-use super::list::{Segments, Walk};
+use super::list::{Raw, Segments, Walk};
 use super::watermark;
-use crate::error::{OpenError, ReadError};
+use crate::error::{Damage, OpenError, ReadError};
 use crate::files::{Files, RealFiles};
+use crate::frame;
 use crate::merkle::{Frontier, Hash};
-use crate::record::{Decoded, decode_record};
+use crate::record::{Decoded, RecordError, decode_record};
 use crate::vault::Vault;
 use crate::view::open_personal;
 use std::path::Path;
 use std::sync::Arc;
-use switchbook_core::envelope::Recorded;
+use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 
 /// A read-only view of a book's segments, as far as they were durable when it was opened.
 #[derive(Debug)]
 pub struct SegmentReader {
-    segments: Arc<Segments>,
+    pub(super) segments: Arc<Segments>,
     tail: Position,
+    /// A record that was durable and does not check, or is not there, at the end of the book.
+    damage: Option<Damage>,
 }
 
 /// A checked record as it stands in the book.
@@ -67,7 +70,7 @@ impl SegmentReader {
             mark = read_mark()?;
         }
         let segments = Arc::new(segments);
-        let mut tail = Position::START;
+        let (mut tail, mut damage) = (Position::START, None);
         if let Some(last) = segments.last() {
             let (_, mut end) = last.valid();
             tail = last.valid().0;
@@ -78,10 +81,13 @@ impl SegmentReader {
             let limit = mark
                 .filter(|mark| mark.segment == last.head.first)
                 .map_or(Position(u64::MAX), |mark| mark.position);
+            let mut durable = mark.map_or(Position::START, |mark| mark.position);
+            let mut stopped = None;
             while cursor.next() <= limit {
                 match cursor.step()? {
                     Step::Record { offset, frame, outline } => {
                         last.remember(outline.position, offset);
+                        durable = durable.max(outline.durable);
                         if outline.last_of_commit {
                             (tail, end) = (outline.position, offset + frame.whole.len() as u64);
                         }
@@ -90,20 +96,51 @@ impl SegmentReader {
                         // Served up to here; who reads on meets the damage by name.
                         tracing::warn!(%damage, "the end of the book does not check");
                         (tail, end) = (limit, u64::MAX);
+                        stopped = Some(damage);
                         break;
                     }
-                    Step::Bad(_) | Step::End => break,
+                    Step::Bad(damage) => {
+                        stopped = Some(damage);
+                        break;
+                    }
+                    Step::End => break,
                 }
+            }
+            let next = cursor.next();
+            if next <= durable || frame::was_durable(&cursor.rest()?, next) {
+                let missing = "a record that was durable is not there";
+                damage =
+                    Some(stopped.unwrap_or_else(|| last.damage(cursor.offset(), next, missing)));
             }
             last.set_valid(tail, end);
         }
-        Ok(Self { segments, tail })
+        Ok(Self { segments, tail, damage })
     }
 
     /// The last durable record when it was opened.
     #[must_use]
     pub const fn tail(&self) -> Position {
         self.tail
+    }
+
+    /// Damage at the end of the book: what was durable and is not there any more, or does not check. Everything before is
+    /// checked when it is read.
+    #[must_use]
+    pub const fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// The tree that the head of the segment beginning at `first` names for everything before; `None` when no segment
+    /// begins there.
+    #[must_use]
+    pub fn tree_before(&self, first: Position) -> Option<Frontier> {
+        self.segments.head_of(first).map(|head| head.before)
+    }
+
+    /// First and last position of each segment.
+    #[must_use]
+    pub fn spans(&self) -> Vec<(Position, Position)> {
+        self.segments.spans()
     }
 
     /// Whose book it is; `None` without any segment.
@@ -130,6 +167,68 @@ impl SegmentReader {
                 open_personal(vault, &mut recorded);
             }
             Ok(recorded)
+        })
+    }
+
+    /// The last record with an event of this tag at `upto` or before. The end of the book is looked at first, so what
+    /// happened lately is found quickly however old the book is.
+    ///
+    /// # Errors
+    /// The first record that does not check on the way.
+    pub fn last_of(&self, tag: u16, upto: Position) -> Result<Option<StoredRecord>, ReadError> {
+        for (first, last) in self.segments.spans().into_iter().rev() {
+            let (mut walk, mut found) = (self.segments.walk(first), None);
+            while walk.position() <= last.min(upto) {
+                let Some(raw) = walk.next()? else { break };
+                if raw.outline.tag() == tag {
+                    found = Some(stored(raw)?);
+                }
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All records that concern `subject`, in order; the others are checked and not decoded.
+    pub fn concerning(
+        &self,
+        subject: Subject,
+    ) -> impl Iterator<Item = Result<StoredRecord, ReadError>> + use<> {
+        let (mut walk, mut failed) = (self.segments.walk(Position(1)), false);
+        std::iter::from_fn(move || {
+            while !failed {
+                let next = match walk.next() {
+                    Ok(None) => return None,
+                    Ok(Some(mut raw)) => match raw.outline.concerns(&subject) {
+                        false => continue,
+                        true => stored(raw),
+                    },
+                    Err(error) => Err(error),
+                };
+                failed = next.is_err();
+                return Some(next);
+            }
+            None
+        })
+    }
+
+    /// Positions and leaf hashes from `from` on, each record checked and not decoded; ends at the tail, or after the
+    /// first error.
+    pub fn leaves(
+        &self,
+        from: Position,
+    ) -> impl Iterator<Item = Result<(Position, Hash), ReadError>> + use<> {
+        let (mut walk, mut failed) = (self.segments.walk(from), false);
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let next = walk.next();
+            failed = next.is_err();
+            let raw = next.transpose()?;
+            Some(raw.map(|raw| (raw.outline.position, raw.frame.leaf)))
         })
     }
 
@@ -161,22 +260,25 @@ impl Iterator for StoredRecords {
         if self.failed {
             return None;
         }
-        let position = self.walk.position();
         let stored = match self.walk.next() {
             Ok(None) => return None,
             Err(error) => Err(error),
-            Ok(Some(raw)) => match decode_record(raw.frame.body) {
-                Ok(decoded) => Ok(StoredRecord {
-                    decoded,
-                    segment: raw.segment,
-                    offset: raw.offset,
-                    leaf: raw.frame.leaf,
-                    body: raw.frame.body.to_vec(),
-                }),
-                Err(error) => Err(ReadError::Undecodable { position, what: error.to_string() }),
-            },
+            Ok(Some(raw)) => stored(raw),
         };
         self.failed = stored.is_err();
         Some(stored)
     }
+}
+
+fn stored(raw: Raw<'_>) -> Result<StoredRecord, ReadError> {
+    let position = raw.outline.position;
+    let undecodable =
+        |error: RecordError| ReadError::Undecodable { position, what: error.to_string() };
+    Ok(StoredRecord {
+        decoded: decode_record(raw.frame.body).map_err(undecodable)?,
+        segment: raw.segment,
+        offset: raw.offset,
+        leaf: raw.frame.leaf,
+        body: raw.frame.body.to_vec(),
+    })
 }

@@ -201,6 +201,16 @@ impl Vault {
         self.rewrite(&mut disk)
     }
 
+    /// Keys that are there.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyId> {
+        let maps = self.maps();
+        let there = maps.keys.iter().filter(|(_, key)| key.is_some());
+        let mut there: Vec<KeyId> = there.map(|(id, _)| *id).collect();
+        there.sort_unstable();
+        there
+    }
+
     /// Destroys keys as [`destroy`](Self::destroy) does, with one write for all. Gives how many were there.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 use switchbook_core::call::*;
 use switchbook_core::device::*;
 use switchbook_core::envelope::Subject;
+use switchbook_core::erasure::*;
 use switchbook_core::event::Event;
 use switchbook_core::forwarding::*;
 use switchbook_core::group::*;
@@ -17,6 +18,7 @@ use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::refusal::*;
 use switchbook_core::registration::*;
 use switchbook_core::schedule::*;
+use switchbook_core::seal::*;
 use switchbook_core::settings::*;
 use switchbook_core::slot::*;
 use switchbook_core::trunk::*;
@@ -127,6 +129,16 @@ fn exchange() -> Vec<Event> {
         ForwardingTargetBlocked { prefix: number("0900") }.into(),
         ForwardingTargetUnblocked { prefix: number("0900") }.into(),
         ServerStopped {}.into(),
+        BookSealed {
+            size: 300,
+            root: Root([0xab; 32]),
+            key: Position(42),
+            checkpoint: "pbx.example/5b\n300\nq6s=\n\n\u{2014} pbx.example/5b AAAA\n".into(),
+        }
+        .into(),
+        SealingKeyMade { secret: SECRET, verifier: "pbx.example/5b+0123abcd+AQ==".into() }.into(),
+        RetentionSet { months: Some(6) }.into(),
+        PeriodErased { period: Period(202_605) }.into(),
     ]
 }
 
@@ -161,6 +173,7 @@ fn users() -> Vec<Event> {
         LanguageChosen { user, language: Some(Language::English) }.into(),
         UserTimeZoneSet { user, time_zone: Some("America/New_York".parse().unwrap()) }.into(),
         ContactDetailsChanged { user, email: Some(of_user("a@example.com")), mobile: None }.into(),
+        PersonErased { user }.into(),
         NumberAssigned { number, user }.into(),
         NumberFreed { number, user, schedules: vec![SCHEDULE] }.into(),
         MatrixChanged { user, number, slot: SLOT, on: true }.into(),

@@ -1,6 +1,6 @@
 //! Settings, refusals, users, groups and permissions in words.
 
-use super::bare;
+use super::{bare, evidence};
 use crate::names::Naming;
 use crate::text;
 use crate::text::Text;
@@ -20,6 +20,11 @@ pub(super) fn line(event: &Event, names: &dyn Naming) -> Text {
         | Event::ForwardingTargetUnblocked(_)
         | Event::AttemptRefused(_)
         | Event::PersonalFieldsOpened(_) => exchange(event, names),
+        Event::BookSealed(_)
+        | Event::SealingKeyMade(_)
+        | Event::RetentionSet(_)
+        | Event::PeriodErased(_)
+        | Event::PersonErased(_) => evidence::line(event, names),
         Event::UserAdded(_)
         | Event::UserDeleted(_)
         | Event::UserRenamed(_)

@@ -1,0 +1,121 @@
+//! Evidence: what stands in the book, proved to somebody who trusts neither the server nor this program.
+//!
+//! A seal is a signed checkpoint: the root of the Merkle tree over a beginning of the book. [`mod@prove`] shows that a record
+//! stands in a sealed book, or that one sealed book is the beginning of another; [`mod@bundle`] writes records with their
+//! proofs into one file. Everything is read from the segments and checked against the seal before it is given.
+//! docs/evidence.md has the formats.
+
+pub mod bundle;
+pub mod prove;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use switchbook_core::event::{Event, EventType};
+use switchbook_core::position::Position;
+use switchbook_core::seal::BookSealed;
+use switchbook_journal::merkle::Hash;
+use switchbook_journal::note::{Checkpoint, NoteError, SignedNote, Verifier};
+use switchbook_journal::{ReadError, SegmentReader};
+
+pub use bundle::{What, bundle};
+pub use prove::{Proof, Proved};
+
+/// Why something cannot be proved.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The book could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// No seal covers it.
+    #[error(
+        "no seal covers {position}: the newest one ends at #{sealed}. Seal the book first, with `switchbook audit seal`"
+    )]
+    NotSealed {
+        /// What was to be proved.
+        position: Position,
+        /// How far the newest seal goes; 0 without any.
+        sealed: u64,
+    },
+    /// A text that is no checkpoint.
+    #[error("the checkpoint cannot be read: {0}")]
+    Note(#[from] NoteError),
+    /// A checkpoint of another book.
+    #[error("the checkpoint is of {found}, and this book is {expected}: is it the right folder?")]
+    Foreign {
+        /// Its origin.
+        found: String,
+        /// This book's.
+        expected: String,
+    },
+    /// The book ends before the place that a checkpoint sealed.
+    #[error(
+        "the checkpoint seals {sealed} records, and this book has only {there}: its end was removed, or an older copy was put in its place"
+    )]
+    Shorter {
+        /// Sealed.
+        sealed: u64,
+        /// In the book.
+        there: u64,
+    },
+    /// The root is another one.
+    #[error(
+        "the first {size} records of this book are not those that the checkpoint seals: a record was changed, or the checkpoint is forged. `switchbook audit verify` looks for the place"
+    )]
+    AnotherBook {
+        /// Sealed.
+        size: u64,
+    },
+    /// Checkpoints in the wrong order.
+    #[error("the older checkpoint seals {older} records, the newer one only {newer}: swap them")]
+    WrongOrder {
+        /// Of the first.
+        older: u64,
+        /// Of the second.
+        newer: u64,
+    },
+    /// The file could not be written.
+    #[error("the bundle could not be written: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+/// A seal as the book has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// The event that recorded it.
+    pub at: Position,
+    /// The signed checkpoint.
+    pub note: SignedNote,
+    /// What it says.
+    pub checkpoint: Checkpoint,
+    /// The public key it is signed with.
+    pub key: Verifier,
+}
+
+/// The newest seal recorded at `upto` or before.
+///
+/// # Errors
+/// The reader's; [`EvidenceError::NotSealed`] when there is none.
+pub fn sealed(reader: &SegmentReader, upto: Position) -> Result<Sealed, EvidenceError> {
+    let none = || EvidenceError::NotSealed { position: upto, sealed: 0 };
+    let found = reader.last_of(BookSealed::TAG, upto)?.ok_or_else(none)?;
+    let recorded = found.decoded.recorded;
+    let Event::BookSealed(seal) = recorded.event else { return Err(none()) };
+    let note: SignedNote = seal.checkpoint.parse()?;
+    let checkpoint = note.checkpoint()?;
+    let made = reader.stored(seal.key).next().transpose()?;
+    let key = match made.map(|made| made.decoded.recorded.event) {
+        Some(Event::SealingKeyMade(made)) => made.verifier.parse()?,
+        _ => return Err(none()),
+    };
+    Ok(Sealed { at: recorded.envelope.position, note, checkpoint, key })
+}
+
+/// Base64 as in RFC 4648 §4.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn hashes(path: &[Hash]) -> Vec<String> {
+    path.iter().map(|hash| base64(hash)).collect()
+}

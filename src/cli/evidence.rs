@@ -1,0 +1,282 @@
+//! `switchbook audit seal`, `key`, `prove`, `bundle`: evidence for somebody who trusts neither the server nor this program.
+
+use super::Common;
+use super::output::{self, Form};
+use crate::console::protocol::Request;
+use crate::failure::{Failure, failed};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use switchbook_commands::desk::{Clock, SystemClock};
+use switchbook_core::envelope::Subject;
+use switchbook_core::position::Position;
+use switchbook_journal::SegmentReader;
+use switchbook_journal::note::SignedNote;
+use switchbook_projections::fold;
+use switchbook_projections::snapshot::closed;
+use switchbook_projections::text;
+use switchbook_replay::SegmentBook;
+use switchbook_replay::evidence::bundle::{self, Bundled};
+use switchbook_replay::evidence::prove::Prover;
+use switchbook_replay::evidence::{EvidenceError, What, sealed};
+
+/// Their names, and what they do.
+pub const VERBS: [&str; 4] = ["seal", "key", "prove", "bundle"];
+
+fn file(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name("FILE").value_parser(clap::value_parser!(PathBuf)).help(help)
+}
+
+fn checkpoints() -> Arg {
+    file("checkpoint", "A checkpoint held outside (repeat for more)")
+        .long("checkpoint")
+        .action(ArgAction::Append)
+}
+
+/// The subcommands.
+pub fn commands() -> Vec<Command> {
+    vec![
+        Command::new("seal")
+            .about("Seals the book up to now: prints a signed checkpoint, which belongs outside this machine"),
+        Command::new("key").about("The public key of the book's seals"),
+        Command::new("prove")
+            .about("Proves an event, or that one checkpoint continues another")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(
+                Command::new("event")
+                    .about("That an event stands in the sealed book")
+                    .arg(Arg::new("position").required(true).value_name("POSITION").help("Like #123"))
+                    .arg(file("checkpoint", "Against this checkpoint; without: the newest in the book").long("checkpoint")),
+            )
+            .subcommand(
+                Command::new("consistency")
+                    .about("That the book of the older checkpoint is the beginning of the newer one's")
+                    .arg(file("older", "The older checkpoint").required(true))
+                    .arg(file("newer", "The newer one; without: the newest in the book")),
+            ),
+        Command::new("bundle")
+            .about("Writes records with their proofs into one file that `switchbook-verify` checks anywhere")
+            .arg(file("out", "The file to write").required(true))
+            .arg(
+                Arg::new("object").long("object").value_name("OBJECT").help(
+                    "Every record about it: number:100, device:p1, user:ID, call:ID, exchange",
+                ),
+            )
+            .arg(Arg::new("from").long("from").value_name("POSITION").help("Every record from here on [default: #1]"))
+            .arg(Arg::new("to").long("to").value_name("POSITION").help("Up to here [default: as far as the newest seal goes]"))
+            .arg(checkpoints()),
+    ]
+}
+
+/// Carries one out.
+pub fn run(common: &Common, verb: &str, matches: &ArgMatches) -> Result<(), Failure> {
+    match verb {
+        "seal" => seal(common),
+        "key" => key(common),
+        "prove" => prove(common, matches),
+        _ => make_bundle(common, matches),
+    }
+}
+
+pub(super) fn told(error: &EvidenceError) -> Failure {
+    Failure::new(error.to_string())
+}
+
+pub(super) fn reader(common: &Common) -> Result<SegmentReader, Failure> {
+    SegmentReader::open(&common.data).map_err(|error| {
+        Failure::new(format!("the book in {} cannot be read: {error}", common.data.display()))
+    })
+}
+
+pub(super) fn note(path: &Path) -> Result<SignedNote, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("the checkpoint {} cannot be read: {error}", path.display()))
+    })?;
+    text.parse().map_err(|error| {
+        Failure::new(format!("{} is no checkpoint: {error}", path.display()))
+            .advice("It is a file as `switchbook audit seal` prints it, signature lines included.")
+    })
+}
+
+/// A bar on a terminal while many records are read; nothing in a pipe.
+pub(super) fn bar(of: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(of);
+    let form = format!("{{bar:40}} {{pos}}/{{len}} {what}  {{elapsed}}");
+    if let Ok(style) = ProgressStyle::with_template(&form) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn seal(common: &Common) -> Result<(), Failure> {
+    if common.dry_run {
+        return Err(Failure::new("a seal cannot be tried: it is made or not"));
+    }
+    let request = Request::Seal { as_user: common.as_user.clone(), language: common.language };
+    let answer = common.client()?.ask(&request)?;
+    if common.form == Form::Json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let (at, size, key) = (Position(number("position")), number("size"), text("key"));
+    let line = text!(
+        "{at} seals the {size} records before it",
+        "{at} versiegelt die {size} Einträge davor"
+    );
+    output::done(line.read(common.language.into()));
+    let line = text!(
+        "Keep this checkpoint outside this machine; the public key is {key}",
+        "Bewahren Sie diesen Prüfpunkt außerhalb dieses Rechners auf; der öffentliche Schlüssel ist {key}"
+    );
+    output::line(line.read(common.language.into()));
+    text("checkpoint").lines().for_each(output::line);
+    Ok(())
+}
+
+fn key(common: &Common) -> Result<(), Failure> {
+    let reader = reader(common)?;
+    let sealed = sealed(&reader, Position(u64::MAX)).map_err(|error| told(&error))?;
+    if common.form == Form::Json {
+        output::json(&json!({ "key": sealed.key.to_string(), "sealed": sealed.checkpoint.size }));
+    } else {
+        output::line(&sealed.key.to_string());
+    }
+    Ok(())
+}
+
+fn prove(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((what, matches)) = matches.subcommand() else {
+        return Err(Failure::new("prove what?"));
+    };
+    let given = |name: &str| matches.get_one::<PathBuf>(name).map(|path| note(path)).transpose();
+    let reader = reader(common)?;
+    let bar = bar(reader.tail().0, "records");
+    let prover = Prover::open(&reader, &common.data, &mut |read| {
+        bar.set_position(read);
+        true
+    });
+    bar.finish_and_clear();
+    let mut prover = prover.map_err(|error| told(&error))?;
+    let proof = if what == "event" {
+        let text = matches.get_one::<String>("position").cloned().unwrap_or_default();
+        prover.inclusion(Position(super::audit::position(&text)?), given("checkpoint")?.as_ref())
+    } else {
+        let older = given("older")?.ok_or_else(|| Failure::new("which checkpoints?"))?;
+        let newer = given("newer")?.unwrap_or_else(|| prover.sealed.note.clone());
+        prover.consistency(&older, &newer)
+    };
+    let proof = proof.map_err(|error| told(&error))?;
+    if common.form == Form::Json {
+        let broken = failed("the proof cannot be written");
+        output::json(&serde_json::to_value(&proof).map_err(broken)?);
+        return Ok(());
+    }
+    proof.lines(common.language.into()).iter().for_each(|line| output::line(line));
+    Ok(())
+}
+
+/// Writes a bundle of the first records of a folder's book, up to the last that is sealed.
+pub fn write_bundle(data: &Path, out: &Path, last: u64) -> Result<u64, Failure> {
+    let reader = SegmentReader::open(data).map_err(failed("the book cannot be read"))?;
+    let mut prover = Prover::open(&reader, data, &mut |_| true).map_err(|error| told(&error))?;
+    let what = What::Span(Position(1), Position(last));
+    write(&mut prover, &reader, what, Vec::new(), out, &mut |_| true).map(|done| done.records)
+}
+
+/// Beside its place first: a bundle that broke off never stands under the name.
+fn write(
+    prover: &mut Prover<'_>,
+    reader: &SegmentReader,
+    what: What,
+    outside: Vec<SignedNote>,
+    out: &Path,
+    heard: &mut dyn FnMut(u64) -> bool,
+) -> Result<Bundled, Failure> {
+    let unwritten = format!("{} cannot be written", out.display());
+    let fresh = out.with_extension("part");
+    let mut to = BufWriter::new(std::fs::File::create(&fresh).map_err(failed(&unwritten))?);
+    let made = SystemClock.now();
+    let done = bundle::bundle(prover, reader, what, outside, made, &mut to, heard);
+    let done = done.map_err(|error| told(&error)).and_then(|done| {
+        to.flush().map_err(failed(&unwritten))?;
+        std::fs::rename(&fresh, out).map_err(failed(&unwritten))?;
+        Ok(done)
+    });
+    done.inspect_err(|_| drop(std::fs::remove_file(&fresh)))
+}
+
+fn make_bundle(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let Some(out) = matches.get_one::<PathBuf>("out") else {
+        return Err(Failure::new("into which file?"));
+    };
+    let paths = matches.get_many::<PathBuf>("checkpoint").into_iter().flatten();
+    let outside = paths.map(|path| note(path)).collect::<Result<Vec<_>, _>>()?;
+    let reader = reader(common)?;
+    let bar = bar(reader.tail().0, "records");
+    let mut prover = Prover::open(&reader, &common.data, &mut |read| {
+        bar.set_position(read);
+        true
+    })
+    .map_err(|error| told(&error))?;
+    let what = what(common, matches, prover.sealed.checkpoint.size)?;
+    let done = write(&mut prover, &reader, what, outside, out, &mut |written| {
+        bar.set_position(written);
+        true
+    });
+    bar.finish_and_clear();
+    let done = done?;
+    let key = prover.sealed.key.to_string();
+    if common.form == Form::Json {
+        output::json(&json!({ "records": done.records, "sealed": done.sealed, "key": key }));
+        return Ok(());
+    }
+    let (records, path) = (done.records, out.display());
+    let line = text!(
+        "{records} records with their proofs are in {path}",
+        "{records} Einträge stehen mit ihren Beweisen in {path}"
+    );
+    output::done(line.read(common.language.into()));
+    let line = text!(
+        "Anybody checks it with: switchbook-verify bundle {path} --key {key}",
+        "Jeder prüft sie mit: switchbook-verify bundle {path} --key {key}"
+    );
+    output::line(line.read(common.language.into()));
+    Ok(())
+}
+
+fn what(common: &Common, matches: &ArgMatches, sealed: u64) -> Result<What, Failure> {
+    let place = |name: &str| {
+        let text = matches.get_one::<String>(name);
+        text.map(|text| super::audit::position(text).map(Position)).transpose()
+    };
+    let (from, to) = (place("from")?, place("to")?);
+    let Some(object) = matches.get_one::<String>("object") else {
+        return Ok(What::Span(from.unwrap_or(Position(1)), to.unwrap_or(Position(sealed))));
+    };
+    if from.is_some() || to.is_some() {
+        return Err(Failure::new("--object and --from or --to ask for different things: name one"));
+    }
+    subject(common, object).map(What::Subject)
+}
+
+/// What is named plainly needs no reading of the book.
+fn subject(common: &Common, object: &str) -> Result<Subject, Failure> {
+    let plain = |kind: &str| object.strip_prefix(kind).and_then(|id| id.strip_prefix(':'));
+    if let Some(id) = plain("user").and_then(|id| id.parse().ok()) {
+        return Ok(Subject::User(id));
+    }
+    if let Some(number) = plain("number").and_then(|digits| digits.parse().ok()) {
+        return Ok(Subject::Number(number));
+    }
+    let book = SegmentBook::open(&common.data, None).map_err(failed("the book cannot be read"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(failed("the reader cannot be started"))?;
+    let names = runtime.block_on(fold::names_at(&book, Position(u64::MAX), &closed));
+    let names = names.map_err(failed("the book cannot be read"))?;
+    names.find(object).map_err(|error| Failure::new(error.to_string()))
+}

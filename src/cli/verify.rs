@@ -1,0 +1,119 @@
+//! `switchbook audit verify`: the whole book with everything made from it, in this process; a running server is asked for
+//! its index alone, which nobody else can open meanwhile.
+
+use super::Common;
+use super::evidence::bar;
+use super::interrupt::Interrupt;
+use super::output::{self, Form};
+use crate::console::protocol::Request;
+use crate::failure::{Failure, failed};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use switchbook_core::position::Position;
+use switchbook_journal::note::{SignedNote, Verifier};
+use switchbook_journal::{Compared, Damage, SegmentReader, Snapshots};
+use switchbook_projections::text;
+use switchbook_replay::verify::{Check, Index, NotVerified, verify};
+
+/// The subcommand.
+pub fn command() -> Command {
+    Command::new("verify")
+        .about("Reads the whole book again, recomputes everything made from it, and names the first wrong byte")
+        .arg(
+            Arg::new("checkpoint")
+                .long("checkpoint")
+                .value_name("FILE")
+                .action(ArgAction::Append)
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("A checkpoint held outside, or a list of them; without one an end that was removed cannot be seen"),
+        )
+        .arg(
+            Arg::new("key").long("key").value_name("KEY").action(ArgAction::Append).help(
+                "Public key that those are signed with, held outside too; without: the one in the book",
+            ),
+        )
+}
+
+/// Verifies; what does not hold is exit code 1.
+pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let mut outside = Vec::new();
+    for path in matches.get_many::<PathBuf>("checkpoint").into_iter().flatten() {
+        outside.extend(notes(path)?.into_iter().map(|note| (path.display().to_string(), note)));
+    }
+    let keys = matches.get_many::<String>("key").into_iter().flatten();
+    let keys = keys
+        .map(|key| key.parse::<Verifier>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed("the key cannot be read"))?;
+    let tail = SegmentReader::open(&common.data).map_or(0, |reader| reader.tail().0);
+    let scratch = std::env::temp_dir().join(format!("switchbook-verify-{}", uuid::Uuid::now_v7()));
+    let index = match common.client() {
+        Ok(mut client) => served(&client.ask(&Request::CompareIndex)?)?,
+        Err(_) => Index::Copied(scratch),
+    };
+    let check = Check { folder: common.data.clone(), outside, keys, index };
+    let (interrupt, bar) = (Interrupt::listen(), bar(tail, "records"));
+    let verified = verify(check, &mut |read| {
+        bar.set_position(read);
+        interrupt.goes_on()
+    });
+    bar.finish_and_clear();
+    let verified = verified.map_err(|error| match error {
+        NotVerified::Stopped => Failure::new(error.to_string()),
+        error => Failure::new(format!("the book cannot be verified: {error}")),
+    })?;
+    if common.form == Form::Json {
+        output::json(&serde_json::to_value(&verified).map_err(failed("the answer"))?);
+    } else {
+        verified.lines(common.language.into()).iter().for_each(|line| output::line(line));
+    }
+    if verified.holds() {
+        return Ok(());
+    }
+    let first = text!("the book does not hold", "das Buch gilt nicht");
+    Err(Failure::new(first.read(common.language.into())))
+}
+
+/// One checkpoint, or a list of them as seals are appended to.
+pub fn notes(path: &Path) -> Result<Vec<SignedNote>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("the checkpoint {} cannot be read: {error}", path.display()))
+    })?;
+    SignedNote::list(&text).map_err(|error| {
+        Failure::new(format!("{} is no list of checkpoints: {error}", path.display()))
+    })
+}
+
+/// What the server found when it compared its index, and its snapshots.
+fn served(answer: &Value) -> Result<Index, Failure> {
+    let broken = || Failure::new("the server's answer makes no sense");
+    let position = |value: &Value| value.as_u64().map(Position);
+    let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+    let compared = match &answer["compared"] {
+        Value::Null => None,
+        compared => {
+            let differs = match &compared["differs"] {
+                Value::Null => None,
+                differs => Some(Damage {
+                    file: "index".into(),
+                    offset: 0,
+                    position: position(&differs["position"]).ok_or_else(broken)?,
+                    what: text(&differs["what"]).ok_or_else(broken)?,
+                }),
+            };
+            let upto = position(&compared["upto"]).ok_or_else(broken)?;
+            Some(Compared { upto, differs })
+        }
+    };
+    let mut snapshots = Snapshots::new();
+    for one in answer["snapshots"].as_array().into_iter().flatten() {
+        let bytes = text(&one["bytes"]).and_then(|text| STANDARD.decode(text).ok());
+        let (name, at) = (text(&one["name"]), position(&one["at"]));
+        let (Some(name), Some(at), Some(bytes)) = (name, at, bytes) else { return Err(broken()) };
+        snapshots.push((name, at, bytes));
+    }
+    Ok(Index::Served { compared, snapshots })
+}

@@ -1,0 +1,367 @@
+//! `switchbook-verify book`: a whole folder, byte by byte: every frame, every head, every commit, the tree, the seals that
+//! stand in the book and the checkpoints that were kept outside.
+
+use crate::Keys;
+use crate::frame::{self, Body, Bytes, Found};
+use crate::note::{Note, notes, to_base64};
+use crate::report::{Report, Unchecked};
+use crate::segment::{Head, watermark};
+use crate::tree::Growing;
+use serde_json::json;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+/// `BookSealed`.
+const SEALED: u16 = 0x000b;
+
+/// Roots are kept at these sizes, for the checkpoints and for the seals in the book.
+struct Walk {
+    report: Report,
+    tree: Growing,
+    /// Sizes that somebody asks for, with the root when the walk came by.
+    wanted: BTreeMap<u64, Option<[u8; 32]>>,
+    /// The newest position that a record says was durable.
+    durable: u64,
+    recorded_at: i64,
+    /// The command of a commit whose last record has not come yet.
+    open: Option<[u8; 16]>,
+    /// The tree as it was after each of the newest records: a seal names one of these.
+    lately: VecDeque<Growing>,
+    seals: u64,
+}
+
+/// A seal is made within moments of what it seals.
+const LATELY: usize = 8192;
+
+/// Checks a folder.
+pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, Unchecked> {
+    let mut checkpoints: Vec<(String, Note)> = Vec::new();
+    for path in outside {
+        let name = path.display().to_string();
+        checkpoints.extend(notes(path)?.into_iter().map(|note| (name.clone(), note)));
+    }
+    let keys = if checkpoints.is_empty() { keys } else { keys.needed()? };
+    let mark = std::fs::read(folder.join("watermark")).ok().and_then(|bytes| watermark(&bytes));
+    let wanted = checkpoints.iter().map(|(_, note)| (note.size, None)).collect();
+    let mut walk = Walk {
+        report: Report::default(),
+        tree: Growing::default(),
+        wanted,
+        durable: mark.unwrap_or(0),
+        recorded_at: i64::MIN,
+        open: None,
+        lately: VecDeque::new(),
+        seals: 0,
+    };
+    let segments = list(folder)?;
+    walk.segments(folder, &segments)?;
+    let (leaves, root) = (walk.tree.leaves(), to_base64(&walk.tree.root()));
+    let durable = walk.durable;
+    if walk.report.holds() && leaves < durable {
+        walk.report.bad_at(
+            "segments",
+            None,
+            Some(leaves + 1),
+            &format!("the book ends here, but {durable} records were safely on disk: its end was removed"),
+            &format!("hier endet das Buch, aber {durable} Einträge waren sicher geschrieben: Sein Ende wurde entfernt"),
+        );
+    }
+    if walk.report.holds() {
+        let (segments, seals) = (segments.len(), walk.seals);
+        walk.report.good(
+            "book",
+            json!({ "records": leaves, "segments": segments, "seals": seals, "root": root }),
+            format!("{leaves} records in {segments} segments are sound, and {seals} seals in the book fit"),
+            format!("{leaves} Einträge in {segments} Segmenten sind unversehrt, und {seals} Siegel im Buch passen"),
+        );
+    }
+    for (place, note) in &checkpoints {
+        walk.checkpoint(place, note, &keys);
+    }
+    Ok(walk.report)
+}
+
+/// First positions and paths of the segments, in order.
+fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Unchecked> {
+    let segments = folder.join("segments");
+    let entries = std::fs::read_dir(&segments).map_err(|e| Unchecked::unreadable(&segments, &e))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Unchecked::unreadable(&segments, &e))?.path();
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 20);
+        if let Some(first) = digits.and_then(|digits| digits.parse().ok()) {
+            found.push((first, path));
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        let name = segments.display();
+        return Err(Unchecked::new(
+            format!("there is no book in {name}"),
+            format!("in {name} ist kein Buch"),
+        ));
+    }
+    Ok(found)
+}
+
+impl Walk {
+    fn segments(&mut self, folder: &Path, segments: &[(u64, PathBuf)]) -> Result<(), Unchecked> {
+        let mut before: Option<Head> = None;
+        for (number, (first, path)) in segments.iter().enumerate() {
+            let bytes = std::fs::read(path).map_err(|e| Unchecked::unreadable(path, &e))?;
+            let place = path.strip_prefix(folder).unwrap_or(path).display().to_string();
+            let head = match Head::read(&bytes) {
+                Ok(head) => head,
+                Err((english, german)) => {
+                    self.report.bad_at(&place, Some(0), Some(*first), english, german);
+                    return Ok(());
+                }
+            };
+            if !self.fits(&place, *first, &head, before.as_ref()) {
+                return Ok(());
+            }
+            // Where this one ends is said by the next one's head; the last ends where its records do.
+            let end = match segments.get(number + 1) {
+                None => None,
+                Some((_, next)) => {
+                    let bytes = std::fs::read(next).map_err(|e| Unchecked::unreadable(next, &e))?;
+                    Head::read(&bytes).ok().map(|next| (next.previous_bytes, next.first))
+                }
+            };
+            if !self.segment(&place, &bytes, &head, end) {
+                return Ok(());
+            }
+            before = Some(head);
+        }
+        Ok(())
+    }
+
+    /// Does a segment go on where the one before ended?
+    fn fits(&mut self, place: &str, first: u64, head: &Head, before: Option<&Head>) -> bool {
+        let next = self.tree.leaves() + 1;
+        let linked = before.map_or(head.previous == 0, |before| {
+            before.first == head.previous && before.book == head.book
+        });
+        if head.first != first || head.first != next || !linked {
+            self.report.bad_at(
+                place,
+                Some(0),
+                Some(head.first),
+                &format!("it does not go on where the one before ended (#{next}): a segment is missing, or of another book"),
+                &format!("es setzt nicht fort, wo das davor endete (#{next}): Ein Segment fehlt oder ist von einem anderen Buch"),
+            );
+            return false;
+        }
+        if !self.tree.peaks().eq(head.peaks.iter()) {
+            self.report.bad_at(
+                place,
+                Some(64),
+                Some(head.first),
+                "its head has another tree than the records before it: one of those was changed",
+                "sein Kopf hat einen anderen Baum als die Einträge davor: Einer davon wurde verändert",
+            );
+            return false;
+        }
+        true
+    }
+
+    /// All records of a segment; `false` when it makes no sense to go on.
+    fn segment(&mut self, place: &str, bytes: &[u8], head: &Head, end: Option<(u64, u64)>) -> bool {
+        let limit = end.map_or(bytes.len(), |(end, _)| usize::try_from(end).unwrap_or(usize::MAX));
+        let Some(valid) = bytes.get(..limit) else {
+            let (at, record) = (bytes.len() as u64, self.tree.leaves() + 1);
+            self.report.bad_at(
+                place,
+                Some(at),
+                Some(record),
+                "it is shorter than the next one says",
+                "es ist kürzer, als das nächste sagt",
+            );
+            return false;
+        };
+        let mut at = head.length;
+        // A torn end is cut at the last whole commit: what stands behind was never acknowledged.
+        let mut sound = self.tree.clone();
+        while at < valid.len() {
+            let record = self.tree.leaves() + 1;
+            let offset = Some(at as u64);
+            match frame::read(&valid[at..]) {
+                Found::Frame(length, body, leaf) => {
+                    let Some(body) = Body::read(body) else {
+                        self.report.bad_at(
+                            place,
+                            offset,
+                            Some(record),
+                            "its body cannot be read",
+                            "sein Inhalt ist nicht lesbar",
+                        );
+                        return false;
+                    };
+                    if !self.record(place, offset, record, &body) {
+                        return false;
+                    }
+                    self.tree.push(leaf);
+                    self.came_by();
+                    if body.last {
+                        sound = self.tree.clone();
+                    }
+                    at += length;
+                }
+                // The end of the book: zeros, or a tail that nobody was told of.
+                Found::End if end.is_none() => break,
+                Found::Bad(..) if end.is_none() && !self.was_durable(&valid[at..], record) => break,
+                Found::End => {
+                    self.report.bad_at(
+                        place,
+                        offset,
+                        Some(record),
+                        "a record is missing",
+                        "ein Eintrag fehlt",
+                    );
+                    return false;
+                }
+                Found::Bad(english, german) => {
+                    self.report.bad_at(place, offset, Some(record), english, german);
+                    return false;
+                }
+            }
+        }
+        if let Some((_, next)) = end
+            && self.tree.leaves() + 1 != next
+        {
+            let record = Some(self.tree.leaves() + 1);
+            self.report.bad_at(
+                place,
+                Some(at as u64),
+                record,
+                "records are missing at its end",
+                "an seinem Ende fehlen Einträge",
+            );
+            return false;
+        }
+        if end.is_none() {
+            self.tree = sound;
+        }
+        true
+    }
+
+    /// Is what stands here known to have been durable: by the watermark, by a record before, or by a sound one behind it?
+    fn was_durable(&self, bytes: &[u8], record: u64) -> bool {
+        record <= self.durable
+            || (1..bytes.len()).any(|at| match frame::read(&bytes[at..]) {
+                Found::Frame(_, body, _) => {
+                    let body = Body::read(body);
+                    body.is_some_and(|body| body.position > record && body.durable >= record)
+                }
+                _ => false,
+            })
+    }
+
+    fn record(&mut self, place: &str, offset: Option<u64>, record: u64, body: &Body<'_>) -> bool {
+        if body.position != record {
+            self.report.bad_at(
+                place,
+                offset,
+                Some(record),
+                &format!(
+                    "here stands record #{}: records were swapped, added or removed",
+                    body.position
+                ),
+                &format!(
+                    "hier steht Eintrag #{}: Einträge wurden vertauscht, eingefügt oder entfernt",
+                    body.position
+                ),
+            );
+            return false;
+        }
+        if body.recorded_at < self.recorded_at {
+            self.report.bad_at(
+                place,
+                offset,
+                Some(record),
+                "it was recorded before the one before it",
+                "er wurde vor dem Eintrag davor aufgezeichnet",
+            );
+            return false;
+        }
+        self.recorded_at = body.recorded_at;
+        self.durable = self.durable.max(body.durable);
+        if self.open.is_some_and(|command| command != body.command) {
+            self.report.bad_at(
+                place,
+                offset,
+                Some(record),
+                "the commit before it is not whole",
+                "der Befehl davor ist nicht vollständig",
+            );
+            return false;
+        }
+        self.open = (!body.last).then_some(body.command);
+        if body.tag == SEALED && body.version == 1 && body.codec == 1 {
+            self.seal(place, offset, record, body.payload);
+        }
+        true
+    }
+
+    /// Keeps the tree at this size, if anybody wants it or a seal may name it.
+    fn came_by(&mut self) {
+        if self.lately.len() == LATELY {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(self.tree.clone());
+        if let Some(wanted) = self.wanted.get_mut(&self.tree.leaves()) {
+            *wanted = Some(self.tree.root());
+        }
+    }
+
+    /// A seal in the book says which root the records before it have.
+    fn seal(&mut self, place: &str, offset: Option<u64>, record: u64, payload: &[u8]) {
+        let mut rest = Bytes(payload);
+        let (Some(size), Some(root)) = (rest.variable(), rest.hash()) else { return };
+        let first = self.lately.front().map_or(0, Growing::leaves);
+        let there = size.checked_sub(first).and_then(|n| self.lately.get(usize::try_from(n).ok()?));
+        let Some(there) = there else { return };
+        self.seals += 1;
+        if there.root() != root {
+            self.report.bad_at(
+                place,
+                offset,
+                Some(record),
+                &format!("this seal names another root for the first {size} records: one of them was changed"),
+                &format!("dieses Siegel nennt eine andere Wurzel für die ersten {size} Einträge: Einer davon wurde verändert"),
+            );
+        }
+    }
+
+    fn checkpoint(&mut self, place: &str, note: &Note, keys: &Keys) {
+        let size = note.size;
+        if !keys.check(note, place, &mut self.report) {
+            return;
+        }
+        match self.wanted.get(&size).copied().flatten() {
+            Some(root) if root == note.root => self.report.good(
+                "checkpoints",
+                json!({ "place": place, "size": size }),
+                format!("the checkpoint over {size} records holds"),
+                format!("der Prüfpunkt über {size} Einträge gilt"),
+            ),
+            Some(_) => self.report.bad(
+                place,
+                &format!("the first {size} records are not those that were sealed: one of them was changed"),
+                &format!("die ersten {size} Einträge sind nicht die versiegelten: Einer davon wurde verändert"),
+            ),
+            None => {
+                let there = self.tree.leaves();
+                self.report.bad_at(
+                    place,
+                    None,
+                    Some(there + 1),
+                    &format!("it seals {size} records, and the book ends behind #{there}: its end was removed"),
+                    &format!("er versiegelt {size} Einträge, und das Buch endet nach #{there}: Sein Ende wurde entfernt"),
+                );
+            }
+        }
+    }
+}

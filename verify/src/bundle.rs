@@ -1,0 +1,184 @@
+//! `switchbook-verify bundle`: records with their proofs, line by line; nothing is kept but the checkpoints.
+
+use crate::Keys;
+use crate::frame::Body;
+use crate::note::{Note, base64, to_base64};
+use crate::proof::{consistency, not_there, path, stands};
+use crate::report::{Report, Unchecked};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// Longer lines are none of ours: a record has at most 1 MiB.
+const LONGEST_LINE: u64 = 4 << 20;
+
+struct Bundle<'a> {
+    keys: &'a Keys,
+    place: String,
+    /// What the head says that the bundle is about.
+    what: Value,
+    /// So many checkpoints are announced.
+    announced: u64,
+    notes: Vec<Note>,
+    records: u64,
+    /// The position of the last record.
+    last: u64,
+    ended: Option<u64>,
+    report: Report,
+}
+
+/// Checks one.
+pub fn check(file: &Path, keys: &Keys) -> Result<Report, Unchecked> {
+    let mut reader = BufReader::new(File::open(file).map_err(|e| Unchecked::unreadable(file, &e))?);
+    let name = file.display();
+    let not_ours = || {
+        Unchecked::new(
+            format!("{name} is no bundle of `switchbook audit bundle` that this version knows"),
+            format!(
+                "{name} ist kein Bündel von `switchbook audit bundle`, das diese Version kennt"
+            ),
+        )
+    };
+    let head = line(&mut reader).map_err(|e| Unchecked::unreadable(file, &e))?;
+    let head: Value =
+        head.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(not_ours)?;
+    if head["switchbook_bundle"] != 1 {
+        return Err(not_ours());
+    }
+    let mut bundle = Bundle {
+        keys,
+        place: file.display().to_string(),
+        what: head["what"].clone(),
+        announced: head["checkpoints"].as_u64().unwrap_or(0),
+        notes: Vec::new(),
+        records: 0,
+        last: 0,
+        ended: None,
+        report: Report::default(),
+    };
+    let mut number = 1;
+    while let Some(text) = line(&mut reader).map_err(|e| Unchecked::unreadable(file, &e))? {
+        number += 1;
+        bundle.take(number, &text);
+    }
+    Ok(bundle.end())
+}
+
+fn line(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut text = String::new();
+    let read = std::io::Read::take(&mut *reader, LONGEST_LINE).read_line(&mut text)?;
+    Ok((read > 0).then_some(text))
+}
+
+impl Bundle<'_> {
+    fn take(&mut self, number: u64, text: &str) {
+        let place = format!("{}:{number}", self.place);
+        let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+        if self.ended.is_some() {
+            self.report.bad(
+                &place,
+                "something stands behind the end",
+                "hinter dem Ende steht noch etwas",
+            );
+        } else if value["end"] == true {
+            self.ended = value["records"].as_u64();
+        } else if let Some(note) = value["checkpoint"].as_str() {
+            self.checkpoint(&place, note, &value["consistency"]);
+        } else if let Some(position) = value["position"].as_u64() {
+            self.record(&place, position, &value);
+        } else {
+            self.report.bad(
+                &place,
+                "the line is none of a bundle",
+                "die Zeile gehört in kein Bündel",
+            );
+        }
+    }
+
+    fn checkpoint(&mut self, place: &str, note: &str, proof: &Value) {
+        let Some(note) = Note::parse(note) else {
+            return self.report.bad(place, "it is no checkpoint", "es ist kein Prüfpunkt");
+        };
+        self.keys.check(&note, place, &mut self.report);
+        if let Some(before) = self.notes.last() {
+            let proof = path(proof).unwrap_or_default();
+            consistency(before, &note, &proof, place, &mut self.report);
+        }
+        self.notes.push(note);
+    }
+
+    fn record(&mut self, place: &str, position: u64, value: &Value) {
+        self.records += 1;
+        let body = value["body"].as_str().and_then(base64);
+        let (Some(note), Some(body), Some(path)) = (self.notes.last(), body, path(&value["path"]))
+        else {
+            return self.report.bad(
+                place,
+                "the line is not whole",
+                "die Zeile ist nicht vollständig",
+            );
+        };
+        if let Err(what) = stands(note, position, &body, &path) {
+            return not_there(&mut self.report, place, position, what);
+        }
+        let expected = match self.what["span"].as_array() {
+            Some(_) if self.records > 1 => position == self.last + 1,
+            Some(span) => {
+                span.first().and_then(Value::as_u64).is_some_and(|first| first.max(1) == position)
+            }
+            None => position > self.last && self.concerns(&body),
+        };
+        self.last = position;
+        if !expected {
+            self.report.bad_at(
+                place,
+                None,
+                Some(position),
+                "it is not one of those that the bundle says it holds, or a record is missing before it",
+                "er gehört nicht zu denen, die das Bündel zu enthalten angibt, oder davor fehlt ein Eintrag",
+            );
+        }
+    }
+
+    /// Does a record concern what the bundle says it is about?
+    fn concerns(&self, body: &[u8]) -> bool {
+        let subject = &self.what["subject"];
+        let kind = subject["kind"].as_u64();
+        let bytes = subject["bytes"].as_str().and_then(base64);
+        Body::read(body).is_some_and(|body| {
+            body.subjects
+                .iter()
+                .any(|(k, b)| Some(u64::from(*k)) == kind && Some(*b) == bytes.as_deref())
+        })
+    }
+
+    fn end(mut self) -> Report {
+        let place = self.place.clone();
+        let last = self.what["span"].get(1).and_then(Value::as_u64);
+        if self.ended != Some(self.records) || self.notes.len() as u64 != self.announced {
+            self.report.bad(
+                &place,
+                "it is not whole: lines are missing",
+                "es ist nicht vollständig: Zeilen fehlen",
+            );
+        } else if last.is_some_and(|last| last != self.last) {
+            self.report.bad(
+                &place,
+                "records at the end of the span are missing",
+                "Einträge am Ende des Bereichs fehlen",
+            );
+        }
+        if let Some(note) = self.notes.last().filter(|_| self.report.holds()) {
+            let (records, size, origin) = (self.records, note.size, note.origin.clone());
+            let root = to_base64(&note.root);
+            self.report.good(
+                "bundle",
+                json!({ "origin": origin, "records": records, "size": size, "root": root }),
+                format!("{records} records stand in the book {origin} as it was sealed with {size} records"),
+                format!("{records} Einträge stehen im Buch {origin}, wie es mit {size} Einträgen versiegelt wurde"),
+            );
+        }
+        self.report
+    }
+}

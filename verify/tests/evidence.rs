@@ -1,0 +1,271 @@
+//! The program on evidence from a real book: whole, and after somebody laid hands on it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../../replay/tests/folder/mod.rs"]
+mod folder;
+
+use folder::*;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use switchbook_core::envelope::Subject;
+use switchbook_core::position::{Moment, Position};
+use switchbook_journal::SegmentReader;
+use switchbook_journal::note::{KeyKind, SignedNote, Signer};
+use switchbook_replay::evidence::What;
+use switchbook_replay::evidence::bundle::bundle;
+use switchbook_replay::evidence::prove::Prover;
+
+struct Case {
+    home: tempfile::TempDir,
+    /// Three checkpoints, the last of them in the bundle by itself.
+    notes: Vec<SignedNote>,
+    key: String,
+    ada: switchbook_core::id::UserId,
+}
+
+async fn case() -> Case {
+    let home = tempfile::tempdir().unwrap();
+    let book = Written::open(&home.path().join("book")).await;
+    book.people(&["ada", "bob", "cleo"]).await;
+    let ada = book.user("ada");
+    let mut notes = vec![book.seal().await];
+    book.tell(r#"{"command":"user.dnd","user":"ada","on":true}"#).await;
+    notes.push(book.seal().await);
+    book.tell(r#"{"command":"user.rename","user":"ada","display_name":"Countess"}"#).await;
+    notes.push(book.seal().await);
+    let key = book.key();
+    book.close().await;
+    Case { home, notes, key, ada }
+}
+
+impl Case {
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn bundle(&self, name: &str, what: What) -> PathBuf {
+        let folder = self.path("book");
+        let reader = SegmentReader::open(&folder).unwrap();
+        let mut prover = Prover::open(&reader, &folder, &mut |_| true).unwrap();
+        let mut out = Vec::new();
+        let outside = vec![self.notes[1].clone(), self.notes[0].clone()];
+        bundle(&mut prover, &reader, what, outside, Moment(0), &mut out, &mut |_| true).unwrap();
+        let path = self.path(name);
+        std::fs::write(&path, out).unwrap();
+        path
+    }
+
+    /// Exit code, and what was printed for programs.
+    fn run(&self, line: &[&str]) -> (i32, Value) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchbook-verify"));
+        let output = command.args(line).arg("--json").env_clear().output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    fn check(&self, what: &str, path: &Path) -> (i32, Value) {
+        self.run(&[what, path.to_str().unwrap(), "--key", &self.key])
+    }
+
+    /// What is found first, after some lines of a bundle were changed.
+    fn changed(&self, path: &Path, change: impl FnOnce(&mut Vec<String>)) -> String {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut lines: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
+        change(&mut lines);
+        let changed = self.path("changed");
+        std::fs::write(&changed, lines.join("\n") + "\n").unwrap();
+        let (code, found) = self.check("bundle", &changed);
+        assert_eq!(code, 1, "{found}");
+        found["findings"][0]["english"].as_str().unwrap().to_owned()
+    }
+}
+
+fn edit(line: &mut String, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_str(line).unwrap();
+    change(&mut value);
+    *line = value.to_string();
+}
+
+#[tokio::test]
+async fn a_span_holds_and_every_change_of_it_is_found() {
+    let case = case().await;
+    let path = case.bundle("span", What::Span(Position(3), Position(20)));
+    let (code, found) = case.check("bundle", &path);
+    assert_eq!((code, &found["bundle"]["records"]), (0, &json!(18)), "{found}");
+    assert_eq!(found["consistent"].as_array().unwrap().len(), 2);
+    // Line 0 is the head, then three checkpoints, then records, then the end.
+    let told =
+        case.changed(&path, |lines| edit(&mut lines[7], |v| v["body"] = v["path"][0].clone()));
+    assert!(told.contains("no record"), "{told}");
+    let told =
+        case.changed(&path, |lines| edit(&mut lines[7], |v| v["path"][0] = v["path"][1].clone()));
+    assert!(told.contains("does not stand"), "{told}");
+    let told = case.changed(&path, |lines| drop(lines.remove(8)));
+    assert!(told.contains("missing before it"), "{told}");
+    let told = case.changed(&path, |lines| lines.truncate(12));
+    assert!(told.contains("not whole"), "{told}");
+    let told = case.changed(&path, |lines| {
+        let last = lines.len() - 2;
+        lines.remove(last);
+        edit(lines.last_mut().unwrap(), |v| v["records"] = json!(17));
+    });
+    assert!(told.contains("end of the span"), "{told}");
+    let told = case.changed(&path, |lines| edit(&mut lines[2], |v| v["consistency"] = json!([])));
+    assert!(told.contains("not shown to be the beginning"), "{told}");
+    let told = case.changed(&path, |lines| lines.push("{}".into()));
+    assert!(told.contains("behind the end"), "{told}");
+}
+
+#[tokio::test]
+async fn the_records_of_a_person_hold_and_a_stranger_among_them_is_found() {
+    let case = case().await;
+    let path = case.bundle("ada", What::Subject(Subject::User(case.ada)));
+    let (code, found) = case.check("bundle", &path);
+    assert_eq!(code, 0, "{found}");
+    let all =
+        std::fs::read_to_string(case.bundle("all", What::Span(Position(1), Position(2)))).unwrap();
+    let stranger = all.lines().nth(5).unwrap().to_owned();
+    let told = case.changed(&path, |lines| lines[4] = stranger);
+    assert!(told.contains("not one of those"), "{told}");
+    assert!(std::fs::read_to_string(&path).unwrap().lines().all(|line| !line.contains("Countess")));
+}
+
+#[tokio::test]
+async fn a_key_that_was_not_given_from_outside_is_asked_for_and_another_one_is_told() {
+    let case = case().await;
+    let path = case.bundle("span", What::Span(Position(1), Position(2)));
+    let path = path.to_str().unwrap();
+    let (code, found) = case.run(&["bundle", path]);
+    assert!(code == 2 && found["english"].as_str().unwrap().contains("--key is needed"));
+    let mallory = Signer::new(ORIGIN, KeyKind::Log, &[8; 32]).unwrap().verifier().to_string();
+    let (code, found) = case.run(&["bundle", path, "--key", &mallory]);
+    assert!(
+        code == 1
+            && found["findings"][0]["english"].as_str().unwrap().contains("not of the given key")
+    );
+    assert_eq!(case.run(&["bundle", path, "--key", "nonsense"]).0, 2);
+    assert_eq!(case.run(&["bundle", "/does/not/exist", "--key", &case.key]).0, 2);
+    assert_eq!(case.run(&["nonsense"]).0, 2);
+    let file = case.path("no-bundle");
+    std::fs::write(&file, "{}\n").unwrap();
+    assert_eq!(case.check("bundle", &file).0, 2);
+}
+
+#[tokio::test]
+async fn a_witness_who_must_have_cosigned_is_looked_for() {
+    let case = case().await;
+    let witness = Signer::new("witness.test", KeyKind::Witness, &[9; 32]).unwrap();
+    let (plain, cosigned) = (case.path("plain"), case.path("cosigned"));
+    std::fs::write(&plain, case.notes[0].to_string()).unwrap();
+    let note = case.notes[0].clone().cosign(&witness, 1_795_435_200);
+    std::fs::write(&cosigned, note.to_string()).unwrap();
+    let key = witness.verifier().to_string();
+    let run = |path: &Path| {
+        case.run(&["checkpoint", path.to_str().unwrap(), "--key", &case.key, "--witness", &key])
+    };
+    let (code, found) = run(&plain);
+    assert!(
+        code == 1 && found["findings"][0]["english"].as_str().unwrap().contains("has not cosigned")
+    );
+    let (code, found) = run(&cosigned);
+    assert_eq!(code, 0, "{found}");
+    assert_eq!(found["cosigned"][0]["time"], 1_795_435_200);
+    // The time is part of what the witness signed.
+    let later = note.to_string();
+    let line = later.lines().last().unwrap().rsplit(' ').next().unwrap();
+    use base64::Engine;
+    let mut bytes = base64::engine::general_purpose::STANDARD.decode(line).unwrap();
+    bytes[11] ^= 1;
+    let forged = later.replace(line, &base64::engine::general_purpose::STANDARD.encode(bytes));
+    std::fs::write(&cosigned, forged).unwrap();
+    assert_eq!(run(&cosigned).0, 1);
+}
+
+#[tokio::test]
+async fn proofs_hold_and_changed_ones_do_not() {
+    let case = case().await;
+    let folder = case.path("book");
+    let reader = SegmentReader::open(&folder).unwrap();
+    let mut prover = Prover::open(&reader, &folder, &mut |_| true).unwrap();
+    let inclusion = prover.inclusion(Position(5), Some(&case.notes[1])).unwrap();
+    let consistency = prover.consistency(&case.notes[0], &case.notes[2]).unwrap();
+    let file = case.path("proof");
+    for mut proof in
+        [serde_json::to_value(inclusion).unwrap(), serde_json::to_value(consistency).unwrap()]
+    {
+        std::fs::write(&file, proof.to_string()).unwrap();
+        let (code, found) = case.check("proof", &file);
+        assert_eq!(code, 0, "{found}");
+        let path = proof["path"].as_array_mut().unwrap();
+        path.swap(0, 1);
+        std::fs::write(&file, proof.to_string()).unwrap();
+        assert_eq!(case.check("proof", &file).0, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_folder_is_checked_to_the_byte_and_by_checkpoints_from_outside() {
+    let case = case().await;
+    let folder = case.path("book");
+    let list = case.path("checkpoints");
+    std::fs::write(&list, case.notes.iter().map(ToString::to_string).collect::<String>()).unwrap();
+    let (name, outside) = (folder.to_str().unwrap(), list.to_str().unwrap());
+    let run = || case.run(&["book", name, "--checkpoint", outside, "--key", &case.key]);
+    let (code, found) = run();
+    assert_eq!((code, &found["book"]["seals"]), (0, &json!(3)), "{found}");
+    assert_eq!(found["checkpoints"].as_array().unwrap().len(), 3);
+
+    let path = &segments(&folder)[0];
+    let sound = std::fs::read(path).unwrap();
+    let frames = frames(&sound);
+    let named = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = sound.clone();
+        change(&mut bytes);
+        std::fs::write(path, bytes).unwrap();
+        let (code, found) = run();
+        assert_eq!(code, 1, "{found}");
+        let first = &found["findings"][0];
+        (
+            first["byte"].as_u64(),
+            first["record"].as_u64(),
+            first["english"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (at, length) = frames[6];
+    let found = named(&|bytes| bytes[at + 50] ^= 1);
+    assert_eq!((found.0, found.1), (Some(at as u64), Some(7)), "{found:?}");
+    let found = named(&|bytes| bytes[20] ^= 1);
+    assert!(found.0 == Some(0) && found.2.contains("head"), "{found:?}");
+    let found = named(&|bytes| {
+        let record = bytes[at..at + length].to_vec();
+        bytes.splice(frames[5].0..frames[5].0, record);
+    });
+    assert_eq!((found.0, found.1), (Some(frames[5].0 as u64), Some(6)), "{found:?}");
+    let found = named(&|bytes| {
+        bytes[at + 40 + 16] ^= 1;
+        reseal(&mut bytes[at..at + length]);
+    });
+    assert!(found.2.contains("changed"), "{found:?}");
+    std::fs::write(path, &sound).unwrap();
+    assert_eq!(run().0, 0);
+
+    // The end goes, as far back as the first checkpoint: nothing in the folder says so, the others do.
+    let first = case.notes[0].checkpoint().unwrap().size;
+    let number = |path: &Path| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+    let all = segments(&folder);
+    let gone: Vec<_> = all.iter().filter(|path| number(path) > first).collect();
+    assert!(!gone.is_empty());
+    gone.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let (code, found) = run();
+    assert_eq!(code, 1);
+    assert!(found["findings"].to_string().contains("was removed"), "{found}");
+    std::fs::remove_file(folder.join("watermark")).unwrap();
+    let (code, found) = run();
+    assert!(code == 1 && found["findings"].to_string().contains("it seals"), "{found}");
+    assert_eq!(
+        case.run(&["book", name]).0,
+        0,
+        "what no checkpoint from outside covers cannot be missed"
+    );
+}
