@@ -207,6 +207,9 @@ fn c7_many_names_from_one_source_are_noticed_whether_answered_or_only_asked() {
     for n in 0..100 {
         let mut guess = Phone::new(&format!("u{n}"), 66);
         guess.register(&mut sim, 600);
+    }
+    assert_eq!(metric(&sim, "sprays"), 1);
+    for n in 0..1_000 {
         let mut scan = Phone::new(&format!("{n}"), 67);
         scan.register_once(&mut sim, &format!("{n}"), "");
     }

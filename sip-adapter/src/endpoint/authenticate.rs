@@ -1,6 +1,6 @@
 //! Digest authentication (RFC 7616, RFC 8760, checklist 1–8).
 
-use super::sprays::Sprays;
+use super::sprays::{ASKED, GUESSED, Sprays};
 use super::{Endpoint, Pending};
 use crate::config::Limits;
 use crate::port::{Errand, Port};
@@ -39,7 +39,9 @@ pub(super) struct Gatekeeper {
     /// By account and source: nobody can lock another's phone out.
     accounts: BackOff<(u64, SourceKey)>,
     sources: BackOff<SourceKey>,
-    sprays: Sprays,
+    /// Names answered for wrongly, and names only asked for.
+    guessed: Sprays,
+    asked: Sprays,
 }
 
 impl Gatekeeper {
@@ -54,7 +56,8 @@ impl Gatekeeper {
             hasher: RandomState::new(),
             accounts: BackOff::new(limits.account_back_off),
             sources: BackOff::new(limits.source_back_off),
-            sprays: Sprays::default(),
+            guessed: Sprays::new(GUESSED),
+            asked: Sprays::new(ASKED),
         }
     }
 }
@@ -155,7 +158,9 @@ impl Endpoint {
         }
         if verdict == Check::Right {
             self.budget.forgive(flow.remote.ip());
-            self.gatekeeper.sprays.proven(source, self.gatekeeper.hasher.hash_one(username));
+            let name = self.gatekeeper.hasher.hash_one(username);
+            self.gatekeeper.guessed.proven(source, name);
+            self.gatekeeper.asked.proven(source, name);
             if let Some(device) = exchange.device_named(username) {
                 return Who::Device(device);
             }
@@ -177,15 +182,14 @@ impl Endpoint {
 
     /// A name was claimed: by an answer that was wrong, or by a request that is challenged now and may never come back.
     fn unproven(&mut self, flow: &Flow, request: &Request, username: &str) {
-        let claimed = match username {
-            "" => super::invite::from_user(request).unwrap_or_default(),
-            username => username.to_owned(),
+        let gatekeeper = &mut self.gatekeeper;
+        let (claimed, sprays) = match username {
+            "" => (super::invite::from_user(request).unwrap_or_default(), &mut gatekeeper.asked),
+            username => (username.to_owned(), &mut gatekeeper.guessed),
         };
         let source = SourceKey::of(flow.remote.ip());
-        let name = self.gatekeeper.hasher.hash_one(claimed.as_str());
-        let Some(spray) = self.gatekeeper.sprays.tried(self.wire.now.instant, source, name) else {
-            return;
-        };
+        let name = gatekeeper.hasher.hash_one(claimed.as_str());
+        let Some(spray) = sprays.tried(self.wire.now.instant, source, name) else { return };
         self.wire.metrics.sprays.add(u64::from(spray.is_new));
         tracing::warn!(
             source = %flow.remote.ip(),

@@ -9,9 +9,11 @@ use switchbook_sip::limits::SourceKey;
 const MOST: usize = 4_096;
 /// A source that was quiet for so long begins anew.
 const MEMORY: Duration = Duration::from_secs(900);
-/// Names tried before the first word of it: after a power cut a whole office may be at the door behind one address,
-/// but each phone there proves its name within a moment.
-const FIRST: u32 = 64;
+/// Names answered for wrongly before the first word of it.
+pub(super) const GUESSED: u32 = 64;
+/// Names only asked for, and challenged: after a power cut a whole office may be at the door behind one address, and
+/// each phone there proves its name a moment later.
+pub(super) const ASKED: u32 = 512;
 /// Names are told apart by so many bits; where they do not suffice any more, the attempts are counted.
 const BITS: u64 = 1024;
 
@@ -34,17 +36,24 @@ pub(super) struct Spray {
 }
 
 /// The sources that have names open.
-#[derive(Default)]
-pub(super) struct Sprays(FxHashMap<SourceKey, Tried>);
+pub(super) struct Sprays {
+    first: u32,
+    sources: FxHashMap<SourceKey, Tried>,
+}
 
 impl Sprays {
-    /// A name was claimed and not proven. Told at 64 names, and whenever it doubles.
+    /// No source yet; the first word at so many names.
+    pub fn new(first: u32) -> Self {
+        Self { first, sources: FxHashMap::default() }
+    }
+
+    /// A name was claimed and not proven. Told at the first bound, and whenever that doubles.
     pub fn tried(&mut self, now: Instant, source: SourceKey, name: u64) -> Option<Spray> {
-        if self.0.len() >= MOST && !self.0.contains_key(&source) {
+        if self.sources.len() >= MOST && !self.sources.contains_key(&source) {
             self.make_room(now);
         }
         let fresh = || Tried { names: [0; 16], attempts: 0, told: 0, last: now };
-        let tried = self.0.entry(source).or_insert_with(fresh);
+        let tried = self.sources.entry(source).or_insert_with(fresh);
         if now.saturating_duration_since(tried.last) >= MEMORY {
             *tried = fresh();
         }
@@ -58,7 +67,7 @@ impl Sprays {
         // Two names share a bit now and then: nearly all set means more than can be told apart.
         let many = u64::from(names) * 10 > BITS * 9;
         let measure = if many { tried.attempts.max(names) } else { names };
-        let next = if tried.told == 0 { FIRST } else { tried.told.saturating_mul(2) };
+        let next = if tried.told == 0 { self.first } else { tried.told.saturating_mul(2) };
         if measure < next {
             return None;
         }
@@ -68,24 +77,24 @@ impl Sprays {
 
     /// A name was proven: it was no guess.
     pub fn proven(&mut self, source: SourceKey, name: u64) {
-        let Some(tried) = self.0.get_mut(&source) else { return };
+        let Some(tried) = self.sources.get_mut(&source) else { return };
         let (word, bit) = place(name);
         if let Some(word) = tried.names.get_mut(word) {
             *word &= !bit;
         }
         if tried.names.iter().all(|word| *word == 0) {
-            self.0.remove(&source);
+            self.sources.remove(&source);
         }
     }
 
     /// Those quiet for longest go, an eighth at a time: one pass for many strangers.
     fn make_room(&mut self, now: Instant) {
-        self.0.retain(|_, tried| now.saturating_duration_since(tried.last) < MEMORY);
-        if self.0.len() >= MOST {
-            let mut times: Vec<Instant> = self.0.values().map(|tried| tried.last).collect();
+        self.sources.retain(|_, tried| now.saturating_duration_since(tried.last) < MEMORY);
+        if self.sources.len() >= MOST {
+            let mut times: Vec<Instant> = self.sources.values().map(|tried| tried.last).collect();
             let (_, cut, _) = times.select_nth_unstable(MOST / 8);
             let cut = *cut;
-            self.0.retain(|_, tried| tried.last > cut);
+            self.sources.retain(|_, tried| tried.last > cut);
         }
     }
 }
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn many_names_are_told_at_64_and_whenever_they_double() {
-        let (mut sprays, now) = (Sprays::default(), Instant::now());
+        let (mut sprays, now) = (Sprays::new(GUESSED), Instant::now());
         let told: Vec<Spray> =
             (0..5_000).filter_map(|n| sprays.tried(now, source(1), name(n))).collect();
         let names: Vec<u32> = told.iter().map(|spray| spray.names).collect();
@@ -122,21 +131,21 @@ mod tests {
 
     #[test]
     fn one_name_tried_for_ever_is_no_spray_and_names_that_are_proven_are_none() {
-        let (mut sprays, now) = (Sprays::default(), Instant::now());
+        let (mut sprays, now) = (Sprays::new(GUESSED), Instant::now());
         for n in 0..10_000 {
             assert_eq!(sprays.tried(now, source(1), name(7)), None);
             assert_eq!(sprays.tried(now, source(2), name(n)), None);
             sprays.proven(source(2), name(n));
         }
-        assert_eq!(sprays.0.len(), 1);
+        assert_eq!(sprays.sources.len(), 1);
     }
 
     #[test]
     fn the_table_is_bounded_and_forgets_who_was_quiet() {
-        let (mut sprays, now) = (Sprays::default(), Instant::now());
+        let (mut sprays, now) = (Sprays::new(GUESSED), Instant::now());
         for n in 0..20_000 {
             sprays.tried(now + Duration::from_millis(n.into()), source(n), 1);
-            assert!(sprays.0.len() <= MOST);
+            assert!(sprays.sources.len() <= MOST);
         }
         let (early, late) = (now, now + MEMORY);
         for n in 0..63 {
