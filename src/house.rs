@@ -46,7 +46,7 @@ pub struct Rooms {
     /// Keys that are to be gone.
     pub erasures: Arc<Erasures>,
     /// Seals the book.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
     leases: Leases,
     store: Arc<Book>,
     metrics: Arc<Metrics>,
@@ -71,6 +71,8 @@ pub struct House {
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
     vital: Vec<(&'static str, JoinHandle<()>)>,
+    /// Take checkpoints outside.
+    carriers: Vec<JoinHandle<()>>,
     console: JoinHandle<()>,
     socket: PathBuf,
 }
@@ -135,8 +137,12 @@ impl House {
         let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port))
             .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
+        let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
+        let (sealing, times) = (Arc::clone(&sealer), settings.seal.times());
+        let sealing = tokio::spawn(async move { sealing.run(&times).await });
+        let carriers = sealer.carry_to(settings.seal.places());
         let rooms = Arc::new(Rooms {
-            sealer: Sealer::new(desk.clone(), store.clone()),
+            sealer: Arc::clone(&sealer),
             desk,
             readers,
             erasures,
@@ -161,7 +167,9 @@ impl House {
                 ("the writer", writer),
                 ("the schedules", edges),
                 ("the erasures", erasing),
+                ("the seals", sealing),
             ],
+            carriers,
             console,
             socket: console::socket_of(data),
         })
@@ -204,7 +212,7 @@ impl House {
             Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
             Err(_) => tracing::warn!("not everything was written before the stop: the book hangs"),
         }
-        for (_, task) in self.vital {
+        for task in self.vital.into_iter().map(|(_, task)| task).chain(self.carriers) {
             task.abort();
         }
         self.rooms.keep_snapshots().await;
@@ -449,7 +457,7 @@ impl Status for Rooms {
             position: self.desk.published().position.0,
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.began.elapsed().as_secs(),
-            notices: self.erasures.notice().into_iter().collect(),
+            notices: self.erasures.notice().into_iter().chain(self.sealer.notices()).collect(),
         }
     }
 
