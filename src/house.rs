@@ -42,6 +42,8 @@ pub struct House {
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
     vital: Vec<(&'static str, JoinHandle<()>)>,
+    /// Take checkpoints outside.
+    carriers: Vec<JoinHandle<()>>,
     console: JoinHandle<()>,
     socket: PathBuf,
     /// Desk and phones run here, and as long as this is held.
@@ -111,8 +113,12 @@ impl House {
         let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port), &room)
             .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
+        let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
+        let (sealing, times) = (Arc::clone(&sealer), settings.seal.times());
+        let sealing = tokio::spawn(async move { sealing.run(&times).await });
+        let carriers = sealer.carry_to(settings.seal.places());
         let rooms = Arc::new(Rooms {
-            sealer: Sealer::new(desk.clone(), store.clone()),
+            sealer: Arc::clone(&sealer),
             desk,
             readers,
             erasures,
@@ -140,7 +146,9 @@ impl House {
                 ("the writer", writer),
                 ("the schedules", edges),
                 ("the erasures", erasing),
+                ("the seals", sealing),
             ],
+            carriers,
             console,
             socket: console::socket_of(data),
             room,
@@ -184,7 +192,7 @@ impl House {
             Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
             Err(_) => tracing::warn!("not everything was written before the stop: the book hangs"),
         }
-        for (_, task) in self.vital {
+        for task in self.vital.into_iter().map(|(_, task)| task).chain(self.carriers) {
             task.abort();
         }
         self.rooms.keep_snapshots().await;

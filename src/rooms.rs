@@ -39,7 +39,7 @@ pub struct Rooms {
     /// Keys that are to be gone.
     pub erasures: Arc<Erasures>,
     /// Seals the book.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
     pub(crate) leases: Leases,
     pub(crate) store: Arc<Book>,
     pub(crate) metrics: Arc<Metrics>,
@@ -236,7 +236,7 @@ impl Status for Rooms {
             position: self.desk.published().position.0,
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.began.elapsed().as_secs(),
-            notices: self.erasures.notice().into_iter().collect(),
+            notices: self.erasures.notice().into_iter().chain(self.sealer.notices()).collect(),
         }
     }
 

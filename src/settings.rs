@@ -1,6 +1,7 @@
 //! Where the server keeps its book and what it listens on: flags before the file, the file before the defaults.
 
 use crate::failure::Failure;
+use crate::seal::{Place, Times, time};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub guessing: Guessing,
     /// Limits of the HTTP face.
     pub http_limits: HttpLimits,
+    /// Sealing by itself, and where checkpoints go.
+    pub seal: Seal,
     /// What is logged on standard error: `warn` when not set, `switchbook=debug` for more.
     pub log: Option<String>,
     /// Begin with an empty vault beside a book that is not empty. Never from the file: only once, by flag.
@@ -193,6 +196,46 @@ impl Default for HttpLimits {
     }
 }
 
+/// When the book seals itself, and where checkpoints go.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seal {
+    /// Every so many minutes.
+    pub every: Option<u32>,
+    /// Daily at these times (`06:30`), on the wall clock of the exchange.
+    #[serde(deserialize_with = "times_of_day")]
+    pub at: Vec<chrono::NaiveTime>,
+    /// A list they are appended to; on a disk of another machine.
+    pub file: Option<PathBuf>,
+    /// An address outside that takes them by POST.
+    #[serde(deserialize_with = "outside")]
+    pub url: Option<Place>,
+}
+
+fn times_of_day<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<chrono::NaiveTime>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| time(text).map_err(serde::de::Error::custom)).collect()
+}
+
+fn outside<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Place::url(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+impl Seal {
+    /// When.
+    pub fn times(&self) -> Times {
+        Times { every: self.every, at: self.at.clone() }
+    }
+
+    /// Where to.
+    pub fn places(&self) -> Vec<Place> {
+        self.file.clone().map(Place::File).into_iter().chain(self.url.clone()).collect()
+    }
+}
+
 /// An address, or nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Http {
@@ -318,6 +361,9 @@ mod tests {
         assert_eq!(settings.realm.as_deref(), Some("pbx.example.com"));
         assert_eq!(settings.http, Some(Http::Address("127.0.0.1:8060".parse().unwrap())));
         assert_eq!(settings.names, ["sip.example.com"]);
+        assert_eq!((settings.seal.every, settings.seal.at.len()), (Some(60), 2));
+        assert_eq!(settings.seal.places().len(), 2);
+        assert!(settings.erasures.is_some());
         assert_eq!(settings.registration, Registration::default());
         assert_eq!(settings.calls, Calls::default());
         assert_eq!(settings.limits, Limits::default());
@@ -334,7 +380,7 @@ mod tests {
         for (name, value) in &example {
             tables.extend(value.as_table().map(|table| (name.clone(), table)));
         }
-        assert_eq!(tables.len(), 6);
+        assert_eq!(tables.len(), 7);
         for (name, table) in tables {
             let text = match name.as_str() {
                 "" => "what = 1".to_owned(),

@@ -1,9 +1,17 @@
 //! Sealing: the tree's root is signed, the signature recorded through the Desk, and then handed out.
 
+mod outside;
+mod times;
+
+pub use outside::Place;
+pub use times::{Times, time};
+
 use crate::failure::{Failure, failed};
+use outside::Waiting;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use switchbook_commands::desk::{DeskError, DeskHandle};
+use std::time::Duration;
+use switchbook_commands::desk::{Clock, DeskError, DeskHandle, SystemClock};
 use switchbook_commands::seal::Seal;
 use switchbook_commands::{Order, Refusal, RefusalCode};
 use switchbook_core::envelope::Actor;
@@ -14,12 +22,17 @@ use switchbook_core::seal::Root;
 use switchbook_core::user::SecretRef;
 use switchbook_journal::Book;
 use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Seals the book, one seal at a time.
 pub struct Sealer {
     desk: DeskHandle,
     store: Arc<Book>,
     turn: tokio::sync::Mutex<()>,
+    /// Follows the seals, for whoever takes them outside.
+    seals: watch::Sender<Option<Sealed>>,
+    waiting: Arc<Waiting>,
 }
 
 /// A seal that was recorded.
@@ -62,7 +75,50 @@ impl From<Failure> for NoSeal {
 impl Sealer {
     /// For the book that this Desk writes.
     pub fn new(desk: DeskHandle, store: Arc<Book>) -> Self {
-        Self { desk, store, turn: tokio::sync::Mutex::new(()) }
+        let (turn, seals) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
+        Self { desk, store, turn, seals, waiting: Arc::new(Waiting::default()) }
+    }
+
+    /// Takes every seal to these places from now on.
+    pub fn carry_to(&self, places: Vec<Place>) -> Vec<JoinHandle<()>> {
+        let carry = |place| {
+            let waiting = Arc::clone(&self.waiting);
+            tokio::spawn(outside::carry(place, self.seals.subscribe(), waiting))
+        };
+        places.into_iter().map(carry).collect()
+    }
+
+    /// What waits to get out, a sentence each.
+    pub fn notices(&self) -> Vec<String> {
+        self.waiting.notices()
+    }
+
+    /// Seals at set times, until the process ends. A seal that says nothing new is left out.
+    pub async fn run(&self, times: &Times) {
+        loop {
+            let exchange = self.desk.published();
+            let zone = switchbook_projections::text::zone(&exchange.exchange);
+            let now = SystemClock.now();
+            let Some(next) = times.next(now, zone) else { return std::future::pending().await };
+            let micros = u64::try_from(next.0.saturating_sub(now.0)).unwrap_or(0);
+            tokio::time::sleep(Duration::from_micros(micros)).await;
+            if !self.is_due() {
+                continue;
+            }
+            match self.seal(Actor::System, None).await {
+                Ok(sealed) => tracing::info!(at = %sealed.at, "the book was sealed"),
+                Err(error) => {
+                    tracing::warn!(%error, "the book could not be sealed; the next time comes")
+                }
+            }
+        }
+    }
+
+    /// Was anything recorded since the newest seal, besides that seal itself?
+    fn is_due(&self) -> bool {
+        let published = self.desk.published();
+        let last = published.exchange.seals.last;
+        last.is_none_or(|last| last.at < published.position)
     }
 
     /// Seals everything that is durable now.
@@ -80,7 +136,9 @@ impl Sealer {
         let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
-        Ok(Sealed { at: answer.position, size, checkpoint, key })
+        let sealed = Sealed { at: answer.position, size, checkpoint, key };
+        self.seals.send_replace(Some(sealed.clone()));
+        Ok(sealed)
     }
 
     /// The key of the book's seals; made and kept in the vault before anything names it.

@@ -1,0 +1,248 @@
+//! Checkpoints leave the machine: appended to a file (on another machine's disk, or one that only takes appends), and
+//! posted to an HTTPS address. A place that does not take them is told of in log and health, tried again, and stops
+//! nothing. Only the newest waits: it seals everything that the ones before it sealed.
+
+use super::Sealed;
+use crate::failure::{Failure, failed};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use switchbook_core::position::Position;
+use tokio::sync::watch;
+
+/// The first wait before another try; it doubles up to the longest.
+const FIRST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(600);
+/// An address that does not answer is given up for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where checkpoints go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// An append-only list.
+    File(PathBuf),
+    /// An address that takes them by POST.
+    Url(String),
+}
+
+impl Place {
+    /// An address outside: encrypted, or on this machine (where something else carries it on).
+    pub fn url(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix("http://");
+        let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        let local = host.is_some_and(|host| {
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+            ["127.0.0.1", "localhost", "[::1]"].contains(&name)
+        });
+        if text.starts_with("https://") || local {
+            return Ok(Self::Url(text.into()));
+        }
+        Err(format!(
+            "`{text}` is no address for checkpoints: it begins with https:// (http:// on this machine only)"
+        ))
+    }
+
+    /// Hands a checkpoint over; blocks for [`PATIENCE`] at most.
+    fn deliver(&self, checkpoint: &str) -> Result<(), Failure> {
+        match self {
+            Self::File(path) => append(path, checkpoint),
+            Self::Url(url) => post(url, checkpoint),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url(url) => url.fmt(f),
+        }
+    }
+}
+
+fn append(path: &Path, checkpoint: &str) -> Result<(), Failure> {
+    let doing = format!("{} cannot be appended to", path.display());
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let mut file = file.map_err(failed(&doing))?;
+    let written = file.write_all(format!("{checkpoint}\n").as_bytes());
+    written.and_then(|()| file.sync_all()).map_err(failed(&doing))
+}
+
+fn post(url: &str, checkpoint: &str) -> Result<(), Failure> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).max_redirects(0);
+    let agent: ureq::Agent = config.build().into();
+    let request = agent.post(url).header("Content-Type", "text/plain; charset=utf-8");
+    let answer = request.send(checkpoint).map_err(failed(&format!("{url} does not take it")))?;
+    match answer.status().as_u16() {
+        200..=299 => Ok(()),
+        status => Err(Failure::new(format!("{url} does not take it: it answers {status}"))),
+    }
+}
+
+/// What waits for a place, for health.
+#[derive(Default)]
+pub struct Waiting(Mutex<Vec<(String, String)>>);
+
+impl Waiting {
+    fn set(&self, place: &Place, why: Option<String>) {
+        let name = place.to_string();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(waits, _)| *waits != name);
+        all.extend(why.map(|why| (name, why)));
+    }
+
+    /// One sentence each.
+    pub fn notices(&self) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(_, why)| why.clone()).collect()
+    }
+}
+
+/// Takes every seal to a place, until nobody seals any more.
+pub async fn carry(
+    place: Place,
+    mut seals: watch::Receiver<Option<Sealed>>,
+    waiting: Arc<Waiting>,
+) {
+    let mut there = Position::START;
+    let mut wait = FIRST;
+    loop {
+        let newest = seals.borrow_and_update().clone().filter(|sealed| sealed.at > there);
+        let Some(sealed) = newest else {
+            if seals.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let (to, note) = (place.clone(), sealed.checkpoint.clone());
+        let done = tokio::task::spawn_blocking(move || to.deliver(&note)).await;
+        let why = match done {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(failure.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match why {
+            None => {
+                (there, wait) = (sealed.at, FIRST);
+                waiting.set(&place, None);
+            }
+            Some(why) => {
+                let why = format!(
+                    "the checkpoint of {} has not got out: {why}; it is tried again",
+                    sealed.at
+                );
+                tracing::warn!(why, "a checkpoint waits");
+                waiting.set(&place, Some(why));
+                // A newer one may come meanwhile: it goes instead, and does not make the tries more frequent.
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    fn sealed(at: u64) -> Sealed {
+        let checkpoint = format!("o\n{at}\nx\n\n\u{2014} o AAAA\n");
+        Sealed { at: Position(at), size: at - 1, checkpoint, key: String::new() }
+    }
+
+    #[test]
+    fn an_address_is_encrypted_or_on_this_machine() {
+        for good in [
+            "https://log.example.com/x",
+            "http://127.0.0.1:9/x",
+            "http://localhost/",
+            "http://[::1]:80",
+        ] {
+            assert!(Place::url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://log.example.com/",
+            "ftp://x",
+            "log.example.com",
+            "http://127.0.0.1.example.com/",
+        ] {
+            assert!(Place::url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_becomes_a_list_of_every_seal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        let (sender, seals) = watch::channel(None);
+        let waiting = Arc::new(Waiting::default());
+        let task = tokio::spawn(carry(Place::File(path.clone()), seals, Arc::clone(&waiting)));
+        for at in [5, 9] {
+            sender.send_replace(Some(sealed(at)));
+            while !std::fs::read_to_string(&path)
+                .is_ok_and(|text| text.contains(&format!("\n{at}\n")))
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(sender);
+        task.await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\u{2014} o").count(), 2);
+        assert_eq!(waiting.notices(), [] as [String; 0]);
+    }
+
+    /// Answers one request with a status, and gives what came.
+    fn answer(listener: &TcpListener, status: &str) -> String {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = Vec::new();
+        let mut chunk = [0; 4096];
+        while !String::from_utf8_lossy(&bytes).contains("\u{2014} o AAAA\n") {
+            let read = stream.read(&mut chunk).unwrap();
+            assert!(read > 0);
+            bytes.extend_from_slice(&chunk[..read]);
+        }
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Answers two requests, from a thread of its own: what blocks inside the runtime would hold its clock.
+    fn two_answers(listener: TcpListener) -> tokio::sync::mpsc::UnboundedReceiver<String> {
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for status in ["503 Busy", "200 OK"] {
+                let _ = tell.send(answer(&listener, status));
+            }
+        });
+        told
+    }
+
+    /// Time is driven: the waits between the tries pass at once.
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_fails_is_told_of_and_gets_the_newest_when_it_is_well() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/take", listener.local_addr().unwrap());
+        let mut told = two_answers(listener);
+        let (sender, seals) = watch::channel(Some(sealed(5)));
+        let waiting = Arc::new(Waiting::default());
+        let task = tokio::spawn(carry(Place::url(&url).unwrap(), seals, Arc::clone(&waiting)));
+        let first = told.recv().await.unwrap();
+        assert!(first.contains("\n5\n") && first.starts_with("POST /take"), "{first}");
+        while waiting.notices().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(waiting.notices()[0].contains("503"), "{:?}", waiting.notices());
+        sender.send_replace(Some(sealed(9)));
+        let second = told.recv().await.unwrap();
+        assert!(second.contains("\n9\n"), "{second}");
+        while !waiting.notices().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(sender);
+        task.await.unwrap();
+    }
+}
