@@ -1,59 +1,30 @@
 //! The running exchange: which room is opened in which order, and closed again.
 
-use crate::console::protocol::Language;
-use crate::console::{self, views};
+use crate::console::{self};
+use crate::doors::{Doors, http_limits, sip_config};
 use crate::erasure::{Erasures, Missing, beside};
 use crate::failure::{Failure, failed};
 use crate::port::DeskPort;
-use crate::route::{self, Asked};
+use crate::rooms::Rooms;
 use crate::seal::Sealer;
-use crate::settings::{Http, Settings};
-use serde_json::{Map, Value, json};
-use std::net::{Ipv4Addr, SocketAddr};
+use crate::settings::Settings;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
-use switchbook_admin::{Figure, Health, Status};
-use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, Parts, SystemClock};
+use std::time::{Duration, Instant};
+use switchbook_commands::desk::{Parts, SystemClock};
 use switchbook_commands::settings::StopBefore;
-use switchbook_commands::wire::UserRef;
 use switchbook_commands::{Calls, schedules, startup};
-use switchbook_core::envelope::Subject;
-use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
-use switchbook_core::id::{DeviceId, UserId};
-use switchbook_core::position::{Moment, Position};
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
-use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Options, Vault};
-use switchbook_projections::fold::{self, Tables};
+use switchbook_journal::{Book, OpenReport, Opened, Options, Vault};
+use switchbook_projections::fold::{self};
 use switchbook_projections::readers::{self, Opener, Readers};
-use switchbook_projections::registrar::{self, BookOnly};
-use switchbook_projections::sentence;
-use switchbook_projections::table::Table;
-use switchbook_replay::explain::would_ring;
-use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::endpoint::LiveCalls;
-use switchbook_sip_adapter::{Config, Door, Metrics, Server};
-use tokio::net::UnixListener;
+use switchbook_sip_adapter::{Server, Switchroom};
 use tokio::task::JoinHandle;
-
-/// What the console needs of the running exchange.
-pub struct Rooms {
-    /// The single writer.
-    pub desk: DeskHandle,
-    /// The read models.
-    pub readers: Arc<Readers>,
-    /// Keys that are to be gone.
-    pub erasures: Arc<Erasures>,
-    /// Seals the book.
-    pub sealer: Arc<Sealer>,
-    leases: Leases,
-    store: Arc<Book>,
-    metrics: Arc<Metrics>,
-    sip: SocketAddr,
-    data: PathBuf,
-    began: Instant,
-}
 
 /// The running exchange.
 pub struct House {
@@ -75,6 +46,8 @@ pub struct House {
     carriers: Vec<JoinHandle<()>>,
     console: JoinHandle<()>,
     socket: PathBuf,
+    /// Desk and phones run here, and as long as this is held.
+    room: Switchroom,
 }
 
 impl House {
@@ -123,8 +96,11 @@ impl House {
         if !report.watermark_lost {
             startup::forget_unnamed(&parts, &exchange).await;
         }
-        let (desk, writer) = startup::start(parts, exchange, founding, version, before)
+        let room = Switchroom::open().map_err(failed("the server's threads cannot be started"))?;
+        let (desk, writer) = room
+            .spawn(startup::start(parts, exchange, founding, version, before))
             .await
+            .map_err(failed("starting the exchange broke off"))?
             .map_err(failed("the exchange cannot be started"))?;
         let erased_again = erasures.record_restored(&desk).await?;
         let readers = Readers::start(desk.book(), open)
@@ -134,7 +110,7 @@ impl House {
         let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
         let port = DeskPort::new(desk.clone(), leases.clone());
-        let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port))
+        let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port), &room)
             .map_err(failed("phones cannot be served"))?;
         let _ = calls.0.set(server.live_calls());
         let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
@@ -149,11 +125,14 @@ impl House {
             leases,
             store,
             metrics: server.metrics(),
+            calls: server.hangs_up(),
             sip: server.local_addr(),
             data: data.to_owned(),
             began: Instant::now(),
         });
-        let admin = doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone()));
+        let limits = http_limits(settings);
+        let admin =
+            doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone(), limits));
         let console = console::server::listen(doors.console, rooms.clone());
         Ok(Self {
             sip: server.local_addr(),
@@ -172,6 +151,7 @@ impl House {
             carriers,
             console,
             socket: console::socket_of(data),
+            room,
         })
     }
 
@@ -184,7 +164,7 @@ impl House {
                 if let Some((name, _)) = ended {
                     return *name;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
         let name = tokio::select! {
@@ -206,7 +186,7 @@ impl House {
         }
         self.console.abort();
         // The ends of the calls that were just hung up are on their way into the book.
-        let patience = std::time::Duration::from_secs(5);
+        let patience = Duration::from_secs(5);
         match tokio::time::timeout(patience, startup::stop(&self.rooms.desk)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
@@ -216,32 +196,8 @@ impl House {
             task.abort();
         }
         self.rooms.keep_snapshots().await;
+        drop(self.room);
         Ok(())
-    }
-}
-
-/// Where phones, watchers and the console come in: bound before the exchange is founded or started.
-struct Doors {
-    sip: Door,
-    http: Option<switchbook_admin::Door>,
-    console: UnixListener,
-}
-
-impl Doors {
-    async fn bind(data: &Path, settings: &Settings) -> Result<Self, Failure> {
-        let listen = sip_config(settings).listen;
-        let sip = Door::bind(listen).map_err(|error| {
-            failed(&format!("phones cannot be served at udp:{listen}"))(error)
-                .advice("Is another program using this port? Choose another with --sip.")
-        })?;
-        let http = match settings.http.unwrap_or(Http::Address(default_http())) {
-            Http::None => None,
-            Http::Address(address) => {
-                let bound = switchbook_admin::Door::bind(address).await;
-                Some(bound.map_err(|error| Failure::new(error.to_string()))?)
-            }
-        };
-        Ok(Self { sip, http, console: console::server::bind(&console::socket_of(data))? })
     }
 }
 
@@ -250,22 +206,6 @@ fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
     exchange.registrations.get(&device).is_some_and(|registration| {
         registration.bindings.iter().any(|(bound, _)| bound.binding == binding)
     })
-}
-
-fn default_http() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, 8060).into()
-}
-
-fn sip_config(settings: &Settings) -> Config {
-    let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
-    let mut config = Config::new(settings.sip.unwrap_or(default));
-    config.registration.min = settings.registration.min;
-    config.registration.default = settings.registration.default;
-    config.registration.max = settings.registration.max;
-    config.limits.calls = settings.limits.calls;
-    config.names.clone_from(&settings.names);
-    config.advertised = settings.advertised;
-    config
 }
 
 /// The zone of the machine, as `/etc/localtime` points to it; UTC when that says nothing.
@@ -287,203 +227,5 @@ struct LateCalls(OnceLock<Arc<LiveCalls>>);
 impl Calls for LateCalls {
     fn in_call(&self, device: DeviceId) -> bool {
         self.0.get().is_some_and(|live| live.in_call(device))
-    }
-}
-
-impl Rooms {
-    /// Shows a view, now or as of then.
-    pub async fn view(
-        &self,
-        view: &str,
-        arguments: &Map<String, Value>,
-        as_of: Option<&str>,
-        language: Language,
-    ) -> Result<Value, Failure> {
-        if view == "route" {
-            return self.route(arguments, as_of, language).await;
-        }
-        let now = SystemClock.now();
-        if view == "status" {
-            return self.status();
-        }
-        if let Some(when) = as_of {
-            let (tables, at) = self.tables_at(when).await?;
-            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
-            return views::show(&seen, view, arguments);
-        }
-        let tables = self.readers.now();
-        let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
-        views::show(&seen, view, arguments)
-    }
-
-    /// Who would ring, and why.
-    async fn route(
-        &self,
-        arguments: &Map<String, Value>,
-        as_of: Option<&str>,
-        language: Language,
-    ) -> Result<Value, Failure> {
-        let past = match as_of {
-            Some(when) => Some(self.tables_at(when).await?.0),
-            None => None,
-        };
-        let present = self.readers.now();
-        let tables = past.as_ref().unwrap_or(&present);
-        let exchange = &tables.exchange;
-        let asked = Asked::read(exchange, arguments)?;
-        let plan = match asked.at {
-            Some(at) => route::then(exchange, at, &asked),
-            None => route::now(exchange, &self.leases, SystemClock.now(), &asked),
-        };
-        let zone = switchbook_projections::text::zone(exchange);
-        let book = self.readers.book().as_ref();
-        let told = would_ring(book, plan, &tables.names, zone)
-            .await
-            .map_err(|error| Failure::new(error.to_string()))?;
-        let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
-        let data = serde_json::to_value(&told).map_err(broken)?;
-        let table = Table {
-            title: format!("If {} were called ({})", asked.to, route::assumption(&asked)),
-            notes: told.lines(language.into()),
-            ..Table::default()
-        };
-        Ok(json!({ "data": data, "tables": [table] }))
-    }
-
-    /// All tables as of a position or a moment, and the moment they stand for.
-    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
-        let told = |error: ReplayError| Failure::new(error.to_string());
-        let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
-        let position = as_of::position(book, at).await.map_err(told)?;
-        let moment = as_of::moment(book, at).await.map_err(told)?;
-        let open = readers::borrow(self.readers.opener());
-        let tables = fold::tables_at(book, position, open)
-            .await
-            .map_err(failed("the state of then cannot be folded"))?;
-        let moment = moment.unwrap_or(tables.exchange.recorded_at);
-        Ok((tables, moment))
-    }
-
-    /// The index held against the segments, and its snapshots, for an auditor who verifies the book meanwhile.
-    pub async fn compare_index(&self) -> Result<Value, Failure> {
-        let store = Arc::clone(&self.store);
-        let work = move || (store.compare_index(), store.snapshots());
-        let done = tokio::task::spawn_blocking(work).await;
-        let (compared, snapshots) = done.map_err(failed("the comparison broke off"))?;
-        let compared = compared.map_err(failed("the index cannot be compared"))?;
-        let compared = compared.map(|found| {
-            let differs = found.differs;
-            let differs = differs.map(|at| json!({ "position": at.position, "what": at.what }));
-            json!({ "upto": found.upto, "differs": differs })
-        });
-        let snapshots = snapshots.into_iter().map(|(name, at, bytes)| {
-            json!({ "name": name, "at": at, "bytes": switchbook_replay::evidence::base64(&bytes) })
-        });
-        Ok(json!({ "compared": compared, "snapshots": snapshots.collect::<Vec<_>>() }))
-    }
-
-    /// An event in one sentence, with the names of now.
-    pub fn sentence(&self, event: &Event, language: Language) -> String {
-        let tables = self.readers.now();
-        let zone = switchbook_projections::text::zone(&tables.exchange);
-        sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
-    }
-
-    /// The person of a name, also of one that somebody had.
-    pub fn user_id(&self, name: &str) -> Option<UserId> {
-        match self.readers.now().names.find(&format!("user:{name}")) {
-            Ok(Subject::User(user)) => Some(user),
-            _ => None,
-        }
-    }
-
-    /// Who is meant by a name that somebody had: who was deleted is known by his id alone.
-    pub fn person(&self, name: &UserRef) -> UserRef {
-        let user_now = self.readers.now().exchange.user_named(name.as_str());
-        match user_now.or_else(|| self.user_id(name.as_str())) {
-            Some(user) => user.into(),
-            None => name.clone(),
-        }
-    }
-
-    fn status(&self) -> Result<Value, Failure> {
-        let health = self.health();
-        let mut table = Table::new("", &["", ""]);
-        let tables = self.readers.now();
-        let now = SystemClock.now();
-        let counts = registrar::counts(&tables.exchange, &self.leases, now);
-        for (name, value) in [
-            ("version", health.version.to_owned()),
-            ("book", format!("{} at {}", self.data.display(), tables.position())),
-            ("writable", health.book.clone()),
-            ("phones", format!("{} of {} registered", counts.registered, counts.devices)),
-            ("SIP", format!("udp:{}", self.sip)),
-            ("up", format!("{} s", health.uptime_seconds)),
-        ] {
-            table.row([name.to_owned(), value]);
-        }
-        table.notes.clone_from(&health.notices);
-        let data = json!({
-            "health": health, "sip": self.sip, "registered": counts.registered,
-            "devices": counts.devices,
-        });
-        Ok(json!({ "data": data, "tables": [table] }))
-    }
-
-    /// Keeps the tables, so that the next start and every look at the past fold less.
-    async fn keep_snapshots(&self) {
-        let tables = self.readers.now();
-        for (name, bytes) in tables.snapshots() {
-            let kept = self.store.put_snapshot(name, tables.position(), bytes).await;
-            if let Err(error) = kept {
-                tracing::warn!(%error, name, "a snapshot was not kept; the next start folds more");
-            }
-        }
-    }
-}
-
-impl Status for Rooms {
-    fn health(&self) -> Health {
-        let (ok, book) = match self.desk.health() {
-            _ if self.desk.subscribe().has_changed().is_err() => {
-                (false, "no: the writer has ended".to_owned())
-            }
-            DeskHealth::Writable => (true, "yes".to_owned()),
-            DeskHealth::ReadOnly { why } => (false, format!("no: {why}")),
-        };
-        Health {
-            ok,
-            book,
-            position: self.desk.published().position.0,
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: self.began.elapsed().as_secs(),
-            notices: self.erasures.notice().into_iter().chain(self.sealer.notices()).collect(),
-        }
-    }
-
-    fn figures(&self) -> Vec<Figure> {
-        let tables = self.readers.now();
-        let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
-        let gauge =
-            |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
-        let mut figures = vec![
-            Figure {
-                name: "book_position",
-                help: "Events in the book",
-                value: self.desk.published().position.0,
-                counter: true,
-            },
-            gauge("devices", "Phones known", counts.devices),
-            gauge("devices_registered", "Phones with a binding", counts.registered),
-            gauge("bindings", "Bindings of all phones", counts.bindings),
-            gauge("users", "Users", tables.exchange.users.len()),
-        ];
-        figures.extend(self.metrics.all().map(|(name, help, value)| Figure {
-            name,
-            help,
-            value,
-            counter: !name.ends_with("_active"),
-        }));
-        figures
     }
 }

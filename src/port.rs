@@ -78,7 +78,7 @@ impl Port for DeskPort {
 
 fn outcome(answer: Result<Answer, DeskError>, language: Language) -> Result<Done, Trouble> {
     match answer {
-        Ok(_) => Ok(Done),
+        Ok(answer) => Ok(Done { events: answer.records.len() }),
         Err(DeskError::Refused(refusal) | DeskError::RefusedInBulk { refusal, .. }) => {
             Err(trouble(&refusal, language))
         }

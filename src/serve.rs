@@ -87,6 +87,12 @@ fn welcome(data: &std::path::Path, house: &House) {
             house.report.cut_bytes
         ));
     }
+    if let Some(point) = &house.report.restore_point {
+        output::done(&format!(
+            "an older Switchbook wrote this book: the way back is the restore point {}",
+            point.display()
+        ));
+    }
     if house.erased_again > 0 {
         output::warning(&format!(
             "this book is older than its list of erasures: {} erasures were carried out again and recorded",

@@ -28,10 +28,16 @@ pub struct Settings {
     pub time_zone: Option<chrono_tz::Tz>,
     /// Registration expiry, in seconds.
     pub registration: Registration,
-    /// Limits against floods and guessing.
+    /// How calls are carried.
+    pub calls: Calls,
+    /// Limits against floods.
     pub limits: Limits,
     /// Sealing by itself, and where checkpoints go.
     pub seal: Seal,
+    /// Pauses after wrong passwords.
+    pub guessing: Guessing,
+    /// Limits of the HTTP face.
+    pub http_limits: HttpLimits,
     /// What is logged on standard error: `warn` when not set, `switchbook=debug` for more.
     pub log: Option<String>,
     /// Begin with an empty vault beside a book that is not empty. Never from the file: only once, by flag.
@@ -43,7 +49,7 @@ pub struct Settings {
 }
 
 /// Bounds of a registration's expiry, in seconds (RFC 3261 §10.3 step 6).
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registration {
     /// Less is answered 423.
@@ -52,25 +58,141 @@ pub struct Registration {
     pub default: u32,
     /// More is granted as this.
     pub max: u32,
+    /// Addresses in one REGISTER; a phone never has more than 5.
+    pub contacts: usize,
 }
 
 impl Default for Registration {
     fn default() -> Self {
-        Self { min: 60, default: 3600, max: 7200 }
+        Self { min: 60, default: 3600, max: 7200, contacts: 5 }
     }
 }
 
-/// Limits of the SIP side.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// How calls are carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calls {
+    /// Seconds a trunk may take to answer.
+    pub trunk_ring: u32,
+    /// Every so many seconds both ends of an answered call are asked whether they are still there.
+    pub alive_check: u32,
+    /// What a stop of the server does to calls in progress.
+    pub on_stop: AtStop,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { trunk_ring: 180, alive_check: 300, on_stop: AtStop::HangUp }
+    }
+}
+
+/// What a stop of the server does to calls in progress.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtStop {
+    /// They are ended.
+    HangUp,
+    /// Phones go on talking to each other until they hang up.
+    Leave,
+}
+
+/// Limits of the SIP side. Calls for help pass those on calls.
+#[derive(Clone, Copy, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Calls at once.
     pub calls: usize,
+    /// Calls at once that one phone has placed.
+    pub calls_per_device: usize,
+    /// Calls from one address.
+    pub calls_from_source: PerSecond,
+    /// Calls and feature codes of one phone.
+    pub calls_placed: Pace,
+    /// Changes of one phone's bindings; refreshes do not count.
+    pub binding_events: Pace,
+    /// Calls for help of one phone: a bound for machines.
+    pub calls_for_help: Pace,
+    /// REGISTERs of one phone, refreshes included.
+    pub registers: Pace,
+    /// Bytes of answers to an address that has not proven who it is.
+    pub answers_to_strangers: PerSecond,
+    /// Seconds a digest nonce lives.
+    pub nonce_lifetime: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls: 10_000 }
+        Self {
+            calls: 10_000,
+            calls_per_device: 20,
+            calls_from_source: PerSecond { burst: 2_000, per_second: 500 },
+            calls_placed: Pace { burst: 60, seconds: 0.5 },
+            binding_events: Pace { burst: 30, seconds: 10.0 },
+            calls_for_help: Pace { burst: 100, seconds: 1.0 },
+            registers: Pace { burst: 100, seconds: 0.1 },
+            answers_to_strangers: PerSecond { burst: 2_097_152, per_second: 65_536 },
+            nonce_lifetime: 300,
+        }
+    }
+}
+
+/// So many at once, then so many a second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerSecond {
+    /// At once.
+    pub burst: u32,
+    /// A second.
+    pub per_second: u32,
+}
+
+/// So many at once, then one in so many seconds.
+#[derive(Clone, Copy, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// At once.
+    pub burst: u32,
+    /// One more after so many seconds.
+    pub seconds: f64,
+}
+
+/// Pauses after wrong passwords, per account and address, and per address. The first pause is a second; each doubles.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guessing {
+    /// Wrong passwords for one account from one address that cost nothing.
+    pub free: u32,
+    /// Wrong passwords from one address that cost nothing, for all accounts together.
+    pub free_per_source: u32,
+    /// The longest pause, in seconds.
+    pub longest_pause: u32,
+    /// After so many seconds without a wrong password all is forgotten.
+    pub memory: u32,
+}
+
+impl Default for Guessing {
+    fn default() -> Self {
+        Self { free: 5, free_per_source: 100, longest_pause: 60, memory: 900 }
+    }
+}
+
+/// Limits of the HTTP face.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpLimits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Of these, from one address.
+    pub per_peer: usize,
+    /// Seconds until a request's head must be there.
+    pub head_seconds: u32,
+    /// Seconds a connection lives.
+    pub lifetime: u32,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { connections: 256, per_peer: 32, head_seconds: 10, lifetime: 60 }
     }
 }
 
@@ -148,10 +270,65 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::new(format!("the configuration {} cannot be read: {error}", path.display()))
         })?;
-        toml::from_str(&text).map_err(|error| {
-            Failure::new(format!("the configuration {} is wrong:\n{error}", path.display()))
+        let wrong = |why: String| {
+            Failure::new(format!("the configuration {} is wrong:\n{why}", path.display()))
                 .advice("docs/configuration.md lists every setting.")
-        })
+        };
+        let settings: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match settings.senseless() {
+            Some(why) => Err(wrong(why)),
+            None => Ok(settings),
+        }
+    }
+
+    /// What can be read and makes no sense all the same: the setting by its name, and what it needs.
+    fn senseless(&self) -> Option<String> {
+        let Self { registration, calls, limits, guessing, http_limits, .. } = self;
+        let ordered = registration.min <= registration.default
+            && registration.default <= registration.max
+            && registration.min > 0;
+        let paces =
+            [limits.calls_placed, limits.calls_for_help, limits.binding_events, limits.registers];
+        let seconds = |pace: &Pace| (0.001..=86_400.0).contains(&pace.seconds);
+        let rules = [
+            (ordered, "[registration] needs 0 < min <= default <= max"),
+            (
+                (1..=5).contains(&registration.contacts),
+                "[registration] contacts is between 1 and 5",
+            ),
+            (calls.trunk_ring >= 10, "[calls] trunk_ring is 10 seconds or more"),
+            (calls.alive_check >= 30, "[calls] alive_check is 30 seconds or more"),
+            (
+                paces.iter().all(|pace| pace.burst > 0 && seconds(pace)),
+                "[limits] calls_placed, calls_for_help, binding_events and registers need burst > 0 and seconds from 0.001 to 86400",
+            ),
+            (limits.calls_for_help.burst >= 10, "[limits] calls_for_help needs burst >= 10"),
+            (limits.calls_per_device > 0, "[limits] calls_per_device is 1 or more"),
+            (
+                limits.calls_from_source.burst > 0 && limits.calls_from_source.per_second > 0,
+                "[limits] calls_from_source needs burst and per_second of 1 or more",
+            ),
+            (
+                limits.answers_to_strangers.burst >= 4096
+                    && limits.answers_to_strangers.per_second >= 1024,
+                "[limits] answers_to_strangers needs burst >= 4096 and per_second >= 1024 bytes: less than an answer or two locks every phone out",
+            ),
+            (limits.nonce_lifetime >= 10, "[limits] nonce_lifetime is 10 seconds or more"),
+            (guessing.longest_pause > 0, "[guessing] longest_pause is 1 second or more"),
+            (
+                guessing.memory >= guessing.longest_pause,
+                "[guessing] memory is no shorter than longest_pause",
+            ),
+            (
+                http_limits.connections > 0 && http_limits.per_peer > 0,
+                "[http_limits] connections and per_peer are 1 or more",
+            ),
+            (
+                http_limits.head_seconds > 0 && http_limits.lifetime > 0,
+                "[http_limits] head_seconds and lifetime are 1 or more",
+            ),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, why)| why.to_owned())
     }
 }
 
@@ -172,24 +349,84 @@ pub fn default_data() -> PathBuf {
 mod tests {
     use super::*;
 
-    /// The manual's example is read, and names every setting there is.
+    fn example() -> &'static str {
+        let manual = include_str!("../docs/configuration.md");
+        manual.split("```toml\n").nth(1).unwrap().split("```").next().unwrap()
+    }
+
+    /// The manual's example is read, and its numbers are the defaults.
     #[test]
     fn the_example_in_the_manual_is_right() {
-        let manual = include_str!("../docs/configuration.md");
-        let example = manual.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-        let settings: Settings = toml::from_str(example).unwrap();
+        let settings: Settings = toml::from_str(example()).unwrap();
         assert_eq!(settings.realm.as_deref(), Some("pbx.example.com"));
         assert_eq!(settings.http, Some(Http::Address("127.0.0.1:8060".parse().unwrap())));
         assert_eq!(settings.names, ["sip.example.com"]);
-        assert_eq!(settings.registration.max, 7200);
         assert_eq!((settings.seal.every, settings.seal.at.len()), (Some(60), 2));
         assert_eq!(settings.seal.places().len(), 2);
         assert!(settings.erasures.is_some());
+        assert_eq!(settings.registration, Registration::default());
+        assert_eq!(settings.calls, Calls::default());
+        assert_eq!(settings.limits, Limits::default());
+        assert_eq!(settings.guessing, Guessing::default());
+        assert_eq!(settings.http_limits, HttpLimits::default());
+        assert_eq!(settings.senseless(), None);
+    }
+
+    /// Asked for what is not there, the reader names all that is: each has its line in the manual.
+    #[test]
+    fn the_manual_names_every_setting() {
+        let example: toml::Table = toml::from_str(example()).unwrap();
+        let mut tables = vec![(String::new(), &example)];
+        for (name, value) in &example {
+            tables.extend(value.as_table().map(|table| (name.clone(), table)));
+        }
+        assert_eq!(tables.len(), 7);
+        for (name, table) in tables {
+            let text = match name.as_str() {
+                "" => "what = 1".to_owned(),
+                name => format!("[{name}]\nwhat = 1"),
+            };
+            let error = toml::from_str::<Settings>(&text).unwrap_err().to_string();
+            let expected = error.split("expected one of").nth(1).unwrap();
+            let fields: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+            assert!(fields.len() >= 3, "{error}");
+            for field in fields {
+                assert!(table.contains_key(field), "[{name}] {field} is not in the manual");
+            }
+        }
     }
 
     #[test]
     fn a_setting_that_does_not_exist_is_named() {
-        let error = toml::from_str::<Settings>("sipp = \"0.0.0.0:5060\"").unwrap_err().to_string();
-        assert!(error.contains("sipp") && error.contains("expected one of"), "{error}");
+        for (text, key) in [
+            ("sipp = \"0.0.0.0:5060\"", "sipp"),
+            ("[limits]\ncals = 1", "cals"),
+            ("[calls]\nalive = 1", "alive"),
+            ("[limits]\ncalls_placed = { burst = 1, seconds = 1, hours = 1 }", "hours"),
+            ("[call]\ntrunk_ring = 1", "call"),
+            ("accept_lost_vault = true", "accept_lost_vault"),
+        ] {
+            let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")) && error.contains("expected"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_named() {
+        for (text, named) in [
+            ("[registration]\nmin = 100\ndefault = 50", "[registration]"),
+            ("[registration]\ncontacts = 6", "contacts"),
+            ("[calls]\nalive_check = 0", "alive_check"),
+            ("[calls]\ntrunk_ring = 1", "trunk_ring"),
+            ("[limits]\ncalls_placed = { burst = 1, seconds = 0.0 }", "calls_placed"),
+            ("[limits]\nbinding_events = { burst = 1, seconds = nan }", "binding_events"),
+            ("[limits]\nanswers_to_strangers = { burst = 1, per_second = 1 }", "answers"),
+            ("[guessing]\nmemory = 1", "memory"),
+            ("[http_limits]\nper_peer = 0", "per_peer"),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            let why = settings.senseless().unwrap_or_else(|| panic!("{text} is taken"));
+            assert!(why.contains(named), "{text}: {why}");
+        }
     }
 }

@@ -186,3 +186,31 @@ fn the_same_noun_has_the_same_file_in_each_room() {
         }
     }
 }
+
+/// `file::name` or `file::begin_*`, as docs/security.md names tests.
+fn named_test(word: &str, all: &[(PathBuf, String)]) -> bool {
+    let Some((file, name)) = word.split_once("::") else { return true };
+    let (begin, whole) = name.strip_suffix('*').map_or((name, true), |begin| (begin, false));
+    let wanted = if whole { format!("fn {begin}(") } else { format!("fn {begin}") };
+    all.iter().any(|(path, text)| {
+        path.file_stem().is_some_and(|stem| stem == file)
+            && text.lines().any(|line| line.contains(&wanted))
+            && text.contains("#[test]") | text.contains("#[tokio::test")
+    })
+}
+
+#[test]
+fn every_line_of_the_attack_list_has_its_tests_and_they_exist() {
+    let manual = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let all = sources_of("");
+    let mut lines = BTreeSet::new();
+    for row in manual.lines().filter(|line| line.starts_with("| ")) {
+        let first = row.trim_start_matches("| ").split('|').next().unwrap();
+        lines.extend(first.split(',').filter_map(|line| line.trim().parse::<u8>().ok()));
+        for word in row.split('`').skip(1).step_by(2) {
+            assert!(named_test(word, &all), "docs/security.md names no test of ours: {word}");
+        }
+    }
+    let missing: Vec<u8> = (1..=30).chain(37..=42).filter(|line| !lines.contains(line)).collect();
+    assert!(missing.is_empty(), "docs/security.md says nothing of {missing:?}");
+}

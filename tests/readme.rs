@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 use support::{BINARY, PATIENCE, Server};
 use switchbook_sip_adapter::phone::PhoneEvent;
@@ -23,7 +24,7 @@ async fn the_readme_can_be_typed_from_top_to_bottom() {
             continue;
         }
         if line.starts_with("audit explain") {
-            call(&server).await;
+            call(&server, folder.path()).await;
         }
         let input = if line.contains("--password") { "a-long-password\n" } else { "" };
         let output = server.run(folder.path(), line, input);
@@ -34,13 +35,14 @@ async fn the_readme_can_be_typed_from_top_to_bottom() {
     }
 }
 
-/// p2 calls 100, so that there is a call to explain.
-async fn call(server: &Server) {
-    let (_p1, mut p2) = (server.phone("p1").await, server.phone("p2").await);
-    p2.call("100");
-    p2.wait_for(PATIENCE, |event| *event == PhoneEvent::Talks).await.unwrap();
-    p2.hang_up();
-    p2.wait_for(PATIENCE, |event| *event == PhoneEvent::Ended).await.unwrap();
+/// p1 calls 200, so that there is a call to explain: at noon of a working day 100 is forwarded, 200 never is.
+async fn call(server: &Server, folder: &Path) {
+    let (mut p1, _p2) = (server.phone("p1").await, server.phone("p2").await);
+    p1.call("200");
+    p1.wait_for(PATIENCE, |event| *event == PhoneEvent::Talks).await.unwrap();
+    p1.hang_up();
+    p1.wait_for(PATIENCE, |event| *event == PhoneEvent::Ended).await.unwrap();
+    server.calls(folder, "", 1).await;
 }
 
 #[test]

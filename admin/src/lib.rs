@@ -2,14 +2,20 @@
 //!
 //! It holds no rule and edits no table: it asks a [`Status`] and writes down what it hears.
 
+mod connections;
 mod metrics;
+
+pub use connections::Limits;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use connections::Gate;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -96,22 +102,22 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub async fn start(address: SocketAddr, status: Arc<dyn Status>) -> Result<Self, ListenError> {
-        Ok(Self::start_at(Door::bind(address).await?, status))
+    pub async fn start(
+        address: SocketAddr,
+        status: Arc<dyn Status>,
+        limits: Limits,
+    ) -> Result<Self, ListenError> {
+        Ok(Self::start_at(Door::bind(address).await?, status, limits))
     }
 
     /// Answers at a door that was bound before, until stopped.
     #[must_use]
-    pub fn start_at(door: Door, status: Arc<dyn Status>) -> Self {
+    pub fn start_at(door: Door, status: Arc<dyn Status>, limits: Limits) -> Self {
         let Door { address, listener } = door;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serve = axum::serve(listener, router(status)).with_graceful_shutdown(async move {
-            let _ = stopped.await;
-        });
-        let task = tokio::spawn(async move {
-            // Accept errors are retried inside; the server ends when it is told to.
-            let _ = serve.await;
-        });
+        let gate = Arc::new(Gate::new(limits));
+        let router = router(status, Arc::clone(&gate));
+        let task = tokio::spawn(connections::serve(listener, router, gate, stopped));
         Self { address, stop: Some(stop), task }
     }
 
@@ -131,18 +137,40 @@ impl Server {
     }
 }
 
-/// The routes, for tests and for mounting elsewhere.
-pub fn router(status: Arc<dyn Status>) -> Router {
-    Router::new().route("/health", get(health)).route("/metrics", get(figures)).with_state(status)
+#[derive(Clone)]
+struct Face {
+    status: Arc<dyn Status>,
+    gate: Arc<Gate>,
 }
 
-async fn health(State(status): State<Arc<dyn Status>>) -> impl IntoResponse {
-    let health = status.health();
+fn router(status: Arc<dyn Status>, gate: Arc<Gate>) -> Router {
+    let limit = gate.limits().body_bytes;
+    let bounded = middleware::from_fn(move |request, next| no_larger(limit, request, next));
+    Router::new()
+        .route("/health", get(health))
+        .route("/metrics", get(figures))
+        .layer(bounded)
+        .with_state(Face { status, gate })
+}
+
+/// Nothing here takes a body. One that is too large, or does not say how large it is, is not even begun to be read.
+async fn no_larger(limit: u64, request: Request, next: Next) -> Response {
+    if request.body().size_hint().upper().is_none_or(|bytes| bytes > limit) {
+        let close = [(header::CONNECTION, "close")];
+        return (StatusCode::PAYLOAD_TOO_LARGE, close).into_response();
+    }
+    next.run(request).await
+}
+
+async fn health(State(face): State<Face>) -> impl IntoResponse {
+    let health = face.status.health();
     let code = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(health))
 }
 
-async fn figures(State(status): State<Arc<dyn Status>>) -> impl IntoResponse {
+async fn figures(State(face): State<Face>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], metrics::exposition(&status.figures()))
+    let mut figures = face.status.figures();
+    figures.extend(face.gate.figures());
+    ([(header::CONTENT_TYPE, kind)], metrics::exposition(&figures))
 }

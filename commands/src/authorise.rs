@@ -185,13 +185,16 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::TrunkRemove(_)
         | Command::TrunkAssign(_)
         | Command::TrunkFree(_)
+        | Command::CallHangUp(_)
         | Command::SettingsTimeZone(_)
         | Command::SettingsDigest(_)
         | Command::SettingsBlockTarget(_)
         | Command::SettingsUnblockTarget(_)
         | Command::SettingsRetention(_)
         | Command::PersonErase(_)
-        | Command::PeriodErase(_) => Needs::Admin,
+        | Command::PeriodErase(_)
+        // only levels that may.
+        | Command::BackupTaken(_) => Needs::Admin,
 
         Command::UserPassword(c) => of_user(&c.user)?,
         Command::UserPin(c) => of_user(&c.user)?,
@@ -228,6 +231,7 @@ fn needs(exchange: &Exchange, command: &Command) -> Result<Needs, Refusal> {
         | Command::PhoneForward(_) => Needs::APhone,
 
         Command::Register(c) => Needs::ThisPhone(c.device),
+        Command::PhoneClaim(c) => Needs::ThisPhone(c.device),
         Command::CallRecord(c) => Needs::SystemOr(c.caller()),
         Command::ScheduleFire(c) => Needs::ThisSchedule(c.schedule),
         Command::RegistrationExpire(_)

@@ -1,13 +1,34 @@
-//! What the phones' room tells about calls: they happened, so nothing here forbids them (architecture.md way 4).
+//! Calls: ending one from outside it, and what the phones' room tells about them: that happened, so nothing here forbids
+//! it (architecture.md way 4).
 
 use crate::command::Decide;
 use crate::draft::Draft;
+use crate::lookup;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::wire::CallRef;
+use serde::Deserialize;
 use switchbook_core::call::{
     CallAnswered, CallDiverted, CallEnded, CallLost, CallPlaced, CallRecordsMissed, Caller,
+    HangUpOrdered,
 };
 use switchbook_core::envelope::Subject;
 use switchbook_core::id::{CallId, DeviceId};
+
+/// Has a call in progress ended from outside it. The phones' room carries it out once this stands in the book.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HangUp {
+    /// Which.
+    pub call: CallRef,
+}
+
+impl Decide for HangUp {
+    fn decide(&self, draft: &mut Draft<'_, '_>) -> Result<(), Refusal> {
+        let call = lookup::open_call(draft.exchange(), &self.call)?;
+        draft.tell_last(HangUpOrdered { call });
+        Ok(())
+    }
+}
 
 /// Records what happened to a call.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use crate::draft::Draft;
 use crate::refusal::Refusal;
 use crate::secret::SecretVisitor;
 use crate::{
-    audit, call, device, erasure, forwarding, group, number, permission, phone, profile,
+    audit, backup, call, device, erasure, forwarding, group, number, permission, phone, profile,
     registration, schedule, seal, settings, slot, trunk, user,
 };
 use serde::Deserialize;
@@ -152,6 +152,8 @@ commands! {
         "person.erase" PersonErase erasure::ErasePerson;
         "period.erase" PeriodErase erasure::ErasePeriod;
 
+        "call.hang_up" CallHangUp call::HangUp;
+
         "phone.log_in" PhoneLogIn phone::LogIn;
         "phone.log_out" PhoneLogOut phone::LogOut;
         "phone.dnd" PhoneDnd phone::Dnd;
@@ -160,6 +162,7 @@ commands! {
     of the server {
         "registration.register" Register registration::Register;
         "registration.expire" RegistrationExpire registration::Expire;
+        "phone.claim" PhoneClaim phone::Claim;
         "call.record" CallRecord call::Record;
         "schedule.fire" ScheduleFire schedule::Fire;
         "schedule.missed" ScheduleMissed schedule::Missed;
@@ -167,6 +170,7 @@ commands! {
         "server.start" ServerStart settings::Start;
         "server.stop" ServerStop settings::Stop;
         "audit.opened" AuditOpened audit::Opened;
+        "backup.taken" BackupTaken backup::Taken;
         "audit.seal" AuditSeal seal::Seal;
         "erasure.apply" ErasureApply erasure::Apply;
     }

@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod authorise;
+pub mod backup;
 pub mod call;
 pub mod command;
 mod decide;

@@ -1,14 +1,19 @@
 //! From references as people write them to the things they mean.
 
 use crate::refusal::{Refusal, RefusalCode};
-use crate::wire::{DeviceRef, GroupRef, ProfileRef, ScheduleRef, SlotRef, TrunkRef, UserRef};
+use crate::wire::{
+    CallRef, DeviceRef, GroupRef, ProfileRef, ScheduleRef, SlotRef, TrunkRef, UserRef,
+};
 use std::sync::Arc;
 use switchbook_core::device::Device;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::forwarding::Profile;
 use switchbook_core::group::Group;
-use switchbook_core::id::{DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
+use switchbook_core::id::{
+    CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId,
+};
 use switchbook_core::number::{Number, NumberState};
+use switchbook_core::position::Position;
 use switchbook_core::schedule::Schedule;
 use switchbook_core::slot::Slot;
 use switchbook_core::trunk::Trunk;
@@ -179,6 +184,22 @@ pub fn trunk<'e>(
         .or_else(by_id)
         .map(|(id, trunk)| (*id, trunk))
         .ok_or_else(|| Refusal::new(RefusalCode::TrunkUnknown).with("trunk", reference))
+}
+
+/// The call in progress meant by its id, or by the position of the event that placed it (`#123`).
+///
+/// # Errors
+/// `CALL_UNKNOWN`.
+pub fn open_call(exchange: &Exchange, reference: &CallRef) -> Result<CallId, Refusal> {
+    let by_id = || uuid(&reference.0).map(CallId).filter(|id| exchange.open_calls.contains_key(id));
+    let placed = || reference.0.trim_start_matches('#').parse().ok().map(Position);
+    let by_place = |place| {
+        let mut open = exchange.open_calls.iter();
+        open.find(|(_, call)| call.placed == place).map(|(id, _)| *id)
+    };
+    by_id()
+        .or_else(|| placed().and_then(by_place))
+        .ok_or_else(|| Refusal::new(RefusalCode::CallUnknown))
 }
 
 /// What people call a user: his log-in name, else his id.

@@ -111,6 +111,28 @@ impl Decide for Forward {
     }
 }
 
+/// A phone that authenticated as itself has registered or called under another's name (checklist 8, 11, 14). The phones'
+/// room has refused it already; the refusal here puts it into the book.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// The phone whose password was right.
+    pub device: DeviceId,
+    /// The phone it spoke for; none: no phone has that name.
+    pub claimed: Option<DeviceId>,
+}
+
+impl Decide for Claim {
+    fn decide(&self, draft: &mut Draft<'_, '_>) -> Result<(), Refusal> {
+        let name = |device| lookup::device_name(draft.exchange(), device);
+        let mut refusal = Refusal::new(RefusalCode::AddressNotYours)
+            .with("device", name(self.device))
+            .with("claimed", self.claimed.map_or_else(|| "–".to_owned(), name))
+            .about(Subject::Device(self.device));
+        refusal.about.extend(self.claimed.map(Subject::Device));
+        Err(refusal)
+    }
+}
+
 fn this_phone(draft: &Draft<'_, '_>) -> Result<DeviceId, Refusal> {
     match draft.standing {
         Standing::Phone(device) => Ok(device),

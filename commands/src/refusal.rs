@@ -250,6 +250,9 @@ codes! {
     ContactLimit "CONTACT_LIMIT" Attempt
         "Device {device} already has {limit} addresses, which is the limit. Let an old one expire or remove it."
         "Das Telefon {device} hat bereits {limit} Adressen, mehr sind nicht erlaubt. Lassen Sie eine alte ablaufen oder entfernen Sie sie.";
+    AddressNotYours "ADDRESS_NOT_YOURS" Attempt
+        "{device} spoke for {claimed}: a phone registers and calls under its own name only. Nothing was changed; is its password in other hands?"
+        "{device} hat für {claimed} gesprochen: Ein Telefon registriert sich und ruft nur unter seinem eigenen Namen. Nichts wurde geändert; ist sein Kennwort in fremden Händen?";
     RegistrationOutOfOrder "REGISTRATION_OUT_OF_ORDER" Form
         "This registration is older than one already carried out. Nothing was changed; the phone will send a newer one."
         "Diese Registrierung ist älter als eine bereits ausgeführte. Nichts wurde geändert; das Telefon wird eine neuere senden.";

@@ -231,6 +231,8 @@ references! {
     TrunkRef;
     /// A schedule entry: its id.
     ScheduleRef;
+    /// A call in progress: its id, or the position of the event that placed it (`#123`).
+    CallRef;
 }
 
 macro_rules! from_ids {

@@ -6,6 +6,7 @@ mod world;
 use expect_test::expect;
 use std::fmt::Write;
 use switchbook_commands::call::Record;
+use switchbook_commands::phone::Claim;
 use switchbook_commands::registration::{Ask, Expire, Register};
 use switchbook_commands::schedule::{Fire, Lateness, Missed};
 use switchbook_commands::settings::{Found, Start, Stop, StopBefore};
@@ -78,6 +79,7 @@ fn all(world: &World) -> Vec<Command> {
         r#"{"command":"settings.retention","months":6}"#,
         r#"{"command":"person.erase","user":"ada"}"#,
         r#"{"command":"period.erase","period":"2026-05"}"#,
+        r##"{"command":"call.hang_up","call":"#9"}"##,
         r#"{"command":"phone.log_in","extension":"100","pin":"1234"}"#,
         r#"{"command":"phone.log_out"}"#,
         r#"{"command":"phone.dnd","on":true}"#,
@@ -88,6 +90,7 @@ fn all(world: &World) -> Vec<Command> {
     let (ask, bounds) = (Ask::RemoveAll, (Seconds(1), Seconds(2)));
     all.push(Register { device, ask, call_id: 1, cseq: 1, user_agent: None, bounds }.into());
     all.push(Expire { device, binding }.into());
+    all.push(Claim { device, claimed: None }.into());
     let missed = CallRecordsMissed { from: Moment(0), until: Moment(1), records: 1 };
     let entries = vec![switchbook_commands::call::Entry::Missed(missed)];
     all.push(Record { entries }.into());
@@ -99,6 +102,7 @@ fn all(world: &World) -> Vec<Command> {
     all.push(Start { version: "1".into(), stop_before: StopBefore::Clean }.into());
     all.push(Stop {}.into());
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
+    all.push(switchbook_commands::backup::Taken.into());
     let (root, checkpoint) = (Root([0; 32]), String::new());
     all.push(seal::Seal { size: 1, root, checkpoint, new_key: None }.into());
     all.push(erasure::Apply::Period(Period(202_605)).into());
@@ -226,12 +230,14 @@ fn nobody_passes_by_default() {
         settings.retention      C A
         person.erase            C A
         period.erase            C A
+        call.hang_up            C A
         phone.log_in            P p
         phone.log_out           P p
         phone.dnd               P p
         phone.forward           P p
         registration.register   P
         registration.expire     X
+        phone.claim             P
         call.record             X
         schedule.fire           S
         schedule.missed         X
@@ -239,6 +245,7 @@ fn nobody_passes_by_default() {
         server.start            X
         server.stop             X
         audit.opened            C W
+        backup.taken            C A
         audit.seal              C A X
         erasure.apply           X
     "#]]

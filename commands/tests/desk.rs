@@ -311,6 +311,64 @@ async fn x21_a_refused_attempt_is_recorded_and_a_malformed_one_is_not() {
     assert_eq!(envelope.actor, CONSOLE);
 }
 
+/// A phone speaks for another, so many times.
+async fn claims(house: &House, times: usize) -> DeviceId {
+    let published = house.desk.published();
+    let mut devices = published.exchange.devices.keys().copied();
+    let (device, claimed) = (devices.next().unwrap(), devices.next());
+    for _ in 0..times {
+        let claim = switchbook_commands::phone::Claim { device, claimed };
+        let order = Order::new(CommandId(Uuid::now_v7()), Actor::Phone(device), claim);
+        assert_eq!(code(straight(house, order).await), RefusalCode::AddressNotYours);
+    }
+    device
+}
+
+/// What the book tells of refused attempts after a position: how many further ones each stands for.
+async fn attempts_after(house: &House, before: Position, by: Actor) -> Vec<u32> {
+    let records = house.store.read(before.next(), 20).await.unwrap();
+    let told = records.iter().map(|Recorded { event, envelope }| {
+        let Event::AttemptRefused(attempt) = event else { panic!("{event:?}") };
+        assert_eq!(
+            (attempt.what.as_str(), attempt.code.as_str()),
+            ("phone.claim", "ADDRESS_NOT_YOURS")
+        );
+        assert_eq!((attempt.about.len(), envelope.actor), (2, by));
+        attempt.suppressed
+    });
+    told.collect()
+}
+
+async fn two_phones() -> (House, Position) {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    house.desk.submit(order(&add("bob", "200"))).await.unwrap();
+    let before = house.store.tail();
+    (house, before)
+}
+
+#[tokio::test]
+async fn c8_a_phone_that_spoke_for_another_stands_in_the_book_about_both_capped_and_counted() {
+    let (house, before) = two_phones().await;
+    let phone = Actor::Phone(claims(&house, 9).await);
+    // Five one by one; at a stop the last one, with the three before it.
+    house.desk.settled().await.unwrap();
+    assert_eq!(attempts_after(&house, before, phone).await, [0, 0, 0, 0, 0, 3]);
+    house.desk.settled().await.unwrap();
+    assert_eq!(attempts_after(&house, before, phone).await.len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn x21_what_was_only_counted_is_told_after_a_quiet_minute() {
+    let (house, before) = two_phones().await;
+    let phone = Actor::Phone(claims(&house, 8).await);
+    let minute = 60_000_000;
+    house.clock.0.fetch_add(minute, Ordering::SeqCst);
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    house.desk.wait_for(Position(before.0 + 6)).await.unwrap();
+    assert_eq!(attempts_after(&house, before, phone).await, [0, 0, 0, 0, 0, 2]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_disk_leaves_the_outcome_open_and_the_desk_comes_back_by_itself() {
     let house = house().await;

@@ -174,6 +174,8 @@ impl ReleaseCause {
     pub const REJECTED: Self = Self(21);
     /// Too many hops: a loop.
     pub const EXCHANGE_ROUTING_ERROR: Self = Self(25);
+    /// Ended by somebody outside of the call.
+    pub const NORMAL_UNSPECIFIED: Self = Self(31);
     /// No way out, or none free.
     pub const NO_CIRCUIT: Self = Self(34);
     /// Something failed for now.
@@ -225,6 +227,14 @@ pub struct CallRecordsMissed {
     pub records: u64,
 }
 
+/// Somebody had a call ended from outside it; the envelope says who. Its [`CallEnded`] follows, and names this event as
+/// its cause.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HangUpOrdered {
+    /// The call.
+    pub call: CallId,
+}
+
 /// A call without an end in the book yet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenCall {
@@ -234,7 +244,14 @@ pub struct OpenCall {
     pub answered: Option<Fact<Option<DeviceId>>>,
 }
 
-nothing_personal!(CallAnswered, CallDiverted, CallEnded, CallLost, CallRecordsMissed);
+nothing_personal!(
+    CallAnswered,
+    CallDiverted,
+    CallEnded,
+    CallLost,
+    CallRecordsMissed,
+    HangUpOrdered
+);
 personal_fields!(CallPlaced: caller, dialled);
 
 impl crate::personal::HasPersonal for Caller {
@@ -324,6 +341,14 @@ impl Evolve for CallLost {
 impl Evolve for CallRecordsMissed {
     fn subjects(&self, out: &mut Vec<Subject>) {
         out.push(Subject::Exchange);
+    }
+
+    fn evolve(&self, _: &mut Exchange, _: &Envelope) {}
+}
+
+impl Evolve for HangUpOrdered {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Call(self.call));
     }
 
     fn evolve(&self, _: &mut Exchange, _: &Envelope) {}

@@ -286,6 +286,7 @@ events! {
     0x0b04 v 1 call::CallEnded;
     0x0b05 v 1 call::CallLost;
     0x0b06 v 1 call::CallRecordsMissed;
+    0x0b07 v 1 call::HangUpOrdered;
 }
 
 impl Event {

@@ -9,7 +9,7 @@ use crate::position::Moment;
 use chrono::Datelike;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Which key seals a value. Destroying the key erases everything sealed under it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -29,12 +29,22 @@ impl KeyId {
     }
 }
 
-/// A value that belongs to a person and can be erased.
+/// Whoever has the keys.
+pub trait Keys: Send + Sync {
+    /// Opens sealed bytes; `None` when the key is gone, or they were not sealed under it.
+    fn open(&self, key: KeyId, sealed: &[u8]) -> Option<String>;
+}
+
+/// A value that belongs to a person and can be erased. It is opened when somebody reads it for the first time, since of
+/// the many that are passed by in a replay few are ever read.
 #[derive(Clone)]
 pub struct Personal {
     key: KeyId,
     sealed: Arc<[u8]>,
-    clear: Option<Arc<str>>,
+    /// What opening came to; empty as long as nobody read it.
+    clear: OnceLock<Option<Arc<str>>>,
+    /// Who opens it.
+    keys: Option<Arc<dyn Keys>>,
 }
 
 /// What reading a personal value gives.
@@ -50,13 +60,18 @@ impl Personal {
     /// A fresh value that has not been sealed yet (as `decide` makes it).
     #[must_use]
     pub fn new(key: KeyId, clear: &str) -> Self {
-        Self { key, sealed: Arc::from([]), clear: Some(Arc::from(clear)) }
+        let clear = OnceLock::from(Some(Arc::from(clear)));
+        Self { key, sealed: Arc::from([]), clear, keys: None }
     }
 
     /// A value as it stands on disk: sealed, not opened yet.
     #[must_use]
     pub fn sealed_under(key: KeyId, sealed: &[u8]) -> Self {
-        Self { key, sealed: Arc::from(sealed), clear: None }
+        Self::unopened(key, Arc::from(sealed))
+    }
+
+    const fn unopened(key: KeyId, sealed: Arc<[u8]>) -> Self {
+        Self { key, sealed, clear: OnceLock::new(), keys: None }
     }
 
     /// The key that seals this value.
@@ -74,28 +89,36 @@ impl Personal {
     /// The clear text, or `Erased`.
     #[must_use]
     pub fn read(&self) -> Reading<'_> {
-        match &self.clear {
-            Some(text) => Reading::Known(text),
-            None => Reading::Erased,
-        }
+        self.known().map_or(Reading::Erased, Reading::Known)
     }
 
     /// The clear text if it is known.
     #[must_use]
     pub fn known(&self) -> Option<&str> {
-        self.clear.as_deref()
+        let keys = self.keys.as_ref();
+        let open = || keys?.open(self.key, &self.sealed).map(Arc::from);
+        self.clear.get_or_init(open).as_deref()
     }
 
     /// Puts the sealed form beside the clear one (the journal's codec does this before a write).
     pub fn seal_with(&mut self, seal: impl FnOnce(KeyId, &str) -> Vec<u8>) {
-        if let (true, Some(clear)) = (self.sealed.is_empty(), &self.clear) {
+        if self.sealed.is_empty()
+            && let Some(clear) = self.known()
+        {
             self.sealed = Arc::from(seal(self.key, clear));
         }
     }
 
-    /// Opens the sealed form (the journal's codec does this after a read); without a key the value is erased.
+    /// Opens the sealed form at once; without a key the value is erased.
     pub fn open_with(&mut self, open: impl FnOnce(KeyId, &[u8]) -> Option<String>) {
-        self.clear = open(self.key, &self.sealed).map(Arc::from);
+        self.clear = OnceLock::from(open(self.key, &self.sealed).map(Arc::from));
+    }
+
+    /// Says who opens the sealed form when it is read (the journal does this after a read). What it was opened to
+    /// before is forgotten: keys may have been destroyed since.
+    pub fn open_by(&mut self, keys: Arc<dyn Keys>) {
+        self.clear = OnceLock::new();
+        self.keys = Some(keys);
     }
 }
 
@@ -106,7 +129,7 @@ impl PartialEq for Personal {
             return false;
         }
         if self.sealed.is_empty() || other.sealed.is_empty() {
-            return self.clear == other.clear;
+            return self.known() == other.known();
         }
         self.sealed == other.sealed
     }
@@ -117,7 +140,9 @@ impl Eq for Personal {}
 /// Clear text never reaches a log by accident.
 impl fmt::Debug for Personal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.clear.is_some() { "Personal(…)" } else { "Personal(erased)" })
+        let unread = self.clear.get().is_none() && self.keys.is_some();
+        let known = self.clear.get().is_some_and(Option::is_some);
+        f.write_str(if known || unread { "Personal(…)" } else { "Personal(erased)" })
     }
 }
 
@@ -145,9 +170,9 @@ impl<'de> Deserialize<'de> for Personal {
             (key, unhex(&hex).ok_or_else(|| D::Error::custom("sealed bytes are not hexadecimal"))?)
         } else {
             let (key, Sealed(sealed)) = Deserialize::deserialize(deserializer)?;
-            return Ok(Self { key, sealed, clear: None });
+            return Ok(Self::unopened(key, sealed));
         };
-        Ok(Self { key, sealed: Arc::from(sealed), clear: None })
+        Ok(Self::unopened(key, Arc::from(sealed)))
     }
 }
 
@@ -231,6 +256,33 @@ mod tests {
         assert_eq!(back, name);
         back.open_with(|_, sealed| (sealed == [1, 2, 255]).then(|| "Ada Lovelace".into()));
         assert_eq!(back.read(), Reading::Known("Ada Lovelace"));
+    }
+
+    /// Counts how often it is asked, and forgets its key when told to.
+    struct Counting(std::sync::atomic::AtomicI32);
+
+    impl Keys for Counting {
+        fn open(&self, _: KeyId, _: &[u8]) -> Option<String> {
+            let before = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            (before >= 0).then(|| "Ada".into())
+        }
+    }
+
+    #[test]
+    fn a_value_is_opened_once_when_it_is_read_and_not_before() {
+        let counting = Arc::new(Counting(0.into()));
+        let asked = || counting.0.load(std::sync::atomic::Ordering::Relaxed);
+        let keys: Arc<dyn Keys> = counting.clone();
+        let mut name = Personal::sealed_under(KeyId::Period(1), &[1]);
+        name.open_by(Arc::clone(&keys));
+        let copy = name.clone();
+        assert_eq!((format!("{name:?}"), asked()), ("Personal(…)".into(), 0));
+        assert_eq!((name.read(), name.known(), asked()), (Reading::Known("Ada"), Some("Ada"), 1));
+        // A key that was destroyed before anybody read the copy: it is erased. So is what is given to be opened again.
+        counting.0.store(i32::MIN, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(copy.read(), Reading::Erased);
+        name.open_by(Arc::clone(&keys));
+        assert_eq!(name.read(), Reading::Erased);
     }
 
     #[test]

@@ -7,13 +7,14 @@ use expect_test::expect;
 use switchbook_core::device::Origin;
 use switchbook_core::event::Event;
 use switchbook_core::forwarding::{Condition, ProfileDeactivated, Reach, Target};
-use switchbook_core::id::{DeviceId, UserId};
+use switchbook_core::id::{DeviceId, TrunkId, UserId};
 use switchbook_core::number::{BusyIfAny, BusyIfAnySet, CallWaitingSet, MatrixChanged};
 use switchbook_core::position::{Position, Seconds};
 use switchbook_core::routing::From;
 use switchbook_core::routing::plan::{Says, Step};
 use switchbook_core::schedule::{Days, Minute, Pattern};
 use switchbook_core::settings::ForwardingTargetBlocked;
+use switchbook_core::trunk::{TrunkAdded, TrunkRemoved};
 use switchbook_core::user::{DoNotDisturbSet, UserDeleted};
 use world::*;
 
@@ -242,6 +243,42 @@ fn emergency_works_from_any_phone_and_outside_needs_a_right() {
     assert_eq!(world.from_inside(spare, "112"), "dial out (emergency), strip 0");
     assert_eq!(world.from_inside(spare, "0030123456"), "notpermitted");
     assert_eq!(world.from_inside(spare, "300"), "ring bob 0-60 | no answer");
+}
+
+#[test]
+fn emergency_tries_the_next_trunk_when_one_fails() {
+    let mut world = World::of_the_test_vectors();
+    let other = TrunkId(id(0x1));
+    world.tell(TrunkAdded {
+        trunk: other,
+        name: "mobile".into(),
+        peer: "127.0.0.1:5098".parse().unwrap(),
+        outbound_prefix: "9".into(),
+        base_number: None,
+    });
+    // The older trunk first, although the other one's id is lower.
+    assert_eq!(
+        world.from_inside(BOB, "112"),
+        "dial out (emergency), strip 0 | silent 5 s or refused: dial out through another trunk (emergency), strip 0"
+    );
+    // The trunk that was asked for first; the bare number on every way.
+    assert_eq!(
+        world.from_inside(BOB, "9112"),
+        "dial out through another trunk (emergency), strip 1 | silent 5 s or refused: dial out (emergency), strip 1"
+    );
+    // Any other call stays with its trunk.
+    assert_eq!(world.from_inside(BOB, "930123456"), "dial out through another trunk, strip 1");
+    let plan = world.call(From::Device(BOB), "112").plan;
+    let said: Vec<_> = plan.steps.iter().flat_map(Step::because).map(|why| &why.says).collect();
+    assert!(said.contains(&&Says::NextTrunk { after: TRUNK }), "{said:?}");
+}
+
+#[test]
+fn emergency_without_a_trunk_is_refused_and_says_so() {
+    let mut world = World::of_the_test_vectors();
+    world.tell(TrunkRemoved { trunk: TRUNK });
+    assert_eq!(world.from_inside(BOB, "112"), "notrunk");
+    assert_eq!(world.from_inside(BOB, "0112"), "unknownnumber");
 }
 
 #[test]

@@ -49,16 +49,26 @@ pub(crate) enum Found<'a> {
     Frame(Frame<'a>),
     /// A zero length word, or nothing at all: no record was written here.
     End,
-    /// So many bytes at least are needed to tell.
-    More(usize),
+    /// Too few bytes to tell; [`wants`] says how many are needed.
+    More,
     /// Something that does not check.
     Bad(&'static str),
+}
+
+/// How many bytes are needed to tell what stands at the beginning of `bytes`, when these are too few.
+pub(crate) fn wants(bytes: &[u8]) -> Option<usize> {
+    let Some((length, _)) = bytes.split_first_chunk::<4>() else {
+        return bytes.iter().any(|byte| *byte != 0).then_some(4);
+    };
+    let length = u32::from_le_bytes(*length) as usize;
+    let whole = FRAME_HEAD + length;
+    ((1..=MAX_BODY).contains(&length) && bytes.len() < whole).then_some(whole)
 }
 
 /// Reads the frame at the beginning of `bytes`.
 pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
     let Some((length_word, rest)) = bytes.split_first_chunk::<4>() else {
-        return if bytes.iter().all(|byte| *byte == 0) { Found::End } else { Found::More(4) };
+        return if bytes.iter().all(|byte| *byte == 0) { Found::End } else { Found::More };
     };
     let length = u32::from_le_bytes(*length_word) as usize;
     if length == 0 {
@@ -68,14 +78,14 @@ pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
         return Found::Bad("its length is impossible");
     }
     if bytes.len() < FRAME_HEAD + length {
-        return Found::More(FRAME_HEAD + length);
+        return Found::More;
     }
     let (Some((sum, rest)), whole) = (rest.split_first_chunk::<4>(), &bytes[..FRAME_HEAD + length])
     else {
-        return Found::More(FRAME_HEAD);
+        return Found::More;
     };
     let (Some((leaf, _)), body) = (rest.split_first_chunk::<32>(), &whole[FRAME_HEAD..]) else {
-        return Found::More(FRAME_HEAD);
+        return Found::More;
     };
     if checksum(length_word, leaf, body) != u32::from_le_bytes(*sum) {
         return Found::Bad("its checksum is wrong");
@@ -109,14 +119,4 @@ pub(crate) fn was_durable(bytes: &[u8], bad: Position) -> bool {
         at += frame.whole.len() - 1;
     }
     false
-}
-
-/// Takes a frame apart that was checked a moment ago.
-pub(crate) fn again(whole: &[u8]) -> Found<'_> {
-    let (Some(leaf), Some(body)) =
-        (whole.get(8..).and_then(|rest| rest.first_chunk::<32>()), whole.get(FRAME_HEAD..))
-    else {
-        return Found::More(FRAME_HEAD);
-    };
-    Found::Frame(Frame { whole, leaf: *leaf, body })
 }

@@ -132,35 +132,7 @@ pub fn encode_record(
 /// # Errors
 /// When the bytes are not a record, or one of a newer version.
 pub fn decode_record(body: &[u8]) -> Result<Decoded, RecordError> {
-    let mut outline = Outline::read(body)?;
-    let mut subjects = Vec::with_capacity(usize::from(outline.subject_count).min(64));
-    while let Some(subject) = outline.next_subject()? {
-        let known = Subject::from_bytes(subject.kind, subject.bytes)
-            .ok_or(RecordError::Unknown { what: "subject kind", number: subject.kind })?;
-        subjects.push(known);
-    }
-    let codec = Codec::from_number(outline.codec)
-        .ok_or(RecordError::Unknown { what: "codec", number: outline.codec })?;
-    let event = codec
-        .decode(outline.tag, outline.version, outline.rest.0)
-        .map_err(|error| RecordError::Payload(error.to_string()))?;
-    let envelope = Envelope {
-        position: outline.position,
-        recorded_at: outline.recorded_at,
-        moment: outline.moment,
-        actor: outline.actor,
-        on_behalf_of: outline.on_behalf_of,
-        source: outline.source.map(|(key, sealed)| Personal::sealed_under(key, sealed)),
-        cause: outline.cause,
-        correlation: outline.correlation,
-        command: outline.command,
-        subjects,
-    };
-    Ok(Decoded {
-        recorded: Recorded { envelope, event },
-        last_of_commit: outline.last_of_commit,
-        durable: outline.durable,
-    })
+    Outline::read(body)?.decode()
 }
 
 /// Everything of a body but its payload, read without decoding that: enough to index and to recover.
@@ -259,6 +231,38 @@ impl<'a> Outline<'a> {
             }
         }
         false
+    }
+
+    /// The whole record.
+    pub(crate) fn decode(mut self) -> Result<Decoded, RecordError> {
+        let mut subjects = Vec::with_capacity(usize::from(self.subject_count).min(64));
+        while let Some(subject) = self.next_subject()? {
+            let known = Subject::from_bytes(subject.kind, subject.bytes)
+                .ok_or(RecordError::Unknown { what: "subject kind", number: subject.kind })?;
+            subjects.push(known);
+        }
+        let codec = Codec::from_number(self.codec)
+            .ok_or(RecordError::Unknown { what: "codec", number: self.codec })?;
+        let event = codec
+            .decode(self.tag, self.version, self.rest.0)
+            .map_err(|error| RecordError::Payload(error.to_string()))?;
+        let envelope = Envelope {
+            position: self.position,
+            recorded_at: self.recorded_at,
+            moment: self.moment,
+            actor: self.actor,
+            on_behalf_of: self.on_behalf_of,
+            source: self.source.map(|(key, sealed)| Personal::sealed_under(key, sealed)),
+            cause: self.cause,
+            correlation: self.correlation,
+            command: self.command,
+            subjects,
+        };
+        Ok(Decoded {
+            recorded: Recorded { envelope, event },
+            last_of_commit: self.last_of_commit,
+            durable: self.durable,
+        })
     }
 
     /// The next subject, in order; `None` behind the last, where the payload begins.

@@ -3,6 +3,7 @@
 use crate::error::AppendError;
 use crate::store::Commit;
 use crate::vault::{SealError, Vault};
+use std::sync::Arc;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::Position;
@@ -25,11 +26,10 @@ pub(crate) fn seal_all(vault: &Vault, fields: &mut dyn HasPersonal) -> Result<()
     }
 }
 
-/// Opens every personal field of a record that was read: known, or erased when the key is gone.
-pub(crate) fn open_personal(vault: &Vault, recorded: &mut Recorded) {
-    recorded.each_personal(&mut |field| {
-        field.open_with(|key, sealed| vault.open_sealed(key, sealed));
-    });
+/// Lets every personal field of a record that was read be opened by the vault when somebody asks for it: known then, or
+/// erased when the key is gone.
+pub(crate) fn open_personal(vault: &Arc<Vault>, recorded: &mut Recorded) {
+    recorded.each_personal(&mut |field| field.open_by(Arc::clone(vault) as _));
 }
 
 /// Each commit is of one command and not empty, and positions go on from `tail` without a gap. Gives the last one.

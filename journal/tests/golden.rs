@@ -125,7 +125,7 @@ const BOOK: BookId = BookId(Uuid::from_u128(0x5b00));
 
 #[test]
 fn the_golden_book_of_format_1_is_read_from_its_segments() {
-    let vault = Vault::read_only(&golden()).unwrap();
+    let vault = std::sync::Arc::new(Vault::read_only(&golden()).unwrap());
     assert_eq!(vault.book(), BOOK);
     let secret = SecretRef { id: SecretId(Uuid::from_u128(0x5e)), version: 1 };
     assert_eq!(vault.secret(secret).unwrap().as_slice(), b"not a hash");

@@ -6,7 +6,7 @@
 
 mod view;
 
-pub use view::{CallLogView, CallRow, Filter, Missed, PhoneShare, row, view};
+pub use view::{CallLogView, CallRow, Filter, Missed, PhoneShare, Which, row, view};
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};

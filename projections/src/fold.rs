@@ -3,7 +3,9 @@
 use crate::call_log::CallLog;
 use crate::names::NameBook;
 use crate::snapshot::{self, Open, Snapshot};
+use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::task::Poll;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::position::{Moment, Position};
@@ -66,17 +68,30 @@ pub async fn each(
     to: Position,
     mut visit: impl FnMut(&Recorded) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
-    let mut next = from.max(Position(1));
-    while next <= to {
-        let records = reader.read(next, BATCH).await?;
-        let Some(last) = records.last() else { return Ok(()) };
-        next = last.envelope.position.next();
+    let from = from.max(Position(1));
+    if from > to {
+        return Ok(());
+    }
+    let mut records = reader.read(from, BATCH).await?;
+    while let Some(last) = records.last() {
+        let next = last.envelope.position.next();
+        // The next batch is read and decoded on another thread while this one is folded here.
+        let mut ahead = (next <= to).then(|| reader.read(next, BATCH));
+        let mut early = Poll::Pending;
+        if let Some(ahead) = &mut ahead {
+            early = poll_fn(|context| Poll::Ready(ahead.as_mut().poll(context))).await;
+        }
         for recorded in &records {
             if recorded.envelope.position > to || visit(recorded).is_break() {
                 return Ok(());
             }
         }
         tokio::task::yield_now().await;
+        records = match (early, ahead) {
+            (Poll::Ready(read), _) => read?,
+            (Poll::Pending, Some(ahead)) => ahead.await?,
+            (Poll::Pending, None) => return Ok(()),
+        };
     }
     Ok(())
 }

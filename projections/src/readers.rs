@@ -11,7 +11,7 @@ use std::time::Duration;
 use switchbook_core::personal::KeyId;
 use switchbook_core::position::Position;
 use switchbook_journal::{EventReader, ReadError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Opens sealed values, for as long as the readers live: the vault, shared.
@@ -101,6 +101,7 @@ pub struct Readers {
     now: Arc<ArcSwap<Tables>>,
     progress: watch::Receiver<Progress>,
     orders: mpsc::Sender<Order>,
+    hurry: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -115,6 +116,7 @@ impl Readers {
         let (told, progress) = watch::channel(progress);
         let (orders, inbox) = mpsc::channel(8);
         let now = Arc::new(ArcSwap::from_pointee(tables.clone()));
+        let hurry = Arc::new(Notify::new());
         let follower = Follower {
             reader: Arc::clone(&reader),
             open: Arc::clone(&open),
@@ -122,9 +124,10 @@ impl Readers {
             now: Arc::clone(&now),
             told,
             inbox,
+            hurry: Arc::clone(&hurry),
         };
         let task = tokio::spawn(follower.run());
-        Ok(Self { reader, open, now, progress, orders, task })
+        Ok(Self { reader, open, now, progress, orders, hurry, task })
     }
 
     /// All tables at one position. Cheap: hold it for as long as one answer takes.
@@ -151,6 +154,9 @@ impl Readers {
     /// [`Behind`] when the book cannot be read, or the server stops.
     pub async fn wait_for(&self, position: Position) -> Result<Arc<Tables>, Behind> {
         let mut progress = self.progress.clone();
+        if progress.borrow().position < position {
+            self.hurry.notify_one();
+        }
         let reached = progress
             .wait_for(|now| now.position >= position || now.stuck.is_some())
             .await
@@ -229,6 +235,8 @@ async fn fold_on(
 
 /// After a failed read, so long until the next try.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So long the tables may be behind the book when nobody waits for them.
+const BREATH: Duration = Duration::from_millis(20);
 
 struct Follower {
     reader: Arc<dyn EventReader>,
@@ -237,6 +245,8 @@ struct Follower {
     now: Arc<ArcSwap<Tables>>,
     told: watch::Sender<Progress>,
     inbox: mpsc::Receiver<Order>,
+    /// Somebody waits for what he has just written.
+    hurry: Arc<Notify>,
 }
 
 impl Follower {
@@ -259,13 +269,27 @@ impl Follower {
                 }
             };
             tokio::select! {
-                changed = tail.changed() => if changed.is_err() { return },
+                changed = tail.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.breathe().await;
+                }
                 order = self.inbox.recv() => match order {
                     Some(order) => self.carry_out(order).await,
                     None => return,
                 },
                 () = again => {}
             }
+        }
+    }
+
+    /// Under load the tables are folded in batches and not group by group; whoever waits for his own write does not
+    /// wait for that.
+    async fn breathe(&self) {
+        tokio::select! {
+            () = self.hurry.notified() => {}
+            () = tokio::time::sleep(BREATH) => {}
         }
     }
 

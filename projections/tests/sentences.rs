@@ -99,6 +99,7 @@ fn every_reason_of_a_plan_has_a_sentence_in_both_languages() {
     });
     let kinds = [
         "emergency",
+        "next_trunk",
         "outbound_prefix",
         "outbound_right",
         "inbound",
@@ -124,6 +125,9 @@ fn every_reason_of_a_plan_has_a_sentence_in_both_languages() {
     for kind in kinds {
         let mut payload = fields.clone();
         payload["says"] = json!(kind);
+        if kind == "next_trunk" {
+            payload["after"] = json!(ID);
+        }
         if kind == "target_blocked" {
             payload["target"] = json!("300");
         }

@@ -239,7 +239,7 @@ fn call_log_tells_answered_elsewhere_from_missed() {
     let view = |filter| {
         call_log::view(&tables.calls, &tables.names, chrono_tz::Europe::Berlin, filter, 10).table()
     };
-    let missed = |user| Filter { user: Some(user), missed: Missed::Only, number: None };
+    let missed = |user| Filter { user: Some(user), missed: Missed::Only, ..Filter::default() };
     let all = format!(
         "{}\nmissed by bob\n{}\nmissed by ada\n{}",
         view(Filter::default()),

@@ -37,7 +37,7 @@ impl SegmentBook {
 
     fn records(&self, from: Position) -> impl Iterator<Item = Result<Recorded, ReadError>> + '_ {
         let tail = self.segments.tail();
-        self.segments.records(from.max(Position(1)), self.vault.as_deref()).take_while(
+        self.segments.records(from.max(Position(1)), self.vault.as_ref()).take_while(
             move |record| record.as_ref().map_or(true, |one| one.envelope.position <= tail),
         )
     }

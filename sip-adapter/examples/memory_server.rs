@@ -11,7 +11,7 @@ mod desk;
 use desk::MemoryDesk;
 use std::sync::atomic::Ordering::Relaxed;
 use switchbook_core::position::Moment;
-use switchbook_sip_adapter::{Config, Server};
+use switchbook_sip_adapter::{Config, Server, Switchroom};
 
 /// The password of a phone; the prefix `bench` stands for the passwords of the load tests.
 fn password(prefix: &str, number: u32) -> String {
@@ -54,7 +54,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.limits.invites_per_second = 100_000;
     config.limits.invite_burst = 100_000;
     config.limits.calls_per_device = 10_000;
-    let server = Server::start(config, desk.clone())?;
+    config.limits.calls_placed.burst = 1_000_000;
+    let room = Switchroom::open()?;
+    let server = Server::start(config, desk.clone(), &room)?;
     let _ = desk.live.set(server.live_calls());
     println!("serving {users} users at {}", server.local_addr());
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use switchbook_sip::limits::{BackOffConfig, BudgetConfig};
+use switchbook_sip::limits::{BackOffConfig, BudgetConfig, Pace};
 use switchbook_sip::transaction::Timers;
 
 /// Settings of the adapter.
@@ -59,13 +59,22 @@ impl Default for RegistrationBounds {
     }
 }
 
-/// Bounds of everything a flood could grow. Emergency calls pass them all (checklist 42).
+/// Bounds of everything a flood could grow. Calls for help pass all that count calls, and have one of their own
+/// (checklist 42).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Calls at a time.
     pub calls: usize,
     /// Calls at a time in which one device has a part as caller.
     pub calls_per_device: usize,
+    /// Bindings one device may make, change and take back, each of which is an event; refreshes do not count.
+    pub binding_events: Pace,
+    /// Calls and feature codes one device may place, each of which leaves events.
+    pub calls_placed: Pace,
+    /// Calls for help one device may place: a bound for machines, far beyond what people can need.
+    pub calls_for_help: Pace,
+    /// REGISTERs one device may send, refreshes included: each keeps a transaction for half a minute.
+    pub registers: Pace,
     /// New calls per second and source.
     pub invites_per_second: u32,
     /// New calls a source may save up.
@@ -93,6 +102,11 @@ impl Default for Limits {
         Self {
             calls: 20_000,
             calls_per_device: 20,
+            // A phone that is restarted thirty times, or a call list dialled by hand as fast as fingers go.
+            binding_events: Pace { burst: 30, every: Duration::from_secs(10) },
+            calls_placed: Pace { burst: 60, every: Duration::from_millis(500) },
+            calls_for_help: Pace { burst: 100, every: Duration::from_secs(1) },
+            registers: Pace { burst: 100, every: Duration::from_millis(100) },
             invites_per_second: 500,
             invite_burst: 2_000,
             errands: 20_000,

@@ -19,9 +19,11 @@ pub mod port;
 mod quirks;
 pub mod server;
 mod socket;
+mod switchroom;
 mod wire;
 
 pub use config::Config;
 pub use metrics::Metrics;
 pub use server::{Door, Server};
+pub use switchroom::Switchroom;
 pub use wire::{LocalAddress, Now};

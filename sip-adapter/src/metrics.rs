@@ -25,7 +25,10 @@ metrics! {
     registers "REGISTER requests answered 200";
     challenges "Digest challenges sent";
     wrong_passwords "Requests with wrong credentials";
+    sprays "Sources that tried many names and proved none";
+    claims "Requests of a phone that spoke for another";
     refused "Requests refused";
+    over_pace "Registrations, calls and codes refused because one phone asked too often";
     dropped "Datagrams not sent or not taken because of a limit";
     calls_placed "Calls placed";
     calls_answered "Calls answered";

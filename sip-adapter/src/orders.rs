@@ -10,7 +10,7 @@ use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
 use switchbook_core::id::{CommandId, DeviceId};
-use switchbook_core::position::Seconds;
+use switchbook_core::position::{Position, Seconds};
 use switchbook_core::user::Language;
 use switchbook_sip::transaction::Flow;
 
@@ -21,24 +21,26 @@ pub struct Asked {
     pub actor: Actor,
     /// From where, in words for the book.
     pub source: Option<String>,
+    /// The event that led to it.
+    pub cause: Option<Position>,
     /// What.
     pub command: Command,
 }
 
 impl Asked {
     fn by_us(command: impl Into<Command>) -> Self {
-        Self { actor: Actor::System, source: None, command: command.into() }
+        Self { actor: Actor::System, source: None, cause: None, command: command.into() }
     }
 
     fn by_phone(device: DeviceId, from: Flow, command: impl Into<Command>) -> Self {
         let source = Some(source(from));
-        Self { actor: Actor::Phone(device), source, command: command.into() }
+        Self { actor: Actor::Phone(device), source, cause: None, command: command.into() }
     }
 
     /// The order, under this name.
     #[must_use]
     pub fn order(self, id: CommandId) -> Order {
-        Order { source: self.source, ..Order::new(id, self.actor, self.command) }
+        Order { source: self.source, cause: self.cause, ..Order::new(id, self.actor, self.command) }
     }
 }
 
@@ -87,11 +89,14 @@ pub fn orders(errand: Errand) -> Vec<Asked> {
             .map(|command| Asked::by_phone(device, from, command))
             .into_iter()
             .collect(),
-        Errand::Record { event, from } => {
+        Errand::Claim { device, claimed, from } => {
+            vec![Asked::by_phone(device, from, phone::Claim { device, claimed })]
+        }
+        Errand::Record { event, from, cause } => {
             let (actor, source) = (teller(&event), from.map(source));
             let record = entry(*event).map(|entry| call::Record { entries: vec![entry] });
             record
-                .map(|record| Asked { actor, source, command: record.into() })
+                .map(|record| Asked { actor, source, cause, command: record.into() })
                 .into_iter()
                 .collect()
         }

@@ -9,7 +9,7 @@ use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::feature_code::FeatureCode;
 use switchbook_core::id::DeviceId;
-use switchbook_core::position::{Moment, Seconds};
+use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::registration::BindingId;
 use switchbook_core::user::SecretRef;
 use switchbook_sip::digest::{Algorithm, Ha1};
@@ -85,12 +85,23 @@ pub enum Errand {
         /// Where the INVITE came from.
         from: Flow,
     },
+    /// Somebody authenticated as one phone spoke for another and was refused: for the book.
+    Claim {
+        /// As whom he authenticated.
+        device: DeviceId,
+        /// For whom he spoke, if there is such a phone.
+        claimed: Option<DeviceId>,
+        /// Where the request came from.
+        from: Flow,
+    },
     /// What a call did, for the book. Signalling never waits for it.
     Record {
         /// What.
         event: Box<Event>,
         /// Where the INVITE came from, for the event that tells of it.
         from: Option<Flow>,
+        /// The event that made it do so, if one did.
+        cause: Option<Position>,
     },
 }
 
@@ -137,7 +148,10 @@ pub struct WantedContact {
 
 /// The errand was done: it is as durable as it has to be, and published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Done;
+pub struct Done {
+    /// So many events tell of it; none when nothing changed, or a lease was all.
+    pub events: usize,
+}
 
 /// Why an errand was not done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -1,17 +1,18 @@
-//! The shell around the endpoint: one thread with one socket, the clock, and the channels of Desk and administrator.
+//! The shell around the endpoint: one task with one socket, the clock, and the channels of Desk and administrator.
 
 use crate::config::{Config, OnStop};
 use crate::endpoint::{Command, Endpoint, Input, LiveCalls, Output};
 use crate::metrics::Metrics;
 use crate::port::{Done, Port, Reply, Trouble};
 use crate::socket::{Udp, bind, ways_out};
+use crate::switchroom::Switchroom;
 use crate::wire::Now;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use switchbook_core::id::CallId;
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 use switchbook_sip::transaction::{Flow, Transport};
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 type Answered = (u64, Result<Done, Trouble>);
 
 /// Something an administrator wants of the loop.
+#[derive(Debug)]
 enum Wanted {
     Command(Command),
     Stop(oneshot::Sender<()>),
@@ -53,20 +55,25 @@ impl Door {
 }
 
 impl Server {
-    /// Binds the socket and starts the loop on a thread of its own.
+    /// Binds the socket and starts the loop.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the system gives no randomness or thread.
-    pub fn start(config: Config, port: Arc<dyn Port>) -> io::Result<Self> {
+    /// When the address cannot be bound, or the system gives no randomness.
+    pub fn start(config: Config, port: Arc<dyn Port>, room: &Switchroom) -> io::Result<Self> {
         let door = Door::bind(config.listen)?;
-        Self::start_at(door, config, port)
+        Self::start_at(door, config, port, room)
     }
 
     /// Starts the loop at a door that was bound before.
     ///
     /// # Errors
-    /// When the system gives no randomness or thread.
-    pub fn start_at(door: Door, config: Config, port: Arc<dyn Port>) -> io::Result<Self> {
+    /// When the system gives no randomness.
+    pub fn start_at(
+        door: Door,
+        config: Config,
+        port: Arc<dyn Port>,
+        room: &Switchroom,
+    ) -> io::Result<Self> {
         let Door(socket) = door;
         let local = socket.local_addr()?;
         let mut seed = [0; 32];
@@ -78,15 +85,12 @@ impl Server {
         let endpoint =
             Endpoint::new(config, port.clone(), metrics.clone(), seed, ways.clone(), now());
         let live = endpoint.live_calls();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("sip".into()).spawn(move || {
-            runtime.block_on(async move {
-                match Udp::new(socket) {
-                    Ok(udp) => Loop { endpoint, udp, port, ways, on_stop }.run(wants).await,
-                    Err(error) => tracing::error!(%error, "the SIP socket cannot be served"),
-                }
-            });
-        })?;
+        room.spawn(async move {
+            match Udp::new(socket) {
+                Ok(udp) => Loop { endpoint, udp, port, ways, on_stop }.run(wants).await,
+                Err(error) => tracing::error!(%error, "the SIP socket cannot be served"),
+            }
+        });
         Ok(Self { local, metrics, live, wanted })
     }
 
@@ -108,9 +112,10 @@ impl Server {
         self.live.clone()
     }
 
-    /// Ends a call; nothing happens if there is none of that name.
-    pub async fn hang_up(&self, call: CallId) {
-        let _ = self.wanted.send(Wanted::Command(Command::HangUp(call))).await;
+    /// A way to end calls, for whoever is told of orders to do so. It keeps nothing running.
+    #[must_use]
+    pub fn hangs_up(&self) -> HangsUp {
+        HangsUp(self.wanted.downgrade())
     }
 
     /// Waits until the loop has ended, by a stop or by a fault.
@@ -123,6 +128,19 @@ impl Server {
         let (done, stopped) = oneshot::channel();
         if self.wanted.send(Wanted::Stop(done)).await.is_ok() {
             let _ = stopped.await;
+        }
+    }
+}
+
+/// Ends calls of a running server.
+#[derive(Clone, Debug)]
+pub struct HangsUp(mpsc::WeakSender<Wanted>);
+
+impl HangsUp {
+    /// Ends a call, as the event at `ordered` wants; nothing happens if it has ended already.
+    pub async fn hang_up(&self, call: CallId, ordered: Position) {
+        if let Some(wanted) = self.0.upgrade() {
+            let _ = wanted.send(Wanted::Command(Command::HangUp(call, ordered))).await;
         }
     }
 }

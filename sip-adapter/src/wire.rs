@@ -162,8 +162,23 @@ impl Wire {
         headers: &[(HeaderName, &str)],
     ) {
         self.metrics.refused.add(1);
+        self.answer_stateless(key, flow, request, status, reason, headers);
+    }
+
+    /// Answers and forgets; strangers have a budget of such answers, and are not told who we are: a scan learns that
+    /// something speaks SIP here, and nothing to look up.
+    pub fn answer_stateless(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        status: u16,
+        reason: &str,
+        headers: &[(HeaderName, &str)],
+    ) {
         let tag = self.table.stateless_tag(request);
-        let mut b = Self::reply(&mut self.buf, request, flow, status, reason, Some(&tag));
+        let remote = flow.remote;
+        let mut b = Builder::reply(&mut self.buf, request, status, reason, Some(&tag), remote);
         for (name, value) in headers {
             b.header(*name, value);
         }

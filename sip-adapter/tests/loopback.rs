@@ -9,20 +9,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use switchbook_core::position::Moment;
 use switchbook_sip_adapter::phone::{OnCall, Phone, PhoneConfig, PhoneEvent};
-use switchbook_sip_adapter::{Config, Server};
+use switchbook_sip_adapter::{Config, Server, Switchroom};
 
 const LONG: Duration = Duration::from_secs(10);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn server(commands: &[&str]) -> (Server, Arc<MemoryDesk>) {
+fn server(commands: &[&str]) -> (Server, Arc<MemoryDesk>, Switchroom) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let desk = MemoryDesk::new(Moment(i64::try_from(since.as_micros()).unwrap()));
     for command in commands {
         desk.tell(command);
     }
-    let server = Server::start(Config::new((LOOPBACK, 0).into()), desk.clone()).unwrap();
+    let room = Switchroom::open().unwrap();
+    let server = Server::start(Config::new((LOOPBACK, 0).into()), desk.clone(), &room).unwrap();
     let _ = desk.live.set(server.live_calls());
-    (server, desk)
+    (server, desk, room)
 }
 
 async fn phone(server: &Server, name: &str, tone: u32) -> Phone {
@@ -49,7 +50,7 @@ const BOB: &str = r#"{"command":"user.add","username":"bob","display_name":"Bob"
 
 #[tokio::test]
 async fn two_phones_talk_hold_resume_and_hang_up() {
-    let (server, _desk) = server(&[ADA, BOB]);
+    let (server, _desk, _room) = server(&[ADA, BOB]);
     let mut ada = phone(&server, "p1", 440).await;
     let mut bob = phone(&server, "p2", 880).await;
     ada.call("200");
@@ -71,7 +72,7 @@ async fn two_phones_talk_hold_resume_and_hang_up() {
 
 #[tokio::test]
 async fn a_feature_code_is_answered_and_ended_and_a_wrong_one_refused_with_a_sentence() {
-    let (server, desk) = server(&[ADA, BOB]);
+    let (server, desk, _room) = server(&[ADA, BOB]);
     let mut ada = phone(&server, "p1", 440).await;
     ada.call("*78");
     assert!(ada.wait_for(LONG, |e| *e == PhoneEvent::Ended).await.is_some());
@@ -86,7 +87,7 @@ async fn a_feature_code_is_answered_and_ended_and_a_wrong_one_refused_with_a_sen
 
 #[tokio::test]
 async fn a_stop_says_goodbye_to_both_sides() {
-    let (server, _desk) = server(&[ADA, BOB]);
+    let (server, _desk, _room) = server(&[ADA, BOB]);
     let mut ada = phone(&server, "p1", 440).await;
     let mut bob = phone(&server, "p2", 880).await;
     ada.call("200");
@@ -99,7 +100,7 @@ async fn a_stop_says_goodbye_to_both_sides() {
 
 #[tokio::test]
 async fn a_phone_that_is_called_may_be_given_up_on_or_refuse() {
-    let (server, _desk) = server(&[ADA, BOB]);
+    let (server, _desk, _room) = server(&[ADA, BOB]);
     let mut ada = phone(&server, "p1", 440).await;
     let mut bob = phone(&server, "p2", 880).await;
     bob.on_call(OnCall::Ring);

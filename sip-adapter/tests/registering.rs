@@ -199,13 +199,99 @@ fn what_a_phone_tells_of_its_contact_is_told_back_to_it() {
     assert_eq!(answer.contacts().count(), 1, "the same handset at another port");
 }
 
+/// The answer to a REGISTER with this contact from 198.51.100.1.
+fn with_contact(sim: &mut Sim, contact: &str) -> (u16, String) {
+    let mut phone = Phone::new("p1", 1);
+    let answer = phone.register_with(sim, &format!("Contact: <{contact}>\r\n"));
+    (answer.status(), String::from_utf8_lossy(answer.reason_phrase()).into_owned())
+}
+
 #[test]
-fn a_contact_that_is_us_is_refused() {
+fn c13_a_contact_that_is_us_is_refused_by_whatever_name() {
+    let mut sim = Sim::with(&[ADA], |config| {
+        config.names = vec!["sip.example.com".into()];
+        config.advertised = Some("203.0.113.7".parse().unwrap());
+    });
+    for host in [
+        "192.0.2.1:5060",
+        "192.0.2.1",
+        "[::ffff:192.0.2.1]",
+        "203.0.113.7",
+        REALM,
+        "PBX.test:5060",
+        "sip.example.com",
+    ] {
+        let refused = with_contact(&mut sim, &format!("sip:p1@{host}"));
+        assert_eq!(refused, (403, "Contact Points At This Server".into()), "{host}");
+    }
+    // Another program on the same machine may be a phone.
+    for host in ["192.0.2.1:5070", "pbx.test:5070"] {
+        assert_eq!(with_contact(&mut sim, &format!("sip:p1@{host}")).0, 200, "{host}");
+    }
+}
+
+#[test]
+fn c13_a_packet_that_claims_to_come_from_us_binds_nothing() {
     let mut sim = Sim::new(&[ADA]);
     let mut phone = Phone::new("p1", 1);
-    for host in ["192.0.2.1:5060", "192.0.2.1", REALM] {
-        let answer = phone.register_with(&mut sim, &format!("Contact: <sip:p1@{host}>\r\n"));
-        assert_eq!(answer.status(), 403, "{host}");
+    phone.at = "192.0.2.1:5060".parse().unwrap();
+    let answer = phone.register_with(&mut sim, "Contact: <sip:p1@198.51.100.1>\r\n");
+    assert_eq!(answer.status(), 403);
+    assert!(registrations(&sim).is_empty());
+}
+
+#[test]
+fn c13_a_contact_that_is_everybody_or_nobody_is_refused() {
+    let mut sim = Sim::new(&[ADA]);
+    for host in [
+        "224.0.1.75",
+        "239.255.255.250:1900",
+        "255.255.255.255",
+        "0.0.0.0",
+        "[ff02::1]",
+        "[::]:5062",
+        "[::ffff:224.0.0.1]",
+    ] {
+        let refused = with_contact(&mut sim, &format!("sip:p1@{host}"));
+        assert_eq!(refused, (403, "Contact Is No Single Address".into()), "{host}");
+    }
+    assert!(registrations(&sim).is_empty());
+}
+
+#[test]
+fn c13_a_contact_that_would_carry_headers_or_has_no_port_is_refused() {
+    let mut sim = Sim::new(&[ADA]);
+    for (contact, phrase) in [
+        ("sip:p1@198.51.100.1?Subject=x", "Contact With Headers"),
+        ("sip:p1@198.51.100.1:5060;transport=udp?Route=%3Csip:evil%3E", "Contact With Headers"),
+        ("sip:p1@198.51.100.1:0", "Contact With Port 0"),
+    ] {
+        assert_eq!(with_contact(&mut sim, contact), (400, phrase.into()), "{contact}");
+    }
+    // One bad contact among good ones binds none of them.
+    let mut phone = Phone::new("p1", 1);
+    let lines = "Contact: <sip:p1@198.51.100.1:5062>, <sip:p1@198.51.100.1:0>\r\n";
+    assert_eq!(phone.register_with(&mut sim, lines).status(), 400);
+    assert!(registrations(&sim).is_empty());
+}
+
+#[test]
+fn c13_what_is_sent_to_a_phone_goes_to_where_it_registered_from_and_to_no_third_party() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    for contact in [
+        "sip:p1@203.0.113.99",
+        "sip:p1@198.51.100.1;maddr=203.0.113.99",
+        "sip:p1@victim.example.com",
+    ] {
+        assert_eq!(with_contact(&mut sim, contact).0, 200, "{contact}");
+    }
+    let mut caller = Phone::registered(&mut sim, "p2", 2);
+    sim.wiretap.clear();
+    caller.call(&mut sim, "100");
+    let ours = ["198.51.100.1:5060", "198.51.100.2:5060"];
+    for (to, bytes) in &sim.wiretap {
+        let text = String::from_utf8_lossy(bytes);
+        assert!(ours.contains(&to.to_string().as_str()), "{to}: {text}");
     }
 }
 

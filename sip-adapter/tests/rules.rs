@@ -527,6 +527,36 @@ fn calls_go_on_when_the_book_cannot_be_written_and_the_gap_is_told_later() {
 }
 
 #[test]
+fn the_gap_is_told_as_soon_as_the_book_takes_writes_again_although_nobody_calls() {
+    let mut world = world(&[]);
+    world.sim.desk.read_only.store(true, Relaxed);
+    let (mut caller, mut called) = world.connect("100", "s1");
+    caller.bye(&mut world.sim);
+    called.agrees_to(&mut world.sim, Method::Bye);
+    world.sim.pass_seconds(60);
+    assert!(world.sim.calls().is_empty());
+    world.sim.desk.read_only.store(false, Relaxed);
+    world.sim.pass_seconds(1);
+    assert_eq!(world.sim.calls(), ["missed 3"]);
+    // Once, and nothing goes on ticking for it.
+    world.sim.pass_seconds(60);
+    assert_eq!(world.sim.calls(), ["missed 3"]);
+}
+
+#[test]
+fn a_gap_is_told_at_a_stop() {
+    let mut world = world(&[]);
+    world.sim.desk.read_only.store(true, Relaxed);
+    let (mut caller, mut called) = world.connect("100", "s1");
+    caller.bye(&mut world.sim);
+    called.agrees_to(&mut world.sim, Method::Bye);
+    world.sim.desk.read_only.store(false, Relaxed);
+    let stop = switchbook_sip_adapter::endpoint::Command::HangUpAll;
+    world.sim.feed(switchbook_sip_adapter::endpoint::Input::Command(stop));
+    assert_eq!(world.sim.calls(), ["missed 3"]);
+}
+
+#[test]
 fn a_withheld_caller_is_anonymous() {
     let mut world = world(&[TRUNK, DID]);
     let mut network = trunk();

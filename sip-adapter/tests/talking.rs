@@ -6,7 +6,10 @@ mod common;
 
 use common::phone::{HOLD, SDP_A, SDP_B};
 use common::{Phone, Sim};
-use switchbook_sip::message::Method;
+use switchbook_core::event::Event;
+use switchbook_core::position::Position;
+use switchbook_sip::message::{HeaderName, Method};
+use switchbook_sip_adapter::endpoint::{Command, Input};
 
 const ADA: &str = r#"{"command":"user.add","username":"ada","display_name":"Ada Lovelace","numbers":["100","101"],
     "slots":["desk","dect"],"devices":[
@@ -85,19 +88,63 @@ fn a_hold_under_way_when_the_call_ends_gets_487() {
     sim.expect_idle();
 }
 
-#[test]
-fn a_call_is_ended_from_outside_by_its_name() {
-    let (mut sim, mut p1, p2, ..) = office();
-    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
-    let placed = sim.desk.events().into_iter().find_map(|event| match event {
-        switchbook_core::event::Event::CallPlaced(placed) => Some(placed.call),
+/// What the event at position 77 orders: the last call that was placed is hung up.
+fn order_hang_up(sim: &mut Sim) {
+    let placed = sim.desk.events().into_iter().rev().find_map(|event| match event {
+        Event::CallPlaced(placed) => Some(placed.call),
         _ => None,
     });
-    let command = switchbook_sip_adapter::endpoint::Command::HangUp(placed.unwrap());
-    sim.feed(switchbook_sip_adapter::endpoint::Input::Command(command));
-    ada.agrees_to(&mut sim, Method::Bye);
+    sim.feed(Input::Command(Command::HangUp(placed.unwrap(), Position(77))));
+}
+
+/// The event that the end names as its cause, and why the connection was released (Q.850).
+fn cause_of_the_end(sim: &Sim) -> (Option<Position>, u8) {
+    let book = sim.desk.book.lock().unwrap();
+    let ended = book.iter().find_map(|recorded| match &recorded.event {
+        Event::CallEnded(ended) => Some((recorded.envelope.cause, ended.cause.0)),
+        _ => None,
+    });
+    ended.expect("an end")
+}
+
+#[test]
+fn a_call_is_ended_from_outside_and_its_end_names_the_order() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    order_hang_up(&mut sim);
+    let bye = ada.agrees_to(&mut sim, Method::Bye);
+    assert_eq!(bye.reasons().next(), Some(("Q.850", Some(31))));
     bob.agrees_to(&mut sim, Method::Bye);
+    assert_eq!(cause_of_the_end(&sim), (Some(Position(77)), 31));
+    // Once more: nothing is left to end.
+    order_hang_up(&mut sim);
+    assert!(sim.is_silent(ada.at) && sim.is_silent(bob.at));
     sim.expect_idle();
+}
+
+#[test]
+fn a_ringing_call_is_ended_from_outside_and_the_caller_may_try_again() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let mut ada = p1.call(&mut sim, "200");
+    let mut bob = p2.incoming(&mut sim);
+    bob.answer(&mut sim, 180, "");
+    assert_eq!(ada.status(&mut sim), 180);
+    order_hang_up(&mut sim);
+    bob.is_cancelled(&mut sim);
+    let ended = ada.response(&mut sim);
+    assert_eq!((ended.status(), ended.reasons().next()), (480, Some(("Q.850", Some(31)))));
+    ada.ack_failure(&mut sim, &ended);
+    assert_eq!(cause_of_the_end(&sim), (Some(Position(77)), 31));
+    sim.expect_idle();
+}
+
+#[test]
+fn a_call_that_ends_by_itself_has_no_cause() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    assert_eq!(cause_of_the_end(&sim), (None, 16));
 }
 
 #[test]
@@ -234,4 +281,56 @@ fn talking(
     called.expect_ack(sim);
     caller.ack(sim);
     (caller, called)
+}
+
+#[test]
+fn c29_a_flood_of_requests_within_a_call_is_bounded() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    for _ in 0..500 {
+        ada.request(&mut sim, "INFO", "", "");
+    }
+    let transactions =
+        |sim: &Sim| sim.metrics.all().find(|(name, ..)| *name == "transactions_active").unwrap().2;
+    let mut refused = 0;
+    while let Some(response) = sim.response(ada.at) {
+        assert_eq!(response.status(), 503);
+        refused += 1;
+    }
+    assert_eq!(refused, 500 - 32);
+    let mut passed = 0;
+    while let Some(info) = sim.request(bob.at) {
+        bob.respond(&mut sim, &info, 200, "");
+        passed += 1;
+    }
+    assert_eq!(passed, 32);
+    sim.hush(ada.at);
+    assert!(transactions(&sim) < 100);
+    // The call goes on, and ends.
+    ada.request(&mut sim, "INFO", "", "");
+    bob.agrees_to(&mut sim, Method::Info);
+    assert_eq!(ada.status(&mut sim), 200);
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    sim.expect_idle();
+}
+
+#[test]
+fn c10_a_phones_challenge_within_a_call_is_not_passed_on_to_the_other() {
+    for challenge in [401, 407] {
+        let (mut sim, mut p1, p2, ..) = office();
+        let (mut ada, bob) = talking(&mut sim, &mut p1, &p2, "200");
+        ada.request(&mut sim, "INVITE", "", HOLD);
+        let hold = sim.request(bob.at).unwrap();
+        let asked = common::phone::reply(&hold, challenge, bob.at, None, "").replacen(
+            "CSeq:",
+            "WWW-Authenticate: Digest realm=\"x\", nonce=\"y\"\r\nCSeq:",
+            1,
+        );
+        sim.send(bob.at, asked);
+        let told = ada.response(&mut sim);
+        assert_eq!(told.status(), 403);
+        assert!(!told.has(HeaderName::WwwAuthenticate) && !told.has(HeaderName::ProxyAuthenticate));
+        ada.ack_failure(&mut sim, &told);
+    }
 }

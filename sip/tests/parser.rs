@@ -72,6 +72,15 @@ fn caps_are_kept_and_answered() {
     assert_eq!(parse(&many).unwrap_err(), ParseErrorKind::TooManyHeaders);
     let vias = format!("{HEAD}{}\r\n", "Via: SIP/2.0/UDP a, SIP/2.0/UDP b\r\n".repeat(40));
     assert_eq!(parse(&vias).unwrap_err(), ParseErrorKind::TooManyVias);
+    for line in [format!("X: {}", "y".repeat(9_000)), format!("X: {}", "y\r\n ".repeat(3_000))] {
+        let wide = format!("{HEAD}{line}\r\n\r\n");
+        assert_eq!(parse(&wide).unwrap_err(), ParseErrorKind::TooLarge);
+    }
+    // What would have to be repeated in the answer is not thrown back.
+    let wide = format!("{HEAD}Via: SIP/2.0/UDP a;x={}\r\n\r\n", "y".repeat(9_000));
+    let error = parse_datagram(wide.into()).unwrap_err();
+    let source = "192.0.2.1:5060".parse().unwrap();
+    assert!(reject_unparsed(&mut BytesMut::new(), &error, "t", source).is_none());
     let long = format!("{HEAD}X: {}\r\n\r\n", "y".repeat(70_000));
     let error = parse_datagram(long.into()).unwrap_err();
     assert_eq!(error.kind, ParseErrorKind::TooLarge);
@@ -248,5 +257,22 @@ proptest! {
             Err(_) => prop_assert!(value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))),
             Ok(bytes) => prop_assert_eq!(parse_datagram(bytes).unwrap().lines().count(), 2),
         }
+    }
+}
+
+#[test]
+fn what_is_required_is_repeated_only_if_it_is_an_option_tag() {
+    let required = |value: &str| {
+        let Ok(Message::Request(request)) =
+            parse_datagram(format!("{HEAD}Require: {value}\r\n\r\n").into_bytes().into())
+        else {
+            panic!("{value}")
+        };
+        validate(&request, &Rules::default()).unwrap_err()
+    };
+    let rejection = required("gold, silver");
+    assert_eq!((rejection.status, rejection.header.unwrap().1), (420, "gold, silver".to_owned()));
+    for value in ["gö", "a b", "<x>", &"a,".repeat(2_000)] {
+        assert_eq!(required(value).status, 400, "{value}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+pub mod backup;
 pub mod evidence;
 mod interrupt;
 mod nouns;
@@ -119,6 +120,7 @@ pub fn command() -> Command {
         .subcommand(apply::command())
         .subcommand(route::command())
         .subcommand(audit::command())
+        .subcommand(backup::command())
         .subcommands(verbs::nouns(&[nouns::COMMANDS, views::VIEWS], nouns::about))
         .mut_subcommand("person", |person| person.subcommand(audit::export()))
 }
@@ -198,6 +200,7 @@ pub fn run() -> Result<(), Failure> {
         Some(("apply", matches)) => apply::run(&common, matches),
         Some(("route", matches)) => route::run(&common, matches),
         Some(("audit", matches)) => audit::run(&common, matches),
+        Some(("backup", matches)) => backup::run(&common, matches),
         Some(("person", matches)) if matches.subcommand_name() == Some("export") => {
             audit::run_export(&common, matches)
         }

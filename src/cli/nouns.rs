@@ -346,6 +346,16 @@ pub const COMMANDS: &[Verb] = &[
         arguments: &[TRUNK, DIALLED],
     },
     Verb {
+        name: "call.hang_up",
+        about: "Ends a call in progress; the book says who did it",
+        arguments: &[arg(
+            "call",
+            "call",
+            Kind::Place,
+            "Its number in `call list --open` (like #123), or its id",
+        )],
+    },
+    Verb {
         name: "settings.time_zone",
         about: "The system's time zone",
         arguments: &[arg("time_zone", "time-zone", Kind::Place, "Like Europe/Berlin")],

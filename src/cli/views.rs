@@ -49,6 +49,7 @@ pub const VIEWS: &[Verb] = &[
         about: "The last calls",
         arguments: &[
             arg("number", "number", Kind::Text, "Only calls from or to this number"),
+            arg("open", "open", Kind::Flag, "Only calls in progress"),
             arg("limit", "limit", Kind::Whole, "At most so many (50)"),
         ],
     },

@@ -52,6 +52,17 @@ pub enum Request {
         #[serde(default)]
         language: Language,
     },
+    /// Make a backup, while serving.
+    Backup {
+        /// An absolute path, as the server sees it.
+        to: std::path::PathBuf,
+        /// With the rights of this user.
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        as_user: Option<String>,
+        /// Of the answer.
+        #[serde(default)]
+        language: Language,
+    },
     /// Seal the book up to now.
     Seal {
         /// With the rights of this user.

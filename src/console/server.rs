@@ -4,13 +4,14 @@ use super::protocol::{LONGEST_LINE, Language, Request, Response};
 use crate::audit::{Question, answer};
 use crate::erasure::is_erasure;
 use crate::failure::{Failure, failed};
-use crate::house::Rooms;
+use crate::rooms::Rooms;
 use crate::seal::NoSeal;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use switchbook_commands::audit::Opened;
+use switchbook_commands::backup;
 use switchbook_commands::desk::{Bulk, DeskError, Progress};
 use switchbook_commands::{Command, Order, Refusal, Warning};
 use switchbook_core::envelope::Actor;
@@ -140,6 +141,7 @@ impl Session {
             Request::Audit { question, as_user, language } => {
                 self.audit(&question, as_user, language).await
             }
+            Request::Backup { to, as_user, language } => self.back_up(&to, as_user, language).await,
             Request::Seal { as_user, language } => self.seal(as_user, language).await,
             Request::CompareIndex => match self.rooms.compare_index().await {
                 Ok(value) => Response::Done(value),
@@ -190,6 +192,7 @@ impl Session {
         }
         match self.rooms.desk.submit(order).await {
             Ok(answer) => {
+                self.rooms.react(&answer.records).await;
                 // The next view of this sender shows what he just did.
                 let _ = self.rooms.readers.wait_for(answer.position).await;
                 let events: Vec<Event> =
@@ -231,6 +234,28 @@ impl Session {
         match answer(book.as_ref(), borrow(open), question, language).await {
             Ok(value) => Response::Done(value),
             Err(failure) => Response::Failed { text: failure.to_string() },
+        }
+    }
+
+    /// It is in the book before it is made: whoever has a backup can read what is personal.
+    async fn back_up(
+        &mut self,
+        to: &Path,
+        as_user: Option<String>,
+        language: Language,
+    ) -> Response {
+        let behalf = match self.on_behalf_of(as_user.as_deref()) {
+            Ok(behalf) => behalf,
+            Err(failure) => return Response::Failed { text: failure.to_string() },
+        };
+        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, backup::Taken);
+        order.on_behalf_of = behalf;
+        if let Err(error) = self.rooms.desk.submit(order).await {
+            return refused(&error, language);
+        }
+        match self.rooms.back_up(to).await {
+            Ok(manifest) => Response::Done(crate::cli::backup::summary(&manifest)),
+            Err(error) => Response::Failed { text: error.to_string() },
         }
     }
 
@@ -294,6 +319,7 @@ impl Session {
         let progress = Progress::default();
         let desk = self.rooms.desk.clone();
         let watched = progress.clone();
+        let rooms = Arc::clone(&self.rooms);
         let mut work = tokio::spawn(async move {
             if dry_run {
                 let (events, warnings) = desk.dry_apply(bulk, &watched).await?;
@@ -301,6 +327,7 @@ impl Session {
             }
             let mut erased = None;
             let answer = desk.apply(bulk, &watched).await?;
+            rooms.react(&answer.records).await;
             if answer.records.iter().any(|recorded| is_erasure(&recorded.event)) {
                 erased = Some(answer.position);
             }

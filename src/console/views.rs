@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::UserId;
 use switchbook_core::position::Moment;
-use switchbook_projections::call_log::{self, Filter};
+use switchbook_projections::call_log::{self, Filter, Which};
 use switchbook_projections::fold::Tables;
 use switchbook_projections::registrar::Refreshes;
 use switchbook_projections::table::Table;
@@ -112,6 +112,9 @@ fn calls<L: Refreshes>(
             Filter { number: Some(number), ..Filter::default() }
         }
     };
+    let open = arguments.get("open").and_then(Value::as_bool).unwrap_or_default();
+    let which = if open { Which::Open } else { Which::All };
+    let filter = Filter { which, ..filter };
     let limit = arguments.get("limit").and_then(Value::as_u64).unwrap_or(50);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let zone = switchbook_projections::text::zone(exchange);

@@ -59,6 +59,21 @@ impl Server {
         run(&self.data, folder, line, input)
     }
 
+    /// Waits until `call list` with these options shows so many calls, and gives the answer. Signalling never waits for the
+    /// disk: phones may talk, or be done, before the book knows.
+    pub async fn calls(&self, folder: &Path, options: &str, many: usize) -> serde_json::Value {
+        let began = Instant::now();
+        loop {
+            let list = self.run(folder, &format!("--json call list {options}"), "");
+            let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+            if list["calls"].as_array().is_some_and(|calls| calls.len() == many) {
+                return list;
+            }
+            assert!(began.elapsed() < PATIENCE, "the book shows other calls: {list}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A phone that is plugged in and does nothing yet.
     pub async fn plug_in(&self, name: &str, password: &str) -> Phone {
         Phone::start(PhoneConfig {

@@ -15,6 +15,7 @@ mod login_guard;
 mod memory;
 mod pending;
 mod secrets;
+mod waits;
 mod writer;
 
 pub use answer::{Answer, DeskError, DeskHealth, Published};

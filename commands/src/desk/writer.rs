@@ -1,32 +1,31 @@
 //! The writer's loop: one task, one enum of what can happen, one match.
 
+mod commit;
+
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
-use super::attempts::Attempts;
+use super::attempts::{Attempts, Untold};
 use super::bulk::{Prepared, Refused};
-use super::group::{Group, Reply, Waiting, record};
+use super::group::{Group, Reply, Waiting};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
 use super::secrets::{forgetter, superseded};
+use super::waits::{Append, Resume, at, landed, quiet_minute, resumed};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use switchbook_core::envelope::Recorded;
-use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::CommandId;
-use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::refusal::AttemptRefused;
 use switchbook_core::user::SecretRef;
-use switchbook_journal::{AppendError, Commit};
+use switchbook_journal::AppendError;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// What comes to the writer.
 pub(crate) enum Message {
@@ -39,9 +38,6 @@ pub(crate) enum Message {
     /// Tell when everything that came before is durable and answered.
     Settle(Reply),
 }
-
-type Append = Pin<Box<dyn Future<Output = Result<Position, AppendError>> + Send>>;
-type Resume = Pin<Box<dyn Future<Output = Result<Box<Exchange>, String>> + Send>>;
 
 /// The first wait before the book is tried again; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -65,6 +61,8 @@ pub(crate) struct Writer {
     attempts: Attempts,
     /// Secrets that nothing names any more.
     forgotten: mpsc::Sender<Vec<SecretRef>>,
+    /// When attempts that were only counted are looked at.
+    untold_at: Option<Instant>,
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
@@ -75,6 +73,7 @@ enum Happened {
     Came(Option<Message>),
     Appended(Result<Position, AppendError>),
     Resumed(Result<Box<Exchange>, String>),
+    Quiet,
 }
 
 impl Writer {
@@ -100,6 +99,7 @@ impl Writer {
             pending: Pending::default(),
             attempts: Attempts::default(),
             forgotten,
+            untold_at: None,
             stopped: None,
             retry: FIRST_RETRY,
         }
@@ -121,18 +121,19 @@ impl Writer {
             let happened = tokio::select! {
                 biased;
                 done = landed(&mut flight) => Happened::Appended(done),
+                () = at(self.untold_at) => Happened::Quiet,
                 message = self.orders.recv(), if open && !self.next.is_full() => Happened::Came(message),
                 state = resumed(&mut resume) => Happened::Resumed(state),
             };
             match happened {
                 Happened::Came(None) => open = false,
                 Happened::Came(Some(message)) => {
-                    self.take(message);
+                    self.take(message).await;
                     // What waits already goes into the same group.
                     while !self.next.is_full()
                         && let Ok(message) = self.orders.try_recv()
                     {
-                        self.take(message);
+                        self.take(message).await;
                     }
                 }
                 Happened::Appended(result) => {
@@ -144,6 +145,7 @@ impl Writer {
                     resume = None;
                     self.resume(state);
                 }
+                Happened::Quiet => self.tell_untold(Untold::Quiet),
             }
         }
     }
@@ -218,6 +220,7 @@ impl Writer {
 
     /// Waits with the group that is being decided, behind everything that came before.
     fn settle(&mut self, reply: Reply) {
+        self.tell_untold(Untold::All);
         let command = CommandId(uuid::Uuid::nil());
         let answer = Answer {
             command,
@@ -279,10 +282,10 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, message: Message) {
+    async fn take(&mut self, message: Message) {
         match message {
             Message::Order(order, reply) => self.order(&order, reply),
-            Message::Bulk(prepared, reply) => self.bulk(*prepared, reply),
+            Message::Bulk(prepared, reply) => self.bulk(*prepared, reply).await,
             Message::BulkRefused(refused, reply) => self.bulk_refused(*refused, reply),
             Message::Settle(reply) => self.settle(reply),
         }
@@ -381,29 +384,6 @@ impl Writer {
         self.next.waiting.push(waiting);
     }
 
-    /// Seals what is personal, and evolves the private state at once; the commit waits for the group.
-    fn commit(
-        &mut self,
-        order: &Order,
-        mut events: Vec<Event>,
-        now: Moment,
-    ) -> Result<Arc<[Recorded]>, AppendError> {
-        if events.is_empty() {
-            return Ok(Arc::from([]));
-        }
-        for event in &mut events {
-            self.parts.store.seal(event)?;
-        }
-        // A binding holds its address itself; a refusal of one does not.
-        let binds = events.first().is_some_and(Event::is_registration);
-        let source = order.source.as_ref().filter(|_| !binds);
-        let mut source = source.map(|text| Personal::new(KeyId::of_month(now), text));
-        self.parts.store.seal(&mut source)?;
-        let records = record(&mut self.private, order, source.as_ref(), events, now);
-        self.next.commits.push(Commit { records: records.clone() });
-        Ok(records.into())
-    }
-
     fn refuse(&mut self, order: &Order, refusal: Refusal, now: Moment, reply: Reply) {
         self.record_attempt(order, order.command.name(), &refusal, now);
         self.answer(order.id, reply, Err(refusal.into()));
@@ -411,18 +391,10 @@ impl Writer {
 
     /// who was refused for right or state, leaves a trace; the answer waits for nothing.
     fn record_attempt(&mut self, order: &Order, what: &str, refusal: &Refusal, now: Moment) {
-        if refusal.code.nature() == Nature::Attempt
-            && self.stopped.is_none()
-            && let Some(suppressed) = self.attempts.write(now, order.actor, refusal.code)
-        {
-            let attempt = AttemptRefused {
-                what: what.into(),
-                code: refusal.code.as_str().into(),
-                about: refusal.about.clone(),
-                suppressed,
-            };
-            if let Err(error) = self.commit(order, vec![attempt.into()], now) {
-                tracing::error!(%error, "a refused attempt could not be sealed");
+        if refusal.code.nature() == Nature::Attempt && self.stopped.is_none() {
+            match self.attempts.write(now, order, what, refusal) {
+                Some(attempt) => self.tell_attempt(order, attempt, now),
+                None => drop(self.untold_at.get_or_insert_with(quiet_minute)),
             }
         }
     }
@@ -435,6 +407,23 @@ impl Writer {
         self.answer(order.id, reply, Err(DeskError::RefusedInBulk { index, refusal }));
     }
 
+    fn tell_attempt(&mut self, order: &Order, attempt: AttemptRefused, now: Moment) {
+        if let Err(error) = self.commit(order, vec![attempt.into()], now) {
+            tracing::error!(%error, "a refused attempt could not be sealed");
+        }
+    }
+
+    /// Attempts that were only counted, once nobody adds to them any more. While the book takes no writes they wait.
+    fn tell_untold(&mut self, which: Untold) {
+        let now = self.parts.clock.now();
+        if self.stopped.is_none() {
+            for (order, attempt) in self.attempts.untold(now, which) {
+                self.tell_attempt(&order, attempt, now);
+            }
+        }
+        self.untold_at = self.attempts.has_untold().then(quiet_minute);
+    }
+
     /// Answers without remembering: nothing happened, and a repetition may succeed.
     fn forget_and(&mut self, id: CommandId, reply: Reply, refusal: &Refusal) {
         let repeated = self.repeated.remove(&id).map(|(_, repeated)| repeated).unwrap_or_default();
@@ -442,45 +431,8 @@ impl Writer {
             reply.send(Err(refusal.clone().into()));
         }
     }
-
-    fn bulk(&mut self, prepared: Prepared, reply: Reply) {
-        let now = self.parts.clock.now();
-        let Some(reply) = self.seen_before(&prepared.order, reply) else { return };
-        let id = prepared.order.id;
-        if let Some(why) = &self.stopped {
-            let refusal = read_only(why);
-            return self.forget_and(id, reply, &refusal);
-        }
-        if self.private.configuration != prepared.configuration {
-            let moved = Refusal::new(RefusalCode::ConfigurationMoved);
-            return self.forget_and(id, reply, &moved);
-        }
-        let records = match self.commit(&prepared.order, prepared.events, now) {
-            Ok(records) => records,
-            Err(error) => return self.forget_and(id, reply, &read_only(&error.to_string())),
-        };
-        let (command, position) = (id, self.private.position);
-        let changes = LeaseChange::of(&[], &records);
-        let (leases, warnings) = (Vec::new(), prepared.warnings);
-        let answer = Ok(Answer { command, position, records, leases, warnings });
-        self.wait(Waiting { command, reply, answer, leases: changes });
-    }
 }
 
 fn read_only(why: &str) -> Refusal {
     Refusal::new(RefusalCode::BookReadOnly).with("why", why)
-}
-
-async fn landed(flight: &mut Option<(Append, Group)>) -> Result<Position, AppendError> {
-    match flight {
-        Some((append, _)) => append.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn resumed(resume: &mut Option<Resume>) -> Result<Box<Exchange>, String> {
-    match resume {
-        Some(resume) => resume.await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,17 +1,34 @@
 //! Calls to the outside: emergency (step 0), trunk prefixes (step 2), and which number a phone calls with (3.3).
 
-use super::plan::{Outcome, Reason, Says, Step, StepIndex};
+use super::plan::{Otherwise, Outcome, Reason, Says, Step, StepIndex};
 use super::{From, Router};
 use crate::exchange::Exchange;
 use crate::fact::Fact;
 use crate::id::{DeviceId, SlotId, TrunkId, UserId};
 use crate::number::Number;
 use crate::permission::Permission;
+use crate::position::Seconds;
 use crate::trunk::Trunk;
 use std::sync::Arc;
 
 /// Numbers that work from any device, without any right and past every limit (step 0).
 pub const EMERGENCY: [&str; 2] = ["110", "112"];
+/// A trunk that has been silent for so long does not carry a call for help: over UDP it was asked four times by then
+/// (RFC 3261 §17.1.1.2).
+const SILENT: Seconds = Seconds(5);
+/// So many trunks are tried for one call for help.
+const MOST_TRUNKS: usize = 16;
+
+/// Is this a call for help, dialled with a trunk's prefix or without (step 0)?
+#[must_use]
+pub fn is_emergency(exchange: &Exchange, dialled: &str) -> bool {
+    EMERGENCY.contains(&dialled) || exchange.trunks.values().any(|trunk| prefixed(trunk, dialled))
+}
+
+fn prefixed(trunk: &Trunk, dialled: &str) -> bool {
+    let rest = dialled.strip_prefix(trunk.outbound_prefix.as_str());
+    rest.is_some_and(|rest| EMERGENCY.contains(&rest))
+}
 
 /// Who calls from a device, and with which number (3.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,27 +104,39 @@ impl Router<'_> {
             return Some(self.refuse(Outcome::NotPermitted, because));
         }
         let strip = state.outbound_prefix.len();
-        Some(self.push(Step::Dial { trunk, emergency: false, strip, because }))
+        Some(self.push(Step::Dial { trunk, emergency: false, strip, otherwise: None, because }))
     }
 
+    /// Step 0: out through the trunk whose prefix was dialled, else the oldest, and when that fails through the others,
+    /// the oldest first. With a prefix or without, from wherever it is dialled, the network gets the bare number.
     fn emergency(&mut self, dialled: &str) -> Option<StepIndex> {
-        let trunks = &self.input.exchange.trunks;
-        let with_prefix = trunks.iter().find_map(|(id, trunk)| {
-            let rest = dialled.strip_prefix(trunk.outbound_prefix.as_str())?;
-            EMERGENCY.contains(&rest).then_some((*id, trunk.at, trunk.outbound_prefix.len()))
-        });
-        let first = trunks.iter().next().map(|(id, trunk)| (*id, trunk.at, 0));
-        let (way, strip_at) = match (EMERGENCY.contains(&dialled), with_prefix) {
-            (true, _) => (first, 0),
-            (false, Some(found)) => (Some(found), found.2),
-            (false, None) => return None,
+        let mut trunks: Vec<(TrunkId, Arc<Trunk>)> =
+            self.input.exchange.trunks.iter().map(|(id, trunk)| (*id, Arc::clone(trunk))).collect();
+        let strip = match trunks.iter().find(|(_, trunk)| prefixed(trunk, dialled)) {
+            _ if EMERGENCY.contains(&dialled) => 0,
+            Some((_, trunk)) => trunk.outbound_prefix.len(),
+            None => return None,
         };
-        let Some((trunk, at, _)) = way else {
+        trunks.sort_by_key(|(_, trunk)| (!prefixed(trunk, dialled), trunk.at));
+        trunks.truncate(MOST_TRUNKS);
+        if trunks.is_empty() {
             let because = vec![Reason::new("3.1 step 0", Says::Emergency, None)];
             return Some(self.refuse(Outcome::NoTrunk, because));
-        };
-        let because = vec![Reason::new("3.1 step 0", Says::Emergency, Some(at))];
-        Some(self.push(Step::Dial { trunk, emergency: true, strip: strip_at, because }))
+        }
+        // From the last to the first: a step names the one that follows it.
+        let mut next = None;
+        for (place, (trunk, state)) in trunks.iter().enumerate().rev() {
+            let mut because = vec![Reason::new("3.1 step 0", Says::Emergency, Some(state.at))];
+            let before = place.checked_sub(1).and_then(|before| trunks.get(before));
+            because.extend(before.map(|(after, _)| {
+                Reason::new("3.1 step 0", Says::NextTrunk { after: *after }, None)
+            }));
+            let otherwise = next.map(|then| Otherwise { silent: SILENT, then });
+            let trunk = *trunk;
+            next =
+                Some(self.push(Step::Dial { trunk, emergency: true, strip, otherwise, because }));
+        }
+        next
     }
 }
 

@@ -46,7 +46,8 @@ impl RoutePlan {
                 legs.len() == 1 && [on_busy, on_no_answer, on_not_available].into_iter().all(ends)
             }
             Some(Step::Forward { then, .. }) => self.single_leg(*then),
-            Some(Step::Dial { .. }) => true,
+            // Another trunk may still answer in its place.
+            Some(Step::Dial { otherwise, .. }) => otherwise.is_none(),
             _ => false,
         }
     }
@@ -70,6 +71,15 @@ pub struct Leg {
     pub to: Seconds,
     /// It is in a call and rings with the call-waiting tone (11c).
     pub call_waiting: bool,
+}
+
+/// The next way out when a trunk fails: every refusal of it counts, and its silence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Otherwise {
+    /// A trunk that has said nothing at all for so long, not even that it tries, has failed.
+    pub silent: Seconds,
+    /// What follows.
+    pub then: StepIndex,
 }
 
 /// One step of the plan.
@@ -116,6 +126,9 @@ pub enum Step {
         emergency: bool,
         /// The prefix that was dialled before the outside number, to be removed: so many characters.
         strip: usize,
+        /// What follows when this trunk does not carry the call; none: the caller is told what the trunk said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        otherwise: Option<Otherwise>,
         /// Why.
         because: Vec<Reason>,
     },
@@ -200,6 +213,11 @@ impl Reason {
 pub enum Says {
     /// 110 or 112.
     Emergency,
+    /// The trunk before this one failed: a call for help tries every way out, one after the other.
+    NextTrunk {
+        /// The one that failed.
+        after: TrunkId,
+    },
     /// The dialled prefix belongs to this trunk.
     OutboundPrefix {
         /// Which.

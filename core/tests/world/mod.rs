@@ -259,8 +259,13 @@ fn tell_step(plan: &RoutePlan, index: StepIndex) -> String {
             format!("ring {} | {}", legs.join(", "), tell_step(plan, *on_no_answer))
         }
         Step::Forward { to, then, .. } => format!("forward to {to}: {}", tell_step(plan, *then)),
-        Step::Dial { strip, emergency, .. } => {
-            format!("dial out{}, strip {strip}", if *emergency { " (emergency)" } else { "" })
+        Step::Dial { trunk, strip, emergency, otherwise, .. } => {
+            let kind = if *emergency { " (emergency)" } else { "" };
+            let through = if *trunk == TRUNK { "" } else { " through another trunk" };
+            let next = otherwise.map(|next| {
+                format!(" | silent {} or refused: {}", next.silent, tell_step(plan, next.then))
+            });
+            format!("dial out{through}{kind}, strip {strip}{}", next.unwrap_or_default())
         }
         Step::Voicemail { number, .. } => format!("voicemail of {number}"),
         Step::Refuse { outcome, .. } => match outcome {

@@ -184,6 +184,7 @@ impl Book {
             segment_bytes: options.segment_bytes,
             codec: options.codec,
             stopped: None,
+            spare: Vec::new(),
         };
         let (work, queue) = mpsc::channel(QUEUE);
         let mut threads = vec![spawn("book-writer", move || writer.run(queue))?];
@@ -213,14 +214,21 @@ fn spawn(
     thread::Builder::new().name(name.into()).spawn(run).map_err(OpenError::io("starting a thread"))
 }
 
+/// A program that has just closed the book may have been starting another one, which holds the lock until it is that
+/// other program: a moment, and no second server.
+const LOCK_TRIES: u32 = 20;
+const LOCK_STEP: std::time::Duration = std::time::Duration::from_millis(10);
+
 fn lock(options: &Options, folder: &Path) -> Result<Box<dyn FileLike>, OpenError> {
     let doing = || OpenError::io("locking the book");
     let lock = options.files.open(&folder.join("lock"), How::Create).map_err(doing())?;
-    if lock.try_lock().map_err(doing())? {
-        Ok(lock)
-    } else {
-        Err(OpenError::Locked(folder.to_path_buf()))
+    for _ in 0..LOCK_TRIES {
+        if lock.try_lock().map_err(doing())? {
+            return Ok(lock);
+        }
+        thread::sleep(LOCK_STEP);
     }
+    Err(OpenError::Locked(folder.to_path_buf()))
 }
 
 /// A folder with other files of a book and no segment is not an empty one: its book is missing, and a new one in its

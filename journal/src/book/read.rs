@@ -3,33 +3,35 @@
 use super::{Key, Shared, command_key, key_of, subject_key};
 use crate::error::ReadError;
 use crate::index::Looked;
-use crate::record::{Outline, decode_record, outcome_is_kept};
+use crate::record::{Outline, outcome_is_kept};
 use crate::view::open_personal;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
 
 impl Shared {
-    fn decode(&self, position: Position, body: &[u8]) -> Result<Recorded, ReadError> {
+    fn decode(&self, outline: Outline<'_>) -> Result<Recorded, ReadError> {
+        let position = outline.position;
         let undecodable = |what: String| ReadError::Undecodable { position, what };
-        let mut decoded = decode_record(body).map_err(|error| undecodable(error.to_string()))?;
+        let mut decoded = outline.decode().map_err(|error| undecodable(error.to_string()))?;
         open_personal(&self.vault, &mut decoded.recorded);
         Ok(decoded.recorded)
     }
 
     /// Records from `from` on.
     pub(super) fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.room(from, limit));
         let mut next = from;
         if let Some(index) = self.index() {
             while out.len() < limit && next <= index.upto() {
                 let before = next;
                 let room = limit - out.len();
-                let taken = index.with_block(next, |position, body| {
+                let taken = index.with_block(next, |outline| {
+                    let position = outline.position;
                     if position < next || out.len() >= limit {
                         return Ok(());
                     }
-                    out.push(self.decode(position, body)?);
+                    out.push(self.decode(outline)?);
                     next = position.next();
                     Ok(())
                 });
@@ -41,9 +43,15 @@ impl Shared {
         let mut walk = self.segments.walk(next);
         while out.len() < limit {
             let Some(raw) = walk.next()? else { break };
-            out.push(self.decode(raw.outline.position, raw.frame.body)?);
+            out.push(self.decode(raw.outline)?);
         }
         Ok(out)
+    }
+
+    /// Room for what a read gives at most, as long as that is not too much to ask for at once.
+    fn room(&self, from: Position, limit: usize) -> usize {
+        let there = (self.durable().0 + 1).saturating_sub(from.0);
+        limit.min(usize::try_from(there).unwrap_or(usize::MAX)).min(4096)
     }
 
     /// One record.

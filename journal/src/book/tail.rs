@@ -1,9 +1,10 @@
 //! What was appended last, in memory: followers read it from here, without the disk and without opening seals again.
 
-use crate::record::{outcome_is_kept, push_subject};
+use crate::record::outcome_is_kept;
 use crate::vault::Vault;
 use crate::view::open_personal;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
@@ -16,11 +17,15 @@ const POSTINGS: usize = 1 << 20;
 /// What a posting is found by: a hash of subject or command. Collisions are told apart by the record itself.
 pub(crate) type Key = u64;
 
-/// The key of a subject.
+/// The key of a subject: its kind, length and identity as they stand in the body, put together without asking for memory,
+/// since the thread that writes does this for every record.
 pub(crate) fn subject_key(subject: &Subject) -> Key {
-    let mut bytes = Vec::with_capacity(20);
-    push_subject(subject, &mut bytes);
-    key_of(&bytes)
+    let identity = subject.bytes();
+    let mut bytes = [0; 18];
+    (bytes[0], bytes[1]) = (subject.kind(), identity.len() as u8);
+    let end = 2 + identity.len().min(16);
+    bytes[2..end].copy_from_slice(&identity[..end - 2]);
+    key_of(&bytes[..end])
 }
 
 /// The key of a subject's kind, length and identity bytes: FNV-1a with a final mix, of our own since the index keeps
@@ -90,7 +95,7 @@ impl Tail {
         &mut self,
         from: Position,
         limit: usize,
-        vault: &Vault,
+        vault: &Arc<Vault>,
     ) -> Option<Vec<Recorded>> {
         let skip = usize::try_from(from.0.checked_sub(self.first().0)?).ok()?;
         let erasures = vault.erasures();

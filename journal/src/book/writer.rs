@@ -22,6 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 /// So many callers are answered by one write at most, and so many bytes written.
 const GROUPS: usize = 4096;
 const BYTES: usize = 8 * 1024 * 1024;
+/// More memory is not kept between batches.
+const SPARE: usize = 2 * 1024 * 1024;
 
 type Reply = oneshot::Sender<Result<Position, AppendError>>;
 
@@ -46,6 +48,8 @@ pub(super) struct Writer {
     pub(super) codec: Codec,
     /// Why no writes are taken.
     pub(super) stopped: Option<String>,
+    /// The last batch's memory, for the next one: a large piece costs page faults each time it is asked for.
+    pub(super) spare: Vec<u8>,
 }
 
 /// Commits that were encoded, and who waits for them.
@@ -60,13 +64,13 @@ impl Writer {
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
         let mut waiting = Vec::new();
         while queue.blocking_recv_many(&mut waiting, GROUPS) > 0 {
-            let mut batch = Batch::new(&self);
+            let mut batch = Batch::new(&mut self);
             for work in waiting.drain(..) {
                 match work {
                     Work::Append { commits, reply } => {
                         if batch.bytes.len() >= BYTES {
                             self.finish(batch);
-                            batch = Batch::new(&self);
+                            batch = Batch::new(&mut self);
                         }
                         batch.add(&self, commits, reply);
                     }
@@ -74,7 +78,7 @@ impl Writer {
                         self.finish(batch);
                         // Whoever does not wait any more is answered by `health`.
                         let _ = reply.send(self.resume());
-                        batch = Batch::new(&self);
+                        batch = Batch::new(&mut self);
                     }
                 }
             }
@@ -128,6 +132,9 @@ impl Writer {
         self.shared.durable.send_replace(self.tail);
         for (reply, last) in answers {
             let _ = reply.send(Ok(last));
+        }
+        if batch.bytes.capacity() <= SPARE {
+            self.spare = batch.bytes;
         }
     }
 
@@ -250,8 +257,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(writer: &Writer) -> Self {
-        let (bytes, groups, leaves) = Default::default();
+    fn new(writer: &mut Writer) -> Self {
+        let mut bytes = std::mem::take(&mut writer.spare);
+        bytes.clear();
+        let (groups, leaves) = Default::default();
         Self { bytes, groups, tail: writer.tail, leaves }
     }
 

@@ -56,7 +56,7 @@ impl Index {
     pub(crate) fn with_block(
         &self,
         position: Position,
-        mut visit: impl FnMut(Position, &[u8]) -> Result<(), ReadError>,
+        mut visit: impl FnMut(Outline<'_>) -> Result<(), ReadError>,
     ) -> Option<Result<(), ReadError>> {
         let found = self
             .guard(|db| db.range(key(Position::START)..=key(position)).next_back().transpose())??;
@@ -69,14 +69,14 @@ impl Index {
                 self.fail("a record in it does not check");
                 return None;
             };
-            let sound = Outline::read(frame.body).is_ok_and(|outline| outline.position == next);
-            if !sound {
+            let outline = Outline::read(frame.body).ok().filter(|found| found.position == next);
+            let Some(outline) = outline else {
                 self.fail("a record in it stands in a wrong place");
                 return None;
-            }
+            };
             if next >= position {
                 seen = true;
-                if let Err(error) = visit(next, frame.body) {
+                if let Err(error) = visit(outline) {
                     return Some(Err(error));
                 }
             }

@@ -11,7 +11,7 @@ use crate::segment::list::Walk;
 use crate::tiles::Keeper;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +20,8 @@ use switchbook_core::position::Position;
 /// So many records are taken in at once, at most and (when the server is not just starting) at least.
 const MOST: usize = 8192;
 const LEAST: u64 = 2048;
+/// The index may take so long to be closed.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
 const BEAT: Duration = Duration::from_millis(250);
 /// Bytes scrubbed in a beat.
 const SCRUB: usize = 4 * 1024 * 1024;
@@ -48,8 +50,8 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) 
                 let _ = opened.try_send(());
                 follow(shared, &index, &mut scrub);
                 scrub.tiles.flush();
-                index.flush();
                 shared.set_index(None);
+                put_away(index);
             }
             Ok(_) => tracing::warn!("the index is ahead of the book: it is made anew"),
             Err(what) => tracing::warn!(what, "the index could not be opened: it is made anew"),
@@ -61,6 +63,28 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) 
             turn = turn.wrapping_add(1);
             thread::park_timeout(BEAT);
         }
+    }
+}
+
+/// Flushes and closes. Sled can wait for ever when it closes a damaged database, and a cache must hold up no stop and no
+/// rebuilding: one that failed is never closed, and one that takes too long is left as it is.
+fn put_away(index: Arc<Index>) {
+    if index.has_failed() {
+        return index.abandon();
+    }
+    let (closed, closing) = channel();
+    let close = move || {
+        index.flush();
+        match index.has_failed() {
+            true => index.abandon(),
+            false => drop(index),
+        }
+        // Nobody waits any more when it took too long.
+        let _ = closed.send(());
+    };
+    let begun = thread::Builder::new().name("book-index-close".into()).spawn(close);
+    if begun.is_err() || closing.recv_timeout(CLOSE_WAIT).is_err() {
+        tracing::warn!("the index could not be closed in time: it is left as it is");
     }
 }
 

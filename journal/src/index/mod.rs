@@ -14,7 +14,7 @@ use postings::Run;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 
@@ -54,13 +54,30 @@ impl Index {
         let db = opened.unwrap_or_else(|_| Err("it panicked".into()))?;
         let (upto, runs) = (AtomicU64::new(0), RwLock::new(Vec::new()));
         let index = Self { db, book, upto, runs, failed: AtomicBool::new(false) };
-        let meta = index.guard(|db| db.get(META)).ok_or("it cannot be read")?;
-        if let Some(meta) = meta {
-            let (upto, runs) = read_meta(&meta, book).ok_or("it is another book's or version's")?;
-            index.upto.store(upto.0, Ordering::Release);
-            *index.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
+        match index.take_up() {
+            Ok(()) => Ok(index),
+            Err(what) => {
+                Arc::new(index).abandon();
+                Err(what)
+            }
         }
-        Ok(index)
+    }
+
+    /// Reads what the index knows of itself.
+    fn take_up(&self) -> Result<(), String> {
+        let meta = self.guard(|db| db.get(META)).ok_or("it cannot be read")?;
+        if let Some(meta) = meta {
+            let known = read_meta(&meta, self.book);
+            let (upto, runs) = known.ok_or("it is another book's or version's")?;
+            self.upto.store(upto.0, Ordering::Release);
+            *self.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
+        }
+        Ok(())
+    }
+
+    /// Gives the database up without closing it, which could take for ever. Its memory is lost; damage is rare.
+    fn abandon(self: Arc<Self>) {
+        std::mem::forget(self);
     }
 
     /// Everything up to here is in the index.

@@ -21,6 +21,8 @@ pub(crate) struct Cursor {
     /// Nothing at or behind this offset is valid.
     end: u64,
     buffer: Vec<u8>,
+    /// So much of the buffer holds bytes of the file.
+    filled: usize,
     /// Where in the file the buffer begins.
     buffered_at: u64,
 }
@@ -44,7 +46,8 @@ impl Cursor {
         next: Position,
         end: u64,
     ) -> Self {
-        Self { file, name, offset, next, end, buffer: Vec::new(), buffered_at: offset }
+        let (buffer, filled) = (Vec::new(), 0);
+        Self { file, name, offset, next, end, buffer, filled, buffered_at: offset }
     }
 
     /// The offset of the next frame.
@@ -77,39 +80,34 @@ impl Cursor {
     /// When the file cannot be read.
     pub(crate) fn step(&mut self) -> Result<Step<'_>, ReadError> {
         let mut wanted = frame::FRAME_HEAD;
-        loop {
+        let skip = loop {
             self.fill(wanted)?;
             let skip = (self.offset - self.buffered_at) as usize;
-            match frame::read(&self.buffer[skip..]) {
-                Found::More(more) if more > self.buffer.len() - skip => {
-                    if self.offset + more as u64 > self.end || wanted >= more {
-                        return Ok(Step::Bad(self.damage("it is cut off")));
-                    }
-                    wanted = more;
+            match frame::wants(&self.buffer[skip..self.filled]) {
+                Some(more) if self.offset + more as u64 > self.end || wanted >= more => {
+                    return Ok(Step::Bad(self.damage("it is cut off")));
                 }
-                Found::End | Found::More(_) => return Ok(Step::End),
-                Found::Bad(what) => return Ok(Step::Bad(self.damage(what))),
-                Found::Frame(frame) => {
-                    let length = frame.whole.len();
-                    let outline = match Outline::read(frame.body) {
-                        Ok(outline) => outline,
-                        Err(error) => return Ok(Step::Bad(self.damage(&error.to_string()))),
-                    };
-                    if outline.position != self.next {
-                        let what = format!("it says that it is record {}", outline.position);
-                        return Ok(Step::Bad(self.damage(&what)));
-                    }
-                    let offset = self.offset;
-                    self.offset += length as u64;
-                    self.next = self.next.next();
-                    // Read again from the buffer: the first borrow ends with the checks above.
-                    let whole = &self.buffer[skip..skip + length];
-                    let Found::Frame(frame) = frame::again(whole) else { return Ok(Step::End) };
-                    let Ok(outline) = Outline::read(frame.body) else { return Ok(Step::End) };
-                    return Ok(Step::Record { offset, frame, outline });
-                }
+                Some(more) => wanted = more,
+                None => break skip,
             }
+        };
+        let frame = match frame::read(&self.buffer[skip..self.filled]) {
+            Found::Frame(frame) => frame,
+            Found::End | Found::More => return Ok(Step::End),
+            Found::Bad(what) => return Ok(Step::Bad(self.damage(what))),
+        };
+        let outline = match Outline::read(frame.body) {
+            Ok(outline) => outline,
+            Err(error) => return Ok(Step::Bad(self.damage(&error.to_string()))),
+        };
+        if outline.position != self.next {
+            let what = format!("it says that it is record {}", outline.position);
+            return Ok(Step::Bad(self.damage(&what)));
         }
+        let offset = self.offset;
+        self.offset += frame.whole.len() as u64;
+        self.next = self.next.next();
+        Ok(Step::Record { offset, frame, outline })
     }
 
     /// Everything from the present place to the end, for the search behind a bad record.
@@ -128,20 +126,23 @@ impl Cursor {
     /// Has at least `wanted` bytes from the present place in the buffer, if the segment has them.
     fn fill(&mut self, wanted: usize) -> Result<(), ReadError> {
         let skip = (self.offset - self.buffered_at) as usize;
-        if self.buffer.len() >= skip + wanted {
+        if self.filled >= skip + wanted {
             return Ok(());
         }
-        self.buffer.drain(..skip.min(self.buffer.len()));
+        self.buffer.copy_within(skip.min(self.filled)..self.filled, 0);
         self.buffered_at = self.offset;
-        let have = self.buffer.len();
+        let have = self.filled.saturating_sub(skip);
         let left = self.end.saturating_sub(self.offset + have as u64);
         let take = (wanted.max(READ) - have).min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.buffer.resize(have + take, 0);
+        // Grown once, and written over from then on.
+        if self.buffer.len() < have + take {
+            self.buffer.resize(have + take, 0);
+        }
         let read = self
             .file
-            .read_at(&mut self.buffer[have..], self.offset + have as u64)
+            .read_at(&mut self.buffer[have..have + take], self.offset + have as u64)
             .map_err(self.failed())?;
-        self.buffer.truncate(have + read);
+        self.filled = have + read;
         Ok(())
     }
 }

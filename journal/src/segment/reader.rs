@@ -159,7 +159,7 @@ impl SegmentReader {
     pub fn records<'a>(
         &self,
         from: Position,
-        vault: Option<&'a Vault>,
+        vault: Option<&'a Arc<Vault>>,
     ) -> impl Iterator<Item = Result<Recorded, ReadError>> + use<'a> {
         self.stored(from).map(move |stored| {
             let mut recorded = stored?.decoded.recorded;

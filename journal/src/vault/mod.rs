@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use switchbook_core::id::BookId;
-use switchbook_core::personal::KeyId;
+use switchbook_core::personal::{KeyId, Keys};
 use switchbook_core::user::SecretRef;
 use zeroize::Zeroizing;
 
@@ -389,6 +389,12 @@ impl Vault {
         let mut aad = self.book.bytes().to_vec();
         file::push_key_id(id, &mut aad);
         aad
+    }
+}
+
+impl Keys for Vault {
+    fn open(&self, key: KeyId, sealed: &[u8]) -> Option<String> {
+        self.open_sealed(key, sealed)
     }
 }
 

@@ -344,5 +344,6 @@ fn calls() -> Vec<Event> {
         .into(),
         CallLost { call }.into(),
         CallRecordsMissed { from: AT, until: AT.plus_seconds(1), records: 5_000_000_000 }.into(),
+        HangUpOrdered { call }.into(),
     ]
 }

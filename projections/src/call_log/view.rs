@@ -23,6 +23,18 @@ pub struct Filter {
     pub number: Option<Number>,
     /// Only those missed (by `user`, or by anybody).
     pub missed: Missed,
+    /// In progress only, or all.
+    pub which: Which,
+}
+
+/// Calls in progress only, or all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Which {
+    /// All.
+    #[default]
+    All,
+    /// In progress.
+    Open,
 }
 
 /// Missed calls only, or all.
@@ -44,6 +56,7 @@ impl Filter {
         self.user.is_none_or(|user| call.concerns(user))
             && self.number.is_none_or(|number| has_number(call, number))
             && (self.missed == Missed::Any || missed())
+            && (self.which == Which::All || call.end.is_none())
     }
 }
 

@@ -50,6 +50,9 @@ pub(super) fn line(event: &Event, names: &dyn Naming, zone: Tz) -> Text {
                 "{records} Rufdatensätze von {from} bis {until} fehlen: das Buch war nicht beschreibbar"
             )
         }
+        Event::HangUpOrdered(_) => {
+            text!("the call was ordered to be hung up", "das Auflegen des Rufs wurde angeordnet")
+        }
         other => bare(other),
     }
 }

@@ -49,6 +49,7 @@ pub fn reason(says: &Says, names: &dyn Naming, zone: Tz) -> Text {
             )
         }
         Says::Emergency
+        | Says::NextTrunk { .. }
         | Says::OutboundPrefix { .. }
         | Says::OutboundRight { .. }
         | Says::Inbound { .. } => way(says, names),
@@ -66,6 +67,13 @@ pub fn reason(says: &Says, names: &dyn Naming, zone: Tz) -> Text {
 fn way(says: &Says, names: &dyn Naming) -> Text {
     match says {
         Says::Emergency => text!("an emergency number", "ein Notruf"),
+        Says::NextTrunk { after } => {
+            let after = names.trunk(*after);
+            text!(
+                "trunk {after} did not carry the call for help",
+                "das Amt {after} hat den Notruf nicht getragen"
+            )
+        }
         Says::OutboundPrefix { trunk } => {
             let trunk = names.trunk(*trunk);
             text!(

@@ -98,6 +98,14 @@ fn branches(step: &Step) -> Vec<(Text, StepIndex)> {
             ),
         ],
         Step::Forward { then, .. } => vec![(text!("then", "dann"), *then)],
+        Step::Dial { otherwise: Some(otherwise), .. } => {
+            let silent = otherwise.silent;
+            let when = text!(
+                "if the trunk refuses or is silent for {silent}",
+                "wenn das Amt ablehnt oder {silent} schweigt"
+            );
+            vec![(when, otherwise.then)]
+        }
         Step::Dial { .. } | Step::Voicemail { .. } | Step::Refuse { .. } => Vec::new(),
     }
 }

@@ -78,7 +78,7 @@ impl Call {
             None => (None, None),
         };
         self.ring = None;
-        self.dial_until = None;
+        (self.dial_until, self.silent_until) = (None, None);
         self.alive_later(cx.wire);
         let answered = CallAnswered { call: self.call, device, number, answered_at: now.moment };
         cx.effects.push(Effect::Record(Box::new(answered.into())));

@@ -55,6 +55,7 @@ impl Call {
             steps_taken: 0,
             ring: None,
             dial_until: None,
+            silent_until: None,
             trunk_ring: begin.trunk_ring,
             alive_check: begin.alive_check,
             alive_at: None,
@@ -63,6 +64,7 @@ impl Call {
             rang: Vec::new(),
             byes: 0,
             rejected: false,
+            ordered: None,
         })
     }
 

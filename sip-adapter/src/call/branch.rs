@@ -135,6 +135,10 @@ impl Call {
     }
 
     pub(super) fn branch_response(&mut self, cx: &mut Cx<'_>, index: usize, response: &Response) {
+        let open = self.branches.get(index).is_some_and(Branch::is_open);
+        if open {
+            self.silent_until = None;
+        }
         match response.status() {
             100 => {}
             101..200 => self.branch_rings(cx, index, response),
@@ -232,8 +236,10 @@ impl Call {
             return;
         }
         let Some(place) = branch.place else {
-            self.dial_until = None;
-            return self.refused(cx, outcome::trunk_said(status));
+            if let Some(next) = self.no_way_out(cx, outcome::trunk_said(status)) {
+                self.enter(cx, next);
+            }
+            return;
         };
         let verdict = outcome::phone_said(status);
         // A person who rejects, rejects for the whole device; a contact that is busy or gone speaks for itself.

@@ -4,8 +4,12 @@ use super::leg::Ack;
 use super::{Call, Cx, Phase};
 use crate::wire::Side;
 use switchbook_core::call::CallOutcome;
+use switchbook_core::position::Position;
 use switchbook_sip::message::Request;
 use switchbook_sip::transaction::{Flow, Key};
+
+/// Told to both sides of a call that an administrator ends (RFC 3326).
+const ORDERED: &str = "Q.850;cause=31;text=\"Ended by an administrator\"";
 
 impl Call {
     /// BYE from one side.
@@ -37,6 +41,22 @@ impl Call {
             }
             _ => {}
         }
+    }
+
+    /// Somebody outside the call ends it: by an order that stands in the book, or by stopping the server.
+    pub(super) fn hung_up(&mut self, cx: &mut Cx<'_>, ordered: Option<Position>) {
+        let Some(ordered) = ordered else { return self.hang_up(cx, CallOutcome::Failed, "") };
+        if self.phase == Phase::Ending {
+            return;
+        }
+        self.ordered = Some(ordered);
+        if self.phase == Phase::Hunting {
+            // Not 503: the server is well, and another attempt may go through.
+            self.cancel_branches(cx, |_| true, Some(ORDERED));
+            self.answer_caller(cx, 480, "Temporarily Unavailable", Some(ORDERED));
+            return self.ended(cx, CallOutcome::Failed, 480);
+        }
+        self.hang_up(cx, CallOutcome::Failed, ORDERED);
     }
 
     /// Ends the call on every side that is still there.

@@ -55,7 +55,7 @@ impl CodeCall {
             return 487;
         }
         let (status, phrase) = match outcome {
-            Ok(Done) => return self.accept(wire),
+            Ok(Done { .. }) => return self.accept(wire),
             Err(Trouble::Refused { text, .. }) => (403, phrase(text)),
             Err(Trouble::ReadOnly | Trouble::Overloaded) => {
                 (503, "The change could not be stored, try again later".to_owned())

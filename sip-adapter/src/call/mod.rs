@@ -38,7 +38,6 @@ use relay::Relay;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use switchbook_core::call::CallOutcome;
 use switchbook_core::event::Event;
 use switchbook_core::id::{CallId, DeviceId, SlotId, TrunkId};
 use switchbook_core::number::Number;
@@ -78,6 +77,8 @@ pub(crate) trait Places {
 pub(crate) enum Effect {
     /// For the book.
     Record(Box<Event>),
+    /// The end, for the book, and the event that ordered it, if one did.
+    Ended(Box<Event>, Option<Position>),
     /// The device is in a call over this number from now on.
     InUse(DeviceId, Number),
     /// The call occupies no device any more.
@@ -105,8 +106,8 @@ pub(crate) enum Input {
     Lost { role: Role, key: Key },
     /// A deadline came.
     Timer,
-    /// Somebody ends the call from outside.
-    HangUp,
+    /// Somebody ends the call from outside: an event that ordered it, or a stop of the server.
+    HangUp(Option<Position>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,6 +152,8 @@ pub(crate) struct Call {
     ring: Option<Ring>,
     /// When a trunk has to have answered.
     dial_until: Option<Instant>,
+    /// When it has to have said something, if there is another way out.
+    silent_until: Option<Instant>,
     trunk_ring: Duration,
     /// How often both ends of the answered call are asked whether they are there, and when next.
     alive_check: Duration,
@@ -162,6 +165,8 @@ pub(crate) struct Call {
     byes: usize,
     /// The last device that ended its ringing did so by rejecting.
     rejected: bool,
+    /// The event that ordered its end.
+    ordered: Option<Position>,
 }
 
 impl Call {
@@ -190,7 +195,7 @@ impl Call {
                 Role::Caller => self.caller_lost(cx, key),
             },
             Input::Timer => self.timer(cx),
-            Input::HangUp => self.hang_up(cx, CallOutcome::Failed, ""),
+            Input::HangUp(ordered) => self.hung_up(cx, ordered),
         }
     }
 
@@ -199,7 +204,8 @@ impl Call {
         let ring = self.ring.as_ref().and_then(Ring::deadline);
         let legs = std::iter::once(&self.a).chain(self.b_leg());
         let acks = legs.filter_map(Leg::deadline);
-        ring.into_iter().chain(self.dial_until).chain(self.alive_at).chain(acks).min()
+        let trunk = self.silent_until.into_iter().chain(self.dial_until);
+        ring.into_iter().chain(trunk).chain(self.alive_at).chain(acks).min()
     }
 
     /// Whether nothing is left to be done or awaited.
@@ -221,6 +227,9 @@ impl Call {
         self.ring_timer(cx);
         if self.dial_until.is_some_and(|until| until <= cx.wire.now.instant) {
             self.dial_unanswered(cx);
+        }
+        if self.silent_until.is_some_and(|until| until <= cx.wire.now.instant) {
+            self.dial_silent(cx);
         }
         self.acks_due(cx);
         self.alive_due(cx);

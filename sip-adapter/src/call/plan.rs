@@ -2,7 +2,7 @@
 
 use super::{Call, Cx, Effect, Party, Phase, Target, outcome};
 use std::time::{Duration, Instant};
-use switchbook_core::call::{CallDiverted, CallEnded, CallOutcome};
+use switchbook_core::call::{CallDiverted, CallEnded, CallOutcome, ReleaseCause};
 use switchbook_core::number::Number;
 use switchbook_core::position::Position;
 use switchbook_core::routing::plan::{Leg as PlannedLeg, Outcome, Step, StepIndex};
@@ -133,11 +133,10 @@ impl Call {
                 cx.effects.push(Effect::Record(Box::new(diverted.into())));
                 Some(*then)
             }
-            Some(Step::Dial { trunk, emergency, strip, .. }) => {
+            Some(Step::Dial { trunk, emergency, strip, otherwise, .. }) => {
                 let (trunk, strip) = (*trunk, *strip);
                 let Some(peer) = cx.places.trunk(trunk) else {
-                    self.refused(cx, Outcome::NoTrunk);
-                    return None;
+                    return self.no_way_out(cx, Outcome::NoTrunk);
                 };
                 let digits = self.dialled.get(strip..).unwrap_or_default().to_owned();
                 let shown = match self.party {
@@ -148,12 +147,13 @@ impl Call {
                 let user = switchbook_sip::message::escape_user(&digits);
                 let target = Target { uri: format!("sip:{user}@{host}"), remote: peer };
                 if !self.invite_out(cx, None, None, &target, &shown, &user, Some(&host)) {
-                    self.refused(cx, Outcome::NoTrunk);
-                    return None;
+                    return self.no_way_out(cx, Outcome::NoTrunk);
                 }
                 // Nobody hangs up on a call for help.
                 let patience = self.trunk_ring * if *emergency { 10 } else { 1 };
-                self.dial_until = Some(cx.wire.now.instant + patience);
+                let now = cx.wire.now.instant;
+                self.dial_until = Some(now + patience);
+                self.silent_until = otherwise.map(|next| now + seconds(next.silent.0));
                 None
             }
             // The box answers when there is sound to play; until then the caller is told that nobody is there.
@@ -282,8 +282,29 @@ impl Call {
         }
     }
 
+    /// A trunk does not carry the call: the step that follows, or the end.
+    pub(super) fn no_way_out(&mut self, cx: &mut Cx<'_>, outcome: Outcome) -> Option<StepIndex> {
+        (self.dial_until, self.silent_until) = (None, None);
+        let otherwise = match self.plan.step(self.step) {
+            Some(Step::Dial { otherwise, .. }) => *otherwise,
+            _ => None,
+        };
+        if otherwise.is_none() {
+            self.refused(cx, outcome);
+        }
+        otherwise.map(|next| next.then)
+    }
+
+    /// A trunk has not said a word: the next one is tried, and an answer that comes all the same is turned away.
+    pub(super) fn dial_silent(&mut self, cx: &mut Cx<'_>) {
+        self.cancel_branches(cx, |_| true, None);
+        if let Some(next) = self.no_way_out(cx, Outcome::NotAvailable) {
+            self.enter(cx, next);
+        }
+    }
+
     pub(super) fn dial_unanswered(&mut self, cx: &mut Cx<'_>) {
-        self.dial_until = None;
+        (self.dial_until, self.silent_until) = (None, None);
         self.cancel_branches(cx, |_| true, None);
         self.refused(cx, Outcome::NoAnswer);
     }
@@ -306,13 +327,16 @@ impl Call {
         }
         self.phase = Phase::Ending;
         self.ring = None;
-        self.dial_until = None;
+        (self.dial_until, self.silent_until) = (None, None);
         self.alive_at = None;
         let rang = std::mem::take(&mut self.rang);
         let ended_at = cx.wire.now.moment;
-        let cause = outcome::cause(outcome, status);
+        let cause = match self.ordered {
+            Some(_) => ReleaseCause::NORMAL_UNSPECIFIED,
+            None => outcome::cause(outcome, status),
+        };
         let ended = CallEnded { call: self.call, outcome, ended_at, cause, rang };
-        cx.effects.push(Effect::Record(Box::new(ended.into())));
+        cx.effects.push(Effect::Ended(Box::new(ended.into()), self.ordered));
         cx.effects.push(Effect::Free);
     }
 }

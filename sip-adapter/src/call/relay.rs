@@ -9,6 +9,9 @@ use switchbook_sip::dialog::Retransmit2xx;
 use switchbook_sip::message::{HeaderName, Method, Request, Response, reason_phrase};
 use switchbook_sip::transaction::{Flow, Key};
 
+/// Requests of one call that may be under way at once: one phone must not use up the transactions of all.
+const MOST_RELAYS: usize = 32;
+
 /// One request on its way through us.
 pub(super) struct Relay {
     serial: u64,
@@ -53,6 +56,11 @@ impl Call {
             let later = [(HeaderName::RetryAfter, "3")];
             return cx.wire.answer_with(key, &flow, &request, status, phrase, None, &later);
         };
+        if self.relays.len() >= MOST_RELAYS {
+            let later = [(HeaderName::RetryAfter, "1")];
+            let phrase = "Too Many Requests Under Way";
+            return cx.wire.refuse(key, &flow, &request, 503, phrase, &later);
+        }
         if crate::endpoint::sdp_is_hostile(&request) {
             return cx.wire.answer(key, &flow, &request, 488, None);
         }

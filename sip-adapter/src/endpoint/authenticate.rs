@@ -1,9 +1,11 @@
 //! Digest authentication (RFC 7616, RFC 8760, checklist 1–8).
 
-use super::Endpoint;
+use super::sprays::{ASKED, GUESSED, Sprays};
+use super::{Endpoint, Pending};
 use crate::config::Limits;
-use crate::port::Port;
+use crate::port::{Errand, Port};
 use crate::quirks;
+use bytes::Bytes;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use switchbook_core::exchange::Exchange;
@@ -12,7 +14,7 @@ use switchbook_core::settings::DigestPolicy;
 use switchbook_sip::digest::{Algorithm, Expectation, Stale, Verdict, Verifier};
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::{BackOff, Gate, SourceKey};
-use switchbook_sip::message::{HeaderName, Request};
+use switchbook_sip::message::{Builder, HeaderName, Method, Request};
 use switchbook_sip::transaction::{Flow, Key};
 
 const BOTH: &[Algorithm] = &[Algorithm::Md5, Algorithm::Sha256];
@@ -37,6 +39,9 @@ pub(super) struct Gatekeeper {
     /// By account and source: nobody can lock another's phone out.
     accounts: BackOff<(u64, SourceKey)>,
     sources: BackOff<SourceKey>,
+    /// Names answered for wrongly, and names only asked for.
+    guessed: Sprays,
+    asked: Sprays,
 }
 
 impl Gatekeeper {
@@ -51,6 +56,8 @@ impl Gatekeeper {
             hasher: RandomState::new(),
             accounts: BackOff::new(limits.account_back_off),
             sources: BackOff::new(limits.source_back_off),
+            guessed: Sprays::new(GUESSED),
+            asked: Sprays::new(ASKED),
         }
     }
 }
@@ -120,7 +127,13 @@ impl Endpoint {
                 Gate::ClosedUntil(until) => Some(until),
                 Gate::Open => None,
             });
-            if let Some(until) = closed {
+            // A guesser closes the gate of his own source alone, and a phone may share it: from where it lives, its call
+            // for help passes. To let it pass from anywhere would tell a guesser which password is right.
+            let helps = || {
+                let device = exchange.device_named(username).filter(|_| verdict == Check::Right);
+                device.is_some_and(|device| self.calls_for_help(request, flow, exchange, device))
+            };
+            if let Some(until) = closed.filter(|_| !helps()) {
                 let seconds = until.saturating_duration_since(now.instant).as_secs() + 1;
                 let seconds = seconds.to_string();
                 let later = [(HeaderName::RetryAfter, seconds.as_str())];
@@ -145,13 +158,60 @@ impl Endpoint {
         }
         if verdict == Check::Right {
             self.budget.forgive(flow.remote.ip());
+            let name = self.gatekeeper.hasher.hash_one(username);
+            self.gatekeeper.guessed.proven(source, name);
+            self.gatekeeper.asked.proven(source, name);
             if let Some(device) = exchange.device_named(username) {
                 return Who::Device(device);
             }
         }
+        if verdict != Check::Stale {
+            self.unproven(flow, request, username);
+        }
         let stale = (verdict == Check::Stale).then_some(Stale);
-        self.challenge(key, flow, request, &expectation, since_epoch, stale);
+        let challenge = self.challenge(key, flow, request, &expectation, since_epoch, stale);
+        if let Some(bytes) = challenge.filter(|_| request.method() == Method::Invite) {
+            let claimed = super::invite::from_user(request);
+            let device = claimed.and_then(|name| exchange.device_named(&name));
+            self.for_help = device
+                .filter(|device| self.calls_for_help(request, flow, exchange, *device))
+                .map(|_| bytes);
+        }
         Who::Answered
+    }
+
+    /// A name was claimed: by an answer that was wrong, or by a request that is challenged now and may never come back.
+    fn unproven(&mut self, flow: &Flow, request: &Request, username: &str) {
+        let gatekeeper = &mut self.gatekeeper;
+        let (claimed, sprays) = match username {
+            "" => (super::invite::from_user(request).unwrap_or_default(), &mut gatekeeper.asked),
+            username => (username.to_owned(), &mut gatekeeper.guessed),
+        };
+        let source = SourceKey::of(flow.remote.ip());
+        let name = gatekeeper.hasher.hash_one(claimed.as_str());
+        let Some(spray) = sprays.tried(self.wire.now.instant, source, name) else { return };
+        self.wire.metrics.sprays.add(u64::from(spray.is_new));
+        tracing::warn!(
+            source = %flow.remote.ip(),
+            names = spray.names,
+            attempts = spray.attempts,
+            "one source tries many names and proves none: a scan"
+        );
+    }
+
+    /// Somebody authenticated as `device` speaks for another (checklist 8, 11, 14): 403, and a trace in the book.
+    pub(super) fn claims_another(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        device: DeviceId,
+        claimed: Option<DeviceId>,
+    ) {
+        self.wire.metrics.claims.add(1);
+        // Full of errands: the metric counts, the book goes without.
+        self.submit(Errand::Claim { device, claimed, from: *flow }, Pending::Told);
+        self.wire.refuse(key, flow, request, 403, "Forbidden", &[]);
     }
 
     fn challenge(
@@ -162,20 +222,20 @@ impl Endpoint {
         expectation: &Expectation<'_>,
         now: Duration,
         stale: Option<Stale>,
-    ) {
+    ) -> Option<Bytes> {
         self.wire.metrics.challenges.add(1);
         let salt = self.gatekeeper.salts.u64();
         let tag = self.wire.table.stateless_tag(request);
         let buf = &mut self.wire.buf;
-        let mut b = crate::wire::Wire::reply(buf, request, flow, 401, "Unauthorized", Some(&tag));
-        let source = flow.remote.ip();
+        let (remote, source) = (flow.remote, flow.remote.ip());
+        let mut b = Builder::reply(buf, request, 401, "Unauthorized", Some(&tag), remote);
         let verifier = &self.gatekeeper.verifier;
         for value in verifier.challenge_to(source, now, expectation, salt, stale) {
             b.header(HeaderName::WwwAuthenticate, value);
         }
-        if let Ok(bytes) = b.finish() {
-            let _ = self.wire.table.respond_stateless(key, bytes);
-        }
+        let bytes = b.finish().ok()?;
+        self.wire.table.respond_stateless(key, bytes.clone()).ok()?;
+        Some(bytes)
     }
 }
 

@@ -44,7 +44,7 @@ impl Endpoint {
         match method {
             Method::Register => self.register(key, flow, request),
             Method::Invite => self.invite(key, flow, request),
-            Method::Options => self.options(key, flow, &request),
+            Method::Options => options::answer_stranger(&mut self.wire, key, &flow, &request),
             Method::Message | Method::Subscribe | Method::Publish | Method::Refer => {
                 self.unserved(key, flow, &request);
             }
@@ -53,14 +53,6 @@ impl Endpoint {
                 self.wire.refuse(key, &flow, &request, 481, phrase, &[]);
             }
         }
-    }
-
-    fn options(&mut self, key: Key, flow: Flow, request: &Request) {
-        // The answer to a source nobody has vouched for is counted against its budget (checklist 25).
-        if !self.budget.take(self.wire.now.instant, flow.remote.ip(), 400) {
-            return self.wire.metrics.dropped.add(1);
-        }
-        options::answer(&mut self.wire, key, &flow, request);
     }
 
     /// Served later; who asks is asked for a password all the same (checklist 9).

@@ -1,11 +1,12 @@
 //! Who calls whom: from INVITE to plan (way 4). The decision itself is `core::routing::route`.
 
 use super::authenticate::Who;
+use super::pace::Wants;
 use super::places::World;
 use super::sessions::Session;
 use super::{Endpoint, user_of};
 use crate::call::code::CodeCall;
-use crate::call::{Begin, Call, Cx, Party};
+use crate::call::{Begin, Call, Cx, Party, Places};
 use crate::config::Limits;
 use crate::port::Errand;
 use std::borrow::Cow;
@@ -20,10 +21,10 @@ use switchbook_core::outside::OutsideNumber;
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::Moment;
 use switchbook_core::routing::caller_id::{self, Shown};
-use switchbook_core::routing::outbound::{CallingAs, EMERGENCY, calling_as};
+use switchbook_core::routing::outbound::{CallingAs, calling_as, is_emergency};
 use switchbook_core::routing::plan::{RoutePlan, Step, StepIndex};
 use switchbook_core::routing::{From, Routed, RoutingInput, route};
-use switchbook_sip::message::{HeaderName, Request, Uri};
+use switchbook_sip::message::{HeaderName, Method, Request, Uri};
 use switchbook_sip::transaction::{Flow, Key};
 use uuid::Uuid;
 
@@ -48,9 +49,12 @@ impl Endpoint {
             },
         };
         if let Party::Device(device) = party
-            && !is_from(&request, &exchange, device)
+            && let Some(claimed) = speaks_for_another(&request, &exchange, device)
         {
-            return self.wire.refuse(key, &flow, &request, 403, "Forbidden", &[]);
+            if !self.keeps_pace(key, &flow, &request, device, (Wants::Requests, 1)) {
+                return;
+            }
+            return self.claims_another(key, &flow, &request, device, claimed);
         }
         let Some(dialled) = self.addressed(&request, &flow) else {
             return self.wire.refuse(key, &flow, &request, 404, "Not Found", &[]);
@@ -60,6 +64,13 @@ impl Endpoint {
         }
         if super::sdp_is_hostile(&request) {
             return self.wire.refuse(key, &flow, &request, 488, "Not Acceptable Here", &[]);
+        }
+        if let Party::Device(device) = party {
+            let help = is_emergency(&exchange, &dialled);
+            let wants = if help { Wants::Help } else { Wants::Calls };
+            if !self.keeps_pace(key, &flow, &request, device, (wants, 1)) {
+                return;
+            }
         }
         match party {
             Party::Device(device) if dialled.starts_with('*') => {
@@ -78,9 +89,9 @@ impl Endpoint {
         party: Party,
         dialled: String,
     ) {
-        let help = EMERGENCY.iter().any(|number| dialled.ends_with(number));
-        let full = self.is_full(party, &flow);
-        if full && !help {
+        // Help is never refused for want of room; what the network sends in is no call for help.
+        let help = matches!(party, Party::Device(_)) && is_emergency(exchange, &dialled);
+        if self.is_full(party, &flow) && !help {
             return self.no_room(key, &flow, &request);
         }
         let at = self.wire.now.moment;
@@ -92,9 +103,6 @@ impl Endpoint {
         let world = World { exchange, port: &*self.port, usage: &self.usage, at };
         let input = RoutingInput { exchange, volatile: &world, from, dialled: &dialled, at };
         let Routed { plan, facts } = route(input);
-        if full && !is_emergency(&plan) {
-            return self.no_room(key, &flow, &request);
-        }
         for warning in &plan.warnings {
             tracing::warn!("{warning}");
         }
@@ -194,6 +202,22 @@ impl Endpoint {
         self.submit(Errand::Code { device, code, from: way }, Self::pending_code(id));
     }
 
+    /// Does a request call for help from where a phone is? `device` must be the one that sends it: its credentials
+    /// were checked, or nothing follows but a question for them.
+    pub(super) fn calls_for_help(
+        &self,
+        request: &Request,
+        flow: &Flow,
+        exchange: &Exchange,
+        device: DeviceId,
+    ) -> bool {
+        let at = self.wire.now.moment;
+        let world = World { exchange, port: &*self.port, usage: &self.usage, at };
+        request.method() == Method::Invite
+            && self.addressed(request, flow).is_some_and(|dialled| is_emergency(exchange, &dialled))
+            && world.contacts(device).iter().any(|target| target.remote.ip() == flow.remote.ip())
+    }
+
     /// Is there no room for a call more?
     fn is_full(&mut self, party: Party, flow: &Flow) -> bool {
         let limits = self.config.limits;
@@ -222,18 +246,23 @@ impl Endpoint {
     }
 }
 
-/// Does From name the phone that has authenticated (checklist 8)?
-fn is_from(request: &Request, exchange: &Exchange, device: DeviceId) -> bool {
+/// Does From name another than the phone that has authenticated (checklist 8), and which, if there is one?
+fn speaks_for_another(
+    request: &Request,
+    exchange: &Exchange,
+    device: DeviceId,
+) -> Option<Option<DeviceId>> {
     let name = exchange.devices.get(&device).map(|device| device.name.as_str());
-    let from = request.from().ok().and_then(|from| from.uri().ok());
-    match from {
-        Some(Uri::Sip(uri)) => user_of(&uri).as_deref() == name,
-        _ => false,
-    }
+    let from = from_user(request);
+    (from.as_deref() != name).then(|| from.and_then(|name| exchange.device_named(&name)))
 }
 
-fn is_emergency(plan: &RoutePlan) -> bool {
-    matches!(plan.step(plan.start), Some(Step::Dial { emergency: true, .. }))
+/// Whom a request says it is from.
+pub(super) fn from_user(request: &Request) -> Option<String> {
+    match request.from().ok()?.uri().ok()? {
+        Uri::Sip(uri) => user_of(&uri),
+        _ => None,
+    }
 }
 
 fn number_of(exchange: &Exchange, device: DeviceId) -> Option<Number> {

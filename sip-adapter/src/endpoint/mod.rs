@@ -6,21 +6,27 @@
 //! | `dispatch` | which request goes where |
 //! | `authenticate` | digest, back-off |
 //! | `register` | the registrar |
+//! | `contact` | which contacts are no phones |
 //! | `invite` | who calls whom: from INVITE to plan |
 //! | `options` | OPTIONS |
+//! | `pace` | how fast one phone may fill the book |
 //! | `places` | where devices are, and what is volatile about them |
 //! | `sessions` | calls in progress and their timers |
 //! | `record` | what calls tell the book |
+//! | `sprays` | sources that try many names |
 //! | `sweep` | bindings nobody refreshed |
 
 mod authenticate;
+mod contact;
 mod dispatch;
 mod invite;
 pub(crate) mod options;
+mod pace;
 mod places;
 mod record;
 mod register;
 mod sessions;
+mod sprays;
 mod sweep;
 
 use crate::config::Config;
@@ -29,6 +35,7 @@ use crate::port::{Done, Errand, Port, Trouble};
 use crate::wire::{LocalAddress, Now, Wire};
 use authenticate::Gatekeeper;
 use bytes::{Bytes, BytesMut};
+use pace::{Paces, Wants};
 use places::Usage;
 use record::Recorder;
 use rustc_hash::FxHashMap;
@@ -38,6 +45,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use sweep::Sweeper;
 use switchbook_core::id::{CallId, DeviceId};
+use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::ByteBudget;
@@ -65,8 +73,8 @@ pub enum Input {
 /// What an administrator can want.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Command {
-    /// End this call.
-    HangUp(CallId),
+    /// End this call, as the event at this position orders.
+    HangUp(CallId, Position),
     /// End every call.
     HangUpAll,
 }
@@ -82,11 +90,19 @@ pub enum Output {
 
 /// What an errand was left for.
 enum Pending {
-    Register { key: Key, flow: Flow, request: Request, device: DeviceId },
+    Register {
+        key: Key,
+        flow: Flow,
+        request: Request,
+        device: DeviceId,
+        units: u32,
+    },
     Code(crate::wire::SessionId),
     Expire(DeviceId, Vec<BindingId>),
     Record,
     RecordsMissed,
+    /// Nobody waits for it.
+    Told,
 }
 
 /// The machine.
@@ -96,7 +112,12 @@ pub struct Endpoint {
     wire: Wire,
     gatekeeper: Gatekeeper,
     budget: ByteBudget,
+    /// Challenges to calls for help, when the budget of their source is spent.
+    help: ByteBudget,
+    /// A challenge to a call for help that is on its way out.
+    for_help: Option<Bytes>,
     invites: ByteBudget,
+    paces: Paces,
     sessions: Sessions,
     usage: Usage,
     recorder: Recorder,
@@ -140,11 +161,14 @@ impl Endpoint {
         let mut endpoint = Self {
             gatekeeper: Gatekeeper::new(&config.limits, &mut guard_ids),
             budget: ByteBudget::new(config.limits.budget),
+            help: ByteBudget::new(config.limits.budget),
+            for_help: None,
             invites: ByteBudget::new(switchbook_sip::limits::BudgetConfig {
                 rate: config.limits.invites_per_second,
                 burst: config.limits.invite_burst,
                 ..config.limits.budget
             }),
+            paces: Paces::new(&config.limits),
             sessions: Sessions::default(),
             usage: Usage::default(),
             recorder: Recorder::default(),
@@ -174,9 +198,13 @@ impl Endpoint {
                 self.drain();
                 self.session_timers();
                 self.sweep();
+                self.gap_due();
             }
-            Input::Command(Command::HangUp(call)) => self.hang_up(Some(call)),
-            Input::Command(Command::HangUpAll) => self.hang_up(None),
+            Input::Command(Command::HangUp(call, cause)) => self.hang_up(Some(call), Some(cause)),
+            Input::Command(Command::HangUpAll) => {
+                self.hang_up(None, None);
+                self.tell_of_gap();
+            }
         }
         self.drain();
     }
@@ -196,8 +224,12 @@ impl Endpoint {
     /// When [`Input::Timer`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let timers =
-            [self.wire.table.poll_timeout(), self.sessions.deadline(), self.sweeper.deadline()];
+        let timers = [
+            self.wire.table.poll_timeout(),
+            self.sessions.deadline(),
+            self.sweeper.deadline(),
+            self.recorder.deadline(),
+        ];
         timers.into_iter().flatten().min()
     }
 
@@ -232,10 +264,7 @@ impl Endpoint {
             let Some(output) = self.wire.table.poll_output() else { break };
             match output {
                 TableOutput::Transmit { flow, bytes, occasion } => {
-                    let (now, source) = (self.wire.now.instant, flow.remote.ip());
-                    if occasion == Occasion::Stateless
-                        && !self.budget.take(now, source, bytes.len())
-                    {
+                    if occasion == Occasion::Stateless && !self.within_budget(&flow, &bytes) {
                         self.wire.metrics.dropped.add(1);
                         continue;
                     }
@@ -254,6 +283,15 @@ impl Endpoint {
         }
         let metrics = &self.wire.metrics;
         metrics.transactions_active.set(self.wire.table.len() as u64);
+    }
+
+    /// Whoever has not proven who he is gets so many bytes and no more: 401, OPTIONS, refusals of any kind alike
+    /// (checklist 25). A neighbour who has spent them all does not keep a phone from calling for help.
+    fn within_budget(&mut self, flow: &Flow, bytes: &Bytes) -> bool {
+        let (now, source) = (self.wire.now.instant, flow.remote.ip());
+        let helps = self.for_help.take_if(|challenge| *challenge == *bytes).is_some();
+        self.budget.take(now, source, bytes.len())
+            || (helps && self.help.take(now, source, bytes.len()))
     }
 
     fn transmit(&mut self, flow: Flow, bytes: Bytes) {
@@ -275,14 +313,21 @@ impl Endpoint {
 
     fn desk_answered(&mut self, ticket: u64, outcome: Result<Done, Trouble>) {
         match self.pending.remove(&ticket) {
-            Some(Pending::Register { key, flow, request, device }) => {
+            Some(Pending::Register { key, flow, request, device, units }) => {
+                // An unknown outcome may have left events.
+                let events = match &outcome {
+                    Ok(Done { events }) => u32::try_from(*events).unwrap_or(u32::MAX),
+                    Err(Trouble::Unknown) => units,
+                    Err(_) => 0,
+                };
+                self.paces.give_back(device, Wants::Bindings, units.saturating_sub(events));
                 self.registered(key, flow, &request, device, outcome);
             }
             Some(Pending::Code(session)) => self.code_decided(session, outcome),
             Some(Pending::Expire(device, bindings)) => self.expired(device, bindings, outcome),
             Some(Pending::Record) => self.recorded(outcome.is_ok()),
             Some(Pending::RecordsMissed) => self.missed_recorded(outcome.is_ok()),
-            None => {}
+            Some(Pending::Told) | None => {}
         }
     }
 

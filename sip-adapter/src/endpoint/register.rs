@@ -1,12 +1,13 @@
 //! The registrar (RFC 3261 §10.3). The address of record is the device; what is bound, the Desk decides.
 
 use super::authenticate::Who;
+use super::pace::Wants;
 use super::{Endpoint, Pending};
 use crate::port::{Done, Errand, Register, Trouble, WantedContact, Wish};
 use crate::wire::Wire;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Seconds;
-use switchbook_sip::message::{Contact, HeaderName, Host, NameAddr, Request, Uri};
+use switchbook_sip::message::{Contact, HeaderName, NameAddr, Request, Uri};
 use switchbook_sip::transaction::{Flow, Key};
 
 /// Bytes of a contact's parameters that are kept.
@@ -21,8 +22,15 @@ impl Endpoint {
         let Who::Device(device) = self.authenticate(key, &flow, &request, &exchange) else {
             return;
         };
+        if !self.keeps_pace(key, &flow, &request, device, (Wants::Requests, 1)) {
+            return;
+        }
         let name = exchange.devices.get(&device).map_or("", |device| device.name.as_str());
-        let wish = match self.wish(&request, &flow, name) {
+        if let Some(aor) = address_of_record(&request).filter(|aor| aor != name) {
+            let claimed = exchange.device_named(&aor);
+            return self.claims_another(key, &flow, &request, device, claimed);
+        }
+        let wish = match self.wish(&request, &flow) {
             Ok(wish) => wish,
             Err((status, phrase, min)) => {
                 let min = min.map(|seconds| seconds.to_string());
@@ -34,6 +42,19 @@ impl Endpoint {
         let Some(wish) = wish else {
             return self.bindings(key, &flow, &request, device);
         };
+        if self.pending.len() >= self.config.limits.errands {
+            let later = [(HeaderName::RetryAfter, "10")];
+            return self.wire.refuse(key, &flow, &request, 503, "Service Unavailable", &later);
+        }
+        // A refresh leaves no event, but only the Desk can tell: what was not used comes back with its answer.
+        let units = match &wish {
+            Wish::Bind(contacts) => contacts.len(),
+            Wish::RemoveAll => exchange.registrations.get(&device).map_or(0, |r| r.bindings.len()),
+        };
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        if !self.keeps_pace(key, &flow, &request, device, (Wants::Bindings, units)) {
+            return;
+        }
         let errand = Errand::Register(Register {
             device,
             call_id: hash(request.call_id().unwrap_or_default()),
@@ -42,20 +63,13 @@ impl Endpoint {
             from: flow,
             wish,
         });
-        if self.pending.len() >= self.config.limits.errands {
-            let later = [(HeaderName::RetryAfter, "10")];
-            return self.wire.refuse(key, &flow, &request, 503, "Service Unavailable", &later);
-        }
-        self.submit(errand, Pending::Register { key, flow, request, device });
+        self.submit(errand, Pending::Register { key, flow, request, device, units });
     }
 
     /// What a REGISTER asks for; `None`: only to be told.
-    fn wish(&self, request: &Request, flow: &Flow, name: &str) -> Result<Option<Wish>, Refusal> {
+    fn wish(&self, request: &Request, flow: &Flow) -> Result<Option<Wish>, Refusal> {
         let to = request.to().ok().and_then(|to| to.uri().ok());
         let Some(Uri::Sip(to)) = to else { return Err((400, "Bad To", None)) };
-        if super::user_of(&to).as_deref() != Some(name) {
-            return Err((403, "Forbidden", None));
-        }
         if !self.is_ours(&to.host, flow) {
             return Err((404, "Not Found", None));
         }
@@ -71,8 +85,8 @@ impl Endpoint {
                 };
             };
             let Ok(Uri::Sip(uri)) = addr.uri() else { return Err((400, "Bad Contact", None)) };
-            if self.points_at_us(&uri, flow) {
-                return Err((403, "Forbidden", None));
+            if let Some((status, phrase)) = self.no_phone(&uri, flow) {
+                return Err((status, phrase, None));
             }
             let expires = contact.expires().or(header).unwrap_or(bounds.default);
             if expires > 0 && expires < bounds.min {
@@ -92,14 +106,6 @@ impl Endpoint {
         Ok((!wanted.is_empty()).then_some(Wish::Bind(wanted)))
     }
 
-    /// A phone that is us would call us for ever (checklist 13).
-    fn points_at_us(&self, uri: &switchbook_sip::message::SipUri<'_>, flow: &Flow) -> bool {
-        match uri.host {
-            Host::Name(_) => self.is_ours(&uri.host, flow),
-            _ => self.is_ours(&uri.host, flow) && uri.port.unwrap_or(5060) == flow.local.port(),
-        }
-    }
-
     /// The Desk has decided.
     pub(super) fn registered(
         &mut self,
@@ -110,7 +116,7 @@ impl Endpoint {
         outcome: Result<Done, Trouble>,
     ) {
         match outcome {
-            Ok(Done) => {
+            Ok(Done { .. }) => {
                 self.watch(device);
                 self.bindings(key, &flow, request, device);
             }
@@ -153,6 +159,14 @@ impl Endpoint {
             self.wire.metrics.registers.add(1);
             let _ = self.wire.table.respond(now.instant, key, bytes);
         }
+    }
+}
+
+/// The user a REGISTER is for; empty if it names none, `None` if To cannot be read.
+fn address_of_record(request: &Request) -> Option<String> {
+    match request.to().ok()?.uri().ok()? {
+        Uri::Sip(to) => Some(super::user_of(&to).unwrap_or_default()),
+        _ => None,
     }
 }
 

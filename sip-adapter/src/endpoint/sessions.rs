@@ -12,6 +12,7 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 use switchbook_core::call::{CallEnded, CallOutcome};
 use switchbook_core::id::CallId;
+use switchbook_core::position::Position;
 
 /// Something that began with an INVITE.
 pub(super) enum Session {
@@ -85,7 +86,7 @@ impl Endpoint {
             Session::Code(code, _) => {
                 let wire = &mut self.wire;
                 match input {
-                    Input::Cancel(_) | Input::HangUp => code.cancelled(wire),
+                    Input::Cancel(_) | Input::HangUp(_) => code.cancelled(wire),
                     Input::Ack(_, request) => code.acknowledged(wire, &request),
                     Input::Request { key, flow, request, .. } => {
                         code.request(wire, key, flow, &request);
@@ -128,6 +129,7 @@ impl Endpoint {
         for effect in effects {
             match effect {
                 Effect::Record(event) => self.record(event),
+                Effect::Ended(event, cause) => self.record_end(event, cause),
                 Effect::InUse(device, number) => self.usage.take(id, device, Some(number)),
                 Effect::Free => self.usage.free(id),
             }
@@ -187,13 +189,14 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn hang_up(&mut self, call: Option<CallId>) {
+    /// Ends this call, or all; `cause` is the event that ordered it.
+    pub(super) fn hang_up(&mut self, call: Option<CallId>, cause: Option<Position>) {
         let ids: Vec<SessionId> = match call {
             Some(call) => self.sessions.by_call.get(&call).copied().into_iter().collect(),
             None => self.sessions.slots.keys().copied().collect(),
         };
         for id in ids {
-            self.session(id, Input::HangUp);
+            self.session(id, Input::HangUp(cause));
         }
     }
 

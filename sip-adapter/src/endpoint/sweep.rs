@@ -86,7 +86,7 @@ impl Endpoint {
         outcome: Result<Done, Trouble>,
     ) {
         match outcome {
-            Ok(Done) => self.wire.metrics.bindings_expired.add(bindings.len() as u64),
+            Ok(Done { .. }) => self.wire.metrics.bindings_expired.add(bindings.len() as u64),
             Err(Trouble::Refused { .. }) => self.watch(device),
             Err(_) => self.watch_again(device, bindings),
         }

@@ -53,6 +53,8 @@ pub struct MemoryDesk {
     pub now: Mutex<Moment>,
     /// Everything told, in order.
     pub book: Mutex<Vec<Recorded>>,
+    /// Every refusal, with the command it refused, in order.
+    pub refusals: Mutex<Vec<(&'static str, Refusal)>>,
     pub keeps_book: AtomicBool,
     pub read_only: AtomicBool,
     pub live: OnceLock<Arc<LiveCalls>>,
@@ -67,6 +69,7 @@ impl MemoryDesk {
             ids: Mutex::new(1),
             now: Mutex::new(now),
             book: Mutex::default(),
+            refusals: Mutex::default(),
             keeps_book: AtomicBool::new(true),
             read_only: AtomicBool::new(false),
             live: OnceLock::new(),
@@ -95,10 +98,15 @@ impl MemoryDesk {
         done.unwrap_or_else(|refusal| panic!("{json}: {refusal}"));
     }
 
-    pub fn carry_out(&self, actor: Actor, mut command: Command) -> Result<(), Refusal> {
+    /// Carries a command out; how many events it left.
+    pub fn carry_out(&self, actor: Actor, command: Command) -> Result<usize, Refusal> {
+        self.decide(Order::new(CommandId(self.new_id()), actor, command))
+    }
+
+    fn decide(&self, mut order: Order) -> Result<usize, Refusal> {
         let exchange = self.state();
-        self.keep_secrets(&mut command);
-        if let Command::PhoneLogIn(login) = &mut command
+        self.keep_secrets(&mut order.command);
+        if let Command::PhoneLogIn(login) = &mut order.command
             && let PinEntry::Clear(pin) = &login.pin
         {
             let owner = exchange.numbers.get(&login.extension).map(|number| number.owner.value);
@@ -111,8 +119,6 @@ impl MemoryDesk {
                 None => PinEntry::Wrong,
             };
         }
-        let id = CommandId(self.new_id());
-        let order = Order::new(id, actor, command);
         let now = *self.now.lock().unwrap();
         let mut new_id = || self.new_id();
         let live = self.live.get().map(|live| Live(live.clone()));
@@ -121,11 +127,13 @@ impl MemoryDesk {
             None => &NoCalls,
         };
         let mut context = Context { now, new_id: &mut new_id, calls, leases: &self.leases };
-        let decision = decide(&exchange, &order, &mut context)?;
-        let mut next = None;
+        let decision = decide(&exchange, &order, &mut context).inspect_err(|refusal| {
+            self.refusals.lock().unwrap().push((order.command.name(), refusal.clone()));
+        })?;
+        let (mut next, events) = (None, decision.events.len());
         for event in decision.events {
             let next = next.get_or_insert_with(|| Exchange::clone(&exchange));
-            self.record(next, actor, id, now, event);
+            self.record(next, &order, now, event);
         }
         if let Some(next) = next {
             *self.exchange.lock().unwrap() = Arc::new(next);
@@ -134,20 +142,20 @@ impl MemoryDesk {
             let state = LeaseState { expires_at: lease.expires_at, cseq: lease.cseq };
             self.leases.0.lock().unwrap().insert((lease.device, lease.binding), state);
         }
-        Ok(())
+        Ok(events)
     }
 
-    fn record(&self, next: &mut Exchange, actor: Actor, id: CommandId, now: Moment, event: Event) {
+    fn record(&self, next: &mut Exchange, order: &Order, now: Moment, event: Event) {
         let envelope = Envelope {
             position: next.position.next(),
             recorded_at: now,
             moment: now,
-            actor,
-            on_behalf_of: None,
+            actor: order.actor,
+            on_behalf_of: order.on_behalf_of,
             source: None,
-            cause: None,
-            correlation: CorrelationId(id.0),
-            command: id,
+            cause: order.cause,
+            correlation: CorrelationId(order.id.0),
+            command: order.id,
             subjects: Vec::new(),
         };
         let recorded = Recorded { envelope, event };
@@ -214,11 +222,13 @@ impl Port for MemoryDesk {
             Errand::Code { device, .. } => language_at(&self.state(), *device),
             _ => switchbook_core::user::Language::English,
         };
+        let mut done = Done { events: 0 };
         for asked in orders(errand) {
-            if let Err(refusal) = self.carry_out(asked.actor, asked.command) {
-                return reply.tell(Err(trouble(&refusal, language)));
+            match self.decide(asked.order(CommandId(self.new_id()))) {
+                Ok(events) => done.events += events,
+                Err(refusal) => return reply.tell(Err(trouble(&refusal, language))),
             }
         }
-        reply.tell(Ok(Done));
+        reply.tell(Ok(done));
     }
 }

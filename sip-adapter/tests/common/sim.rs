@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use switchbook_core::event::Event;
 use switchbook_core::position::Moment;
-use switchbook_sip::message::{Message, Request, Response, parse_datagram};
+use switchbook_sip::message::{Message, ParseErrorKind, Request, Response, parse_datagram};
 use switchbook_sip::transaction::{Flow, Transport};
 use switchbook_sip_adapter::endpoint::{Endpoint, Input, Output};
 use switchbook_sip_adapter::port::{Errand, Port, Reply};
@@ -80,7 +80,15 @@ impl Sim {
                     Output::Transmit(flow, bytes) => {
                         let message = parse_datagram(bytes.clone());
                         self.wiretap.push((flow.remote, bytes));
-                        let message = message.expect("we send only what we can read");
+                        let message = match message {
+                            Ok(message) => message,
+                            // An answer repeats every Via of its request, also when that is why it was refused.
+                            Err(error) if error.kind == ParseErrorKind::TooManyVias => continue,
+                            Err(error) => {
+                                let text = &self.wiretap.last().unwrap().1;
+                                panic!("we send only what we can read: {error:?}\n{text:?}")
+                            }
+                        };
                         self.inbox.entry(flow.remote).or_default().push_back(message);
                     }
                     Output::Errand(ticket, errand) => self.waiting.push_back((ticket, errand)),

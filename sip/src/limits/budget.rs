@@ -1,6 +1,6 @@
 //! A byte budget per source for answers to unauthenticated requests: whoever forges a source gets no amplifier.
 
-use rustc_hash::FxHashMap;
+use super::bucket::{Buckets, Pace};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -37,80 +37,38 @@ impl Default for BudgetConfig {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    spent: u32,
-    at: Instant,
-}
-
-/// A token bucket per source. Sources that have saved up everything are not remembered.
+/// A token bucket of bytes per source. Sources that have saved up everything are not remembered; with more sources than
+/// can be told apart, strangers get nothing: that is a flood with forged ones.
 #[derive(Debug)]
-pub struct ByteBudget {
-    config: BudgetConfig,
-    buckets: FxHashMap<SourceKey, Bucket>,
-    swept: Option<Instant>,
-}
+pub struct ByteBudget(Buckets<SourceKey>);
 
 impl ByteBudget {
     /// An empty table.
     pub fn new(config: BudgetConfig) -> ByteBudget {
-        ByteBudget { config, buckets: FxHashMap::default(), swept: None }
+        let every = Duration::from_secs(1) / config.rate.max(1);
+        ByteBudget(Buckets::new(Pace { burst: config.burst, every }, config.sources))
     }
 
     /// Takes `bytes` from the source's budget; `false`: do not send.
     pub fn take(&mut self, now: Instant, source: IpAddr, bytes: usize) -> bool {
-        let key = SourceKey::of(source);
-        if !self.buckets.contains_key(&key)
-            && self.buckets.len() >= self.config.sources
-            && !self.sweep(now)
-        {
-            // More sources than we can tell apart: that is a flood with forged ones.
-            return false;
-        }
-        let (rate, burst) = (self.config.rate, self.config.burst);
-        let bucket = self.buckets.entry(key).or_insert(Bucket { spent: 0, at: now });
-        bucket.spent = spent_at(bucket, now, rate);
-        bucket.at = now;
-        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match bucket.spent.checked_add(cost) {
-            Some(spent) if spent <= burst => {
-                bucket.spent = spent;
-                true
-            }
-            _ => false,
-        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.0.take(now, SourceKey::of(source), bytes).is_ok()
     }
 
     /// The source has authenticated: it owes nothing.
     pub fn forgive(&mut self, source: IpAddr) {
-        self.buckets.remove(&SourceKey::of(source));
+        self.0.forgive(&SourceKey::of(source));
     }
 
     /// Sources remembered.
     pub fn len(&self) -> usize {
-        self.buckets.len()
+        self.0.len()
     }
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.0.is_empty()
     }
-
-    /// Drops sources that owe nothing, at most once a second; whether there is room now.
-    fn sweep(&mut self, now: Instant) -> bool {
-        if self.swept.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
-            self.swept = Some(now);
-            let rate = self.config.rate;
-            self.buckets.retain(|_, b| spent_at(b, now, rate) > 0);
-        }
-        self.buckets.len() < self.config.sources
-    }
-}
-
-fn spent_at(bucket: &Bucket, now: Instant, rate: u32) -> u32 {
-    let millis = now.saturating_duration_since(bucket.at).as_millis() as u64;
-    let back = millis.saturating_mul(u64::from(rate)) / 1000;
-    bucket.spent.saturating_sub(u32::try_from(back).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 pub struct Limits {
     /// Bytes of a message; at most 65,535
     pub message: usize,
+    /// Bytes of a header line, folds included, and of the first line
+    pub line: usize,
     /// Header lines
     pub headers: usize,
     /// Via values
@@ -20,7 +22,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { message: 65_535, headers: 256, vias: 70 }
+        Limits { message: 65_535, line: 8_192, headers: 256, vias: 70 }
     }
 }
 
@@ -138,6 +140,9 @@ fn scan_lines(
         }
     };
     out.start = start;
+    if start - at > limits.line {
+        note(ParseErrorKind::TooLarge);
+    }
     out.lines.reserve(16);
     loop {
         let (end, next) = match line_end(buf, pos) {
@@ -155,6 +160,9 @@ fn scan_lines(
             out.folded = true;
         }
         let line = &buf[pos..end];
+        if line.len() > limits.line {
+            note(ParseErrorKind::TooLarge);
+        }
         let name_len = scan::token_len(line);
         let colon = name_len + line[name_len..].iter().position(|b| !scan::is_ws(*b)).unwrap_or(0);
         if name_len == 0 || name_len > 255 || line.get(colon) != Some(&b':') {

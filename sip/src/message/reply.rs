@@ -17,8 +17,11 @@ pub fn reply_address(top: &Via<'_>, source: SocketAddr) -> SocketAddr {
     if top.wants_rport() { source } else { SocketAddr::new(source.ip(), top.port.unwrap_or(5060)) }
 }
 
+/// Longer answers to what could not be parsed are not given: they would throw the request's own bulk back.
+const LONGEST: usize = 4_096;
+
 /// The stateless answer to a request that could not be parsed and where to send it; `None` if it is better not
-/// answered: a response, an ACK, or too little was readable.
+/// answered: a response, an ACK, too little was readable, or too much would have to be repeated.
 pub fn reject_unparsed(
     out: &mut BytesMut,
     error: &ParseError,
@@ -30,7 +33,7 @@ pub fn reject_unparsed(
     let to = reply_address(&salvage.head.top_via().ok()?, source);
     let bytes =
         Builder::reply(out, &salvage.head, status, reason, Some(to_tag), source).finish().ok()?;
-    Some((to, bytes))
+    (bytes.len() <= LONGEST).then_some((to, bytes))
 }
 
 pub(crate) fn copy_headers(

@@ -4,6 +4,7 @@ use super::error::ValueError;
 use super::head::Request;
 use super::method::Method;
 use super::name::HeaderName;
+use super::scan;
 use super::uri::Uri;
 
 /// What this element supports.
@@ -88,6 +89,11 @@ const SINGLE: [HeaderName; 17] = [
     HeaderName::Date,
 ];
 
+/// An option tag is a token (RFC 3261 §25.1).
+fn option_tag(tag: &[u8]) -> Option<&str> {
+    std::str::from_utf8(tag).ok().filter(|tag| scan::token_len(tag.as_bytes()) == tag.len())
+}
+
 /// Checks a request in the order of RFC 3261 §8.2 and §16.3. An ACK that fails is to be dropped, never answered.
 pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
     syntax(request)?;
@@ -126,8 +132,11 @@ pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
         let unknown: Vec<_> =
             request.list(HeaderName::Require).filter(|t| !t.is_empty() && !supported(t)).collect();
         if !unknown.is_empty() {
-            let tags =
-                unknown.iter().map(|t| String::from_utf8_lossy(t)).collect::<Vec<_>>().join(", ");
+            // They are repeated in the answer: option tags are, anything else is not.
+            let tags: Option<Vec<&str>> = unknown.iter().map(|tag| option_tag(tag)).collect();
+            let Some(tags) = tags.map(|tags| tags.join(", ")).filter(|t| t.len() <= 1024) else {
+                return Err(Rejection::new(400, "Bad Require"));
+            };
             return Err(Rejection {
                 status: 420,
                 reason: "Bad Extension",

@@ -134,13 +134,16 @@ impl Transactions {
         Ok(())
     }
 
-    /// Sends a final response and forgets the transaction at once: for challenges and refusals, which cost nothing to
-    /// give again. The To tag must be [`Transactions::stateless_tag`]; the ACK is then absorbed.
+    /// Sends a final response and forgets the transaction at once: for challenges, refusals and answers to OPTIONS, which
+    /// cost nothing to give again. A 2xx to an INVITE makes a dialog and is none of these. The To tag must be [`Transactions::stateless_tag`]; the ACK is then absorbed.
     pub fn respond_stateless(&mut self, key: Key, bytes: Bytes) -> Result<(), RespondError> {
-        status_of(&bytes).filter(|s| *s >= 300).ok_or(RespondError::NotAResponse)?;
+        let status = status_of(&bytes).filter(|s| *s >= 200).ok_or(RespondError::NotAResponse)?;
         let Some(Transaction::Server(server)) = self.slab.get(key) else {
             return Err(RespondError::Gone);
         };
+        if server.invite && status < 300 {
+            return Err(RespondError::NotAllowed);
+        }
         let flow = server.flow;
         self.forget(key);
         self.outputs.push_back(Output::Transmit { flow, bytes, occasion: Occasion::Stateless });

@@ -1,0 +1,168 @@
+//! `switchbook backup create|check|restore`: copies of the whole book, and the way back (X-10, B-1).
+
+use super::Common;
+use super::output::{self, Form};
+use crate::console::client::Client;
+use crate::console::protocol::Request;
+use crate::console::socket_of;
+use crate::failure::{Failure, failed};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use switchbook_commands::desk::{Clock, SystemClock};
+use switchbook_journal::backup::{Erased, Manifest, check, read_erasures, restore};
+use switchbook_journal::{Book, Options};
+
+/// Its subcommands.
+pub fn command() -> Command {
+    let place = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .required(true)
+            .value_name(name.to_uppercase())
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(help)
+    };
+    Command::new("backup")
+        .about("Copies of the whole book, keys and secrets included, and the way back")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("create")
+                .about("A consistent copy, while the server runs or not")
+                .arg(place("to", "A folder that is empty or not there, or a file whose name ends with .tar")),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Is a backup whole, and as it was made?")
+                .arg(place("from", "The backup")),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Puts a backup into the empty folder named with --data")
+                .arg(place("from", "The backup, or a restore point"))
+                .arg(
+                    Arg::new("erasures")
+                        .long("erasures")
+                        .value_name("FILE")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("The list of erasures that is kept outside the backups: they are applied again"),
+                )
+                .arg(
+                    Arg::new("no-erasures")
+                        .long("no-erasures")
+                        .action(ArgAction::SetTrue)
+                        .help("Nobody was erased since the backup was made"),
+                )
+                .group(ArgGroup::new("erased").args(["erasures", "no-erasures"])),
+        )
+}
+
+/// Carries out what was asked.
+pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
+    let path = |matches: &ArgMatches, name| {
+        matches.get_one::<PathBuf>(name).cloned().ok_or_else(|| Failure::new("which backup?"))
+    };
+    match matches.subcommand() {
+        Some(("create", matches)) => create(common, &path(matches, "to")?),
+        Some(("check", matches)) => {
+            let manifest = check(&path(matches, "from")?).map_err(told)?;
+            tell(common, "whole, every hash is right", &summary(&manifest));
+            Ok(())
+        }
+        Some(("restore", matches)) => bring_back(common, matches, &path(matches, "from")?),
+        _ => Err(Failure::new("what about backups?")),
+    }
+}
+
+fn told(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn create(common: &Common, to: &Path) -> Result<(), Failure> {
+    let to = std::path::absolute(to).map_err(failed("the backup's place cannot be told"))?;
+    if common.dry_run {
+        return Err(Failure::new("a backup changes nothing: there is no dry run of it"));
+    }
+    let made = match Client::connect(&socket_of(&common.data)) {
+        Ok(mut client) => client.ask(&Request::Backup {
+            to: to.clone(),
+            as_user: common.as_user.clone(),
+            language: common.language,
+        })?,
+        // Nobody serves it: whoever may open the folder may copy it.
+        Err(_) if common.data.join("segments").is_dir() => unserved(&common.data, &to)?,
+        Err(failure) => return Err(failure),
+    };
+    tell(common, &format!("the backup {} is whole", to.display()), &made);
+    Ok(())
+}
+
+fn unserved(data: &Path, to: &Path) -> Result<Value, Failure> {
+    let options = Options { index: false, ..Options::default() };
+    let opened = Book::open(data, options)
+        .map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(failed("the backup cannot be started"))?;
+    let made = runtime.block_on(opened.store.back_up(to, SystemClock.now()));
+    made.map(|manifest| summary(&manifest)).map_err(told)
+}
+
+fn bring_back(common: &Common, matches: &ArgMatches, from: &Path) -> Result<(), Failure> {
+    let erased = match matches.get_one::<PathBuf>("erasures") {
+        Some(list) => {
+            let text = std::fs::read_to_string(list).map_err(|error| {
+                Failure::new(format!("the list {} cannot be read: {error}", list.display()))
+            })?;
+            Erased::Keys(read_erasures(&text).map_err(told)?)
+        }
+        None if matches.get_flag("no-erasures") => Erased::Nothing,
+        None => {
+            return Err(Failure::new(
+                "whoever was erased after the backup was made would be readable again",
+            )
+            .advice("Name the list of erasures with --erasures FILE, or say --no-erasures."));
+        }
+    };
+    let restored = restore(from, &common.data, &erased).map_err(told)?;
+    let mut shown = summary(&restored.manifest);
+    shown["erased_again"] = restored.erased_again.into();
+    tell(common, &format!("restored into {}", common.data.display()), &shown);
+    if common.form == Form::Table && restored.erased_again > 0 {
+        output::done(&format!("{} erased keys were destroyed again", restored.erased_again));
+    }
+    Ok(())
+}
+
+/// What a person wants to know of a backup.
+pub fn summary(manifest: &Manifest) -> Value {
+    json!({
+        "book": manifest.book,
+        "position": manifest.position.0,
+        "root": manifest.root,
+        "made_at": manifest.made_at.map(|at| at.to_string()),
+        "version": manifest.version,
+        "files": manifest.files.len(),
+        "bytes": manifest.files.iter().map(|file| file.bytes).sum::<u64>(),
+    })
+}
+
+fn tell(common: &Common, what: &str, summary: &Value) {
+    if common.form == Form::Json {
+        return output::json(summary);
+    }
+    output::done(what);
+    for (name, field) in [
+        ("up to", "position"),
+        ("made", "made_at"),
+        ("by Switchbook", "version"),
+        ("files", "files"),
+        ("bytes", "bytes"),
+        ("Merkle root", "root"),
+    ] {
+        match &summary[field] {
+            Value::Null => {}
+            Value::String(text) => output::line(&format!("  {name:14} {text}")),
+            other => output::line(&format!("  {name:14} {other}")),
+        }
+    }
+}

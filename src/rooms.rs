@@ -1,0 +1,268 @@
+//! The open rooms of a running exchange, as the console and the watchers see them.
+
+use crate::console::protocol::Language;
+use crate::console::views;
+use crate::erasure::Erasures;
+use crate::failure::{Failure, failed};
+use crate::route::{self, Asked};
+use crate::seal::Sealer;
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use switchbook_admin::{Figure, Health, Status};
+use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, SystemClock};
+use switchbook_commands::wire::UserRef;
+use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::event::Event;
+use switchbook_core::id::UserId;
+use switchbook_core::position::Moment;
+use switchbook_journal::backup::Manifest;
+use switchbook_journal::{BackupError, Book, EventStore, Leases};
+use switchbook_projections::fold::{self, Tables};
+use switchbook_projections::readers::{self, Readers};
+use switchbook_projections::registrar::{self, BookOnly};
+use switchbook_projections::sentence;
+use switchbook_projections::table::Table;
+use switchbook_replay::explain::would_ring;
+use switchbook_replay::{At, ReplayError, as_of};
+use switchbook_sip_adapter::Metrics;
+use switchbook_sip_adapter::server::HangsUp;
+
+/// What the console needs of the running exchange.
+pub struct Rooms {
+    /// The single writer.
+    pub desk: DeskHandle,
+    /// The read models.
+    pub readers: Arc<Readers>,
+    /// Keys that are to be gone.
+    pub erasures: Arc<Erasures>,
+    /// Seals the book.
+    pub sealer: Arc<Sealer>,
+    pub(crate) leases: Leases,
+    pub(crate) store: Arc<Book>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) calls: HangsUp,
+    pub(crate) sip: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) began: Instant,
+}
+
+impl Rooms {
+    /// What follows, outside the book, from what was just put into it.
+    pub async fn react(&self, records: &[Recorded]) {
+        for Recorded { envelope, event } in records {
+            if let Event::HangUpOrdered(ordered) = event {
+                self.calls.hang_up(ordered.call, envelope.position).await;
+            }
+        }
+    }
+
+    /// Shows a view, now or as of then.
+    pub async fn view(
+        &self,
+        view: &str,
+        arguments: &Map<String, Value>,
+        as_of: Option<&str>,
+        language: Language,
+    ) -> Result<Value, Failure> {
+        if view == "route" {
+            return self.route(arguments, as_of, language).await;
+        }
+        let now = SystemClock.now();
+        if view == "status" {
+            return self.status().await;
+        }
+        if let Some(when) = as_of {
+            let (tables, at) = self.tables_at(when).await?;
+            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
+            return views::show(&seen, view, arguments);
+        }
+        let tables = self.current().await;
+        let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
+        views::show(&seen, view, arguments)
+    }
+
+    /// The tables with everything that was acknowledged; when they cannot follow the book, as far as they are.
+    async fn current(&self) -> Arc<Tables> {
+        let position = self.desk.published().position;
+        self.readers.wait_for(position).await.unwrap_or_else(|_| self.readers.now())
+    }
+
+    /// Who would ring, and why.
+    async fn route(
+        &self,
+        arguments: &Map<String, Value>,
+        as_of: Option<&str>,
+        language: Language,
+    ) -> Result<Value, Failure> {
+        let past = match as_of {
+            Some(when) => Some(self.tables_at(when).await?.0),
+            None => None,
+        };
+        let present = self.current().await;
+        let tables = past.as_ref().unwrap_or(&present);
+        let exchange = &tables.exchange;
+        let asked = Asked::read(exchange, arguments)?;
+        let plan = match asked.at {
+            Some(at) => route::then(exchange, at, &asked),
+            None => route::now(exchange, &self.leases, SystemClock.now(), &asked),
+        };
+        let zone = switchbook_projections::text::zone(exchange);
+        let book = self.readers.book().as_ref();
+        let told = would_ring(book, plan, &tables.names, zone)
+            .await
+            .map_err(|error| Failure::new(error.to_string()))?;
+        let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
+        let data = serde_json::to_value(&told).map_err(broken)?;
+        let table = Table {
+            title: format!("If {} were called ({})", asked.to, route::assumption(&asked)),
+            notes: told.lines(language.into()),
+            ..Table::default()
+        };
+        Ok(json!({ "data": data, "tables": [table] }))
+    }
+
+    /// All tables as of a position or a moment, and the moment they stand for.
+    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
+        let told = |error: ReplayError| Failure::new(error.to_string());
+        let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
+        let position = as_of::position(book, at).await.map_err(told)?;
+        let moment = as_of::moment(book, at).await.map_err(told)?;
+        let open = readers::borrow(self.readers.opener());
+        let tables = fold::tables_at(book, position, open)
+            .await
+            .map_err(failed("the state of then cannot be folded"))?;
+        let moment = moment.unwrap_or(tables.exchange.recorded_at);
+        Ok((tables, moment))
+    }
+
+    /// The index held against the segments, and its snapshots, for an auditor who verifies the book meanwhile.
+    pub async fn compare_index(&self) -> Result<Value, Failure> {
+        let store = Arc::clone(&self.store);
+        let work = move || (store.compare_index(), store.snapshots());
+        let done = tokio::task::spawn_blocking(work).await;
+        let (compared, snapshots) = done.map_err(failed("the comparison broke off"))?;
+        let compared = compared.map_err(failed("the index cannot be compared"))?;
+        let compared = compared.map(|found| {
+            let differs = found.differs;
+            let differs = differs.map(|at| json!({ "position": at.position, "what": at.what }));
+            json!({ "upto": found.upto, "differs": differs })
+        });
+        let snapshots = snapshots.into_iter().map(|(name, at, bytes)| {
+            json!({ "name": name, "at": at, "bytes": switchbook_replay::evidence::base64(&bytes) })
+        });
+        Ok(json!({ "compared": compared, "snapshots": snapshots.collect::<Vec<_>>() }))
+    }
+
+    /// An event in one sentence, with the names of now.
+    pub fn sentence(&self, event: &Event, language: Language) -> String {
+        let tables = self.readers.now();
+        let zone = switchbook_projections::text::zone(&tables.exchange);
+        sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
+    }
+
+    /// Copies the book as it is now.
+    pub async fn back_up(&self, to: &Path) -> Result<Manifest, BackupError> {
+        self.store.back_up(to, SystemClock.now()).await
+    }
+
+    /// The person of a name, also of one that somebody had.
+    pub fn user_id(&self, name: &str) -> Option<UserId> {
+        match self.readers.now().names.find(&format!("user:{name}")) {
+            Ok(Subject::User(user)) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Who is meant by a name that somebody had: who was deleted is known by his id alone.
+    pub fn person(&self, name: &UserRef) -> UserRef {
+        let user_now = self.readers.now().exchange.user_named(name.as_str());
+        match user_now.or_else(|| self.user_id(name.as_str())) {
+            Some(user) => user.into(),
+            None => name.clone(),
+        }
+    }
+
+    async fn status(&self) -> Result<Value, Failure> {
+        let health = self.health();
+        let mut table = Table::new("", &["", ""]);
+        let tables = self.current().await;
+        let now = SystemClock.now();
+        let counts = registrar::counts(&tables.exchange, &self.leases, now);
+        for (name, value) in [
+            ("version", health.version.to_owned()),
+            ("book", format!("{} at {}", self.data.display(), tables.position())),
+            ("writable", health.book.clone()),
+            ("phones", format!("{} of {} registered", counts.registered, counts.devices)),
+            ("SIP", format!("udp:{}", self.sip)),
+            ("up", format!("{} s", health.uptime_seconds)),
+        ] {
+            table.row([name.to_owned(), value]);
+        }
+        table.notes.clone_from(&health.notices);
+        let data = json!({
+            "health": health, "sip": self.sip, "registered": counts.registered,
+            "devices": counts.devices,
+        });
+        Ok(json!({ "data": data, "tables": [table] }))
+    }
+
+    /// Keeps the tables, so that the next start and every look at the past fold less.
+    pub(crate) async fn keep_snapshots(&self) {
+        let tables = self.readers.now();
+        for (name, bytes) in tables.snapshots() {
+            let kept = self.store.put_snapshot(name, tables.position(), bytes).await;
+            if let Err(error) = kept {
+                tracing::warn!(%error, name, "a snapshot was not kept; the next start folds more");
+            }
+        }
+    }
+}
+
+impl Status for Rooms {
+    fn health(&self) -> Health {
+        let (ok, book) = match self.desk.health() {
+            _ if self.desk.subscribe().has_changed().is_err() => {
+                (false, "no: the writer has ended".to_owned())
+            }
+            DeskHealth::Writable => (true, "yes".to_owned()),
+            DeskHealth::ReadOnly { why } => (false, format!("no: {why}")),
+        };
+        Health {
+            ok,
+            book,
+            position: self.desk.published().position.0,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.began.elapsed().as_secs(),
+            notices: self.erasures.notice().into_iter().chain(self.sealer.notices()).collect(),
+        }
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let tables = self.readers.now();
+        let counts = registrar::counts(&tables.exchange, &self.leases, SystemClock.now());
+        let gauge =
+            |name, help, value: usize| Figure { name, help, value: value as u64, counter: false };
+        let mut figures = vec![
+            Figure {
+                name: "book_position",
+                help: "Events in the book",
+                value: self.desk.published().position.0,
+                counter: true,
+            },
+            gauge("devices", "Phones known", counts.devices),
+            gauge("devices_registered", "Phones with a binding", counts.registered),
+            gauge("bindings", "Bindings of all phones", counts.bindings),
+            gauge("users", "Users", tables.exchange.users.len()),
+        ];
+        figures.extend(self.metrics.all().map(|(name, help, value)| Figure {
+            name,
+            help,
+            value,
+            counter: !name.ends_with("_active"),
+        }));
+        figures
+    }
+}
