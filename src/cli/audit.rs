@@ -5,7 +5,7 @@
 
 use super::output::{self, Form};
 use super::verbs::{Verb, nouns};
-use super::{Common, ask, evidence, verify, views};
+use super::{Common, ask, cosign, evidence, verify, views};
 use crate::audit::{Question, answer};
 use crate::console::protocol::Request;
 use crate::failure::{Failure, failed};
@@ -73,6 +73,7 @@ pub fn command() -> Command {
         )
         .subcommands(evidence::commands())
         .subcommand(verify::command())
+        .subcommand(cosign::command())
 }
 
 /// Asks, and prints the answer.
@@ -84,6 +85,9 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     }
     if let Some(("verify", matches)) = matches.subcommand() {
         return verify::run(common, matches);
+    }
+    if let Some(("cosign", matches)) = matches.subcommand() {
+        return cosign::run(common, matches);
     }
     let question = question(matches)?;
     let open = matches.get_flag("open");

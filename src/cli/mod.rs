@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 pub mod backup;
+mod cosign;
 pub mod evidence;
 mod interrupt;
 mod nouns;

@@ -1,10 +1,10 @@
 //! `switchbook-verify bundle`: records with their proofs, line by line; nothing is kept but the checkpoints.
 
-use crate::Keys;
 use crate::frame::Body;
 use crate::note::{Note, base64, to_base64};
 use crate::proof::{consistency, not_there, path, stands};
 use crate::report::{Report, Unchecked};
+use crate::{Keys, Who};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -100,7 +100,9 @@ impl Bundle<'_> {
         let Some(note) = Note::parse(note) else {
             return self.report.bad(place, "it is no checkpoint", "es ist kein Prüfpunkt");
         };
-        self.keys.check(&note, place, &mut self.report);
+        // Everything is proved against the last one: that is the one that witnesses must have seen.
+        let last = self.notes.len() as u64 + 1 == self.announced;
+        self.keys.check(&note, place, if last { Who::All } else { Who::Book }, &mut self.report);
         if let Some(before) = self.notes.last() {
             let proof = path(proof).unwrap_or_default();
             consistency(before, &note, &proof, place, &mut self.report);

@@ -1,8 +1,8 @@
 //! Signed notes (C2SP signed-note), checkpoints (tlog-checkpoint) and cosignatures (tlog-cosignature).
 
-use crate::Keys;
 use crate::report::{Report, Unchecked};
 use crate::tree::Hash;
+use crate::{Keys, Who};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -155,7 +155,7 @@ pub fn check(path: &Path, keys: &Keys) -> Result<Report, Unchecked> {
     let mut report = Report::default();
     for note in notes(path)? {
         let (origin, size) = (&note.origin, note.size);
-        if keys.check(&note, &path.display().to_string(), &mut report) {
+        if keys.check(&note, &path.display().to_string(), Who::All, &mut report) {
             report.good(
                 "checkpoints",
                 json!({ "origin": origin, "size": size, "root": to_base64(&note.root) }),

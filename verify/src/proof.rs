@@ -1,10 +1,10 @@
 //! `switchbook-verify proof`: a record in a sealed book, or one sealed book as the beginning of another.
 
-use crate::Keys;
 use crate::frame::Body;
 use crate::note::{Note, base64};
 use crate::report::{Report, Unchecked};
 use crate::tree::{self, Hash};
+use crate::{Keys, Who};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -47,7 +47,7 @@ pub fn check(file: &Path, keys: &Keys) -> Result<Report, Unchecked> {
         let body = value["body"].as_str().and_then(base64);
         match (note("checkpoint"), value["position"].as_u64(), body) {
             (Some(note), Some(position), Some(body)) => {
-                keys.check(&note, &place, &mut report);
+                keys.check(&note, &place, Who::All, &mut report);
                 inclusion(&note, position, &body, &path, &place, &mut report);
             }
             _ => wrong(&mut report),
@@ -56,8 +56,8 @@ pub fn check(file: &Path, keys: &Keys) -> Result<Report, Unchecked> {
     }
     match (note("older"), note("newer")) {
         (Some(older), Some(newer)) => {
-            keys.check(&older, &place, &mut report);
-            keys.check(&newer, &place, &mut report);
+            keys.check(&older, &place, Who::Book, &mut report);
+            keys.check(&newer, &place, Who::All, &mut report);
             consistency(&older, &newer, &path, &place, &mut report);
         }
         _ => wrong(&mut report),

@@ -18,7 +18,7 @@ use switchbook_replay::evidence::prove::Prover;
 
 struct Case {
     home: tempfile::TempDir,
-    /// Three checkpoints, the last of them in the bundle by itself.
+    /// Three checkpoints, held outside.
     notes: Vec<SignedNote>,
     key: String,
     ada: switchbook_core::id::UserId,
@@ -49,7 +49,7 @@ impl Case {
         let reader = SegmentReader::open(&folder).unwrap();
         let mut prover = Prover::open(&reader, &folder, &mut |_| true).unwrap();
         let mut out = Vec::new();
-        let outside = vec![self.notes[1].clone(), self.notes[0].clone()];
+        let outside = self.notes.iter().rev().cloned().collect();
         bundle(&mut prover, &reader, what, outside, Moment(0), &mut out, &mut |_| true).unwrap();
         let path = self.path(name);
         std::fs::write(&path, out).unwrap();

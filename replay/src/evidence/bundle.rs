@@ -42,8 +42,8 @@ pub struct Bundled {
     pub sealed: u64,
 }
 
-/// Writes a bundle. The given checkpoints (held outside, perhaps cosigned) go in with the book's own newest one; the one that
-/// seals most is what everything is proved against. `told` hears how many records were written, and says whether to go on.
+/// Writes a bundle. Everything is proved against the given checkpoint (held outside, perhaps cosigned) that seals most;
+/// without one, against the newest in the book. `told` hears how many records were written, and says whether to go on.
 ///
 /// # Errors
 /// [`EvidenceError`]; what was written then is no bundle: it lacks its last line.
@@ -126,9 +126,9 @@ fn checkpoints(
         prover.check(&checkpoint)?;
         notes.push((note, checkpoint));
     }
-    let own = (prover.sealed.note.clone(), prover.sealed.checkpoint.clone());
-    prover.check(&own.1)?;
-    if notes.iter().all(|(_, checkpoint)| *checkpoint != own.1) {
+    if notes.is_empty() {
+        let own = (prover.sealed.note.clone(), prover.sealed.checkpoint.clone());
+        prover.check(&own.1)?;
         notes.push(own);
     }
     notes.sort_by_key(|(_, checkpoint)| checkpoint.size);

@@ -1,0 +1,119 @@
+//! Evidence through the real programs: sealed by the server, witnessed elsewhere, checked by whoever has the keys.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+use support::{BINARY, Server};
+
+fn text(output: &Output) -> String {
+    let (told, error) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{told}{error}")
+}
+
+fn good(server: &Server, folder: &Path, line: &str) -> String {
+    let output = server.run(folder, line, "");
+    assert!(output.status.success(), "switchbook {line}\n{}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Seals, and keeps the checkpoint outside. Gives the book's public key.
+fn seal(server: &Server, folder: &Path, name: &str) -> String {
+    let sealed: Value = serde_json::from_str(&good(server, folder, "--json audit seal")).unwrap();
+    std::fs::write(folder.join(name), sealed["checkpoint"].as_str().unwrap()).unwrap();
+    sealed["key"].as_str().unwrap().to_owned()
+}
+
+/// The witness's machine: it has no book.
+fn witness(folder: &Path, line: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(["audit", "cosign", "--witness", "witness", "--data", "nowhere"]).args(line);
+    command.current_dir(folder).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_signs_what_continues_what_he_saw_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let server = Server::start(home).await;
+    good(&server, home, "user add ada Ada --number 100");
+    let key = seal(&server, home, "first");
+    good(&server, home, "user add bob Bob --number 200");
+    assert_eq!(seal(&server, home, "second"), key);
+
+    let refused = witness(home, &["first"]);
+    assert!(text(&refused).contains("--name"), "{}", text(&refused));
+    let refused = witness(home, &["first", "--name", "witness.test"]);
+    assert!(text(&refused).contains("never seen before"), "{}", text(&refused));
+    let signed = witness(home, &["first", "--key", &key, "--json"]);
+    assert!(signed.status.success(), "{}", text(&signed));
+    let signed: Value = serde_json::from_slice(&signed.stdout).unwrap();
+    let his = signed["witness"].as_str().unwrap();
+    let verify = |name: &str| {
+        let path = home.join(name);
+        let line = ["switchbook-verify", "checkpoint", path.to_str().unwrap(), "--key", &key];
+        switchbook_verify::run(line.iter().chain(&["--witness", his]))
+    };
+    assert_eq!((verify("first"), verify("second")), (0, 1));
+
+    let refused = witness(home, &["second"]);
+    assert!(text(&refused).contains("--proof"), "{}", text(&refused));
+    let proof = good(&server, home, "--json audit prove consistency first second");
+    std::fs::write(home.join("proof"), &proof).unwrap();
+    let mut forged: Value = serde_json::from_str(&proof).unwrap();
+    let hash = forged["path"][0].as_str().unwrap();
+    let other = if hash.starts_with('A') { "B" } else { "A" };
+    forged["path"][0] = format!("{other}{}", &hash[1..]).into();
+    std::fs::write(home.join("forged"), forged.to_string()).unwrap();
+    let refused = witness(home, &["second", "--proof", "forged"]);
+    assert!(text(&refused).contains("NOT signed"), "{}", text(&refused));
+    assert_eq!(verify("second"), 1);
+    let signed = witness(home, &["second", "--proof", "proof"]);
+    assert!(signed.status.success(), "{}", text(&signed));
+    assert_eq!(verify("second"), 0);
+
+    // Back to the shorter one: a book whose end was taken away would look like this.
+    let refused = witness(home, &["first", "--proof", "proof"]);
+    assert!(text(&refused).contains("was seen before"), "{}", text(&refused));
+    // What he signed serves as evidence where the book is.
+    good(&server, home, "audit verify --checkpoint second");
+    let bundle = good(&server, home, "audit bundle all.jsonl --checkpoint second");
+    assert!(bundle.contains("switchbook-verify"), "{bundle}");
+    let path = home.join("all.jsonl");
+    let line = ["switchbook-verify", "bundle", path.to_str().unwrap(), "--key", &key];
+    let witnessed = || switchbook_verify::run(line.iter().chain(&["--witness", his]));
+    assert_eq!(witnessed(), 0);
+    good(&server, home, "audit bundle all.jsonl");
+    assert_eq!(witnessed(), 1, "the book itself does not know that he signed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_book_seals_itself_and_the_list_of_checkpoints_verifies_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let list = home.join("checkpoints");
+    let config = home.join("config.toml");
+    std::fs::write(&config, format!("[seal]\nfile = {:?}\n", list)).unwrap();
+    let server = Server::start_with(home, |command| {
+        command.arg("--config").arg(&config);
+    })
+    .await;
+    seal(&server, home, "first");
+    good(&server, home, "user add ada Ada --number 100");
+    let key = seal(&server, home, "second");
+    let began = std::time::Instant::now();
+    while !std::fs::read_to_string(&list).is_ok_and(|list| {
+        std::fs::read_to_string(home.join("second")).is_ok_and(|second| list.contains(&second))
+    }) {
+        assert!(began.elapsed() < support::PATIENCE, "the checkpoint does not get out");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    good(&server, home, "audit verify --checkpoint checkpoints");
+    let line = ["switchbook-verify", "book", server.data.to_str().unwrap(), "--key", &key];
+    let line =
+        line.iter().chain(&["--checkpoint", list.to_str().unwrap()]).copied().collect::<Vec<_>>();
+    assert_eq!(switchbook_verify::run(line), 0);
+}
