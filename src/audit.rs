@@ -11,7 +11,9 @@ use switchbook_projections::audit_trail::Order;
 use switchbook_projections::fold;
 use switchbook_projections::registrar::BookOnly;
 use switchbook_projections::snapshot::Open;
-use switchbook_replay::{At, Options, ReplayError, Request, StoredPlan, as_of, explain, person};
+use switchbook_replay::{
+    At, Options, ReplayError, Request, StoredPlan, as_of, explain, person, story, what_if, why,
+};
 
 /// What an auditor asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,6 +59,27 @@ pub enum Question {
         /// The other.
         other: String,
     },
+    /// Which event set a field of an object.
+    Why {
+        /// `number:100`
+        object: String,
+        /// Its name, perhaps shortened; all fields without one.
+        field: Option<String>,
+        /// As of then; now when none.
+        when: Option<String>,
+    },
+    /// What commands would lead to.
+    WhatIf {
+        /// As in a file for `apply`.
+        commands: Vec<Value>,
+        /// On the state of then; now when none.
+        when: Option<String>,
+    },
+    /// A call as a story.
+    Story {
+        /// Its id, the position of its CallPlaced, or `last`.
+        call: String,
+    },
     /// Everything about one person.
     Export {
         /// Log-in name, also a former one, or id.
@@ -83,6 +106,9 @@ impl Question {
             Self::Diff { .. } => "audit diff",
             Self::Explain { .. } => "audit explain",
             Self::Export { .. } => "person export",
+            Self::Why { .. } => "audit why",
+            Self::WhatIf { .. } => "audit what-if",
+            Self::Story { .. } => "audit story",
         }
     }
 }
@@ -127,6 +153,28 @@ pub async fn answer(
         Question::Diff { one, other } => {
             let found = switchbook_replay::diff(book, at(one)?, at(other)?, open).await;
             let found = found.map_err(|error| told(&error))?;
+            lines(&found, &found.lines(language.into()))
+        }
+        Question::Why { object, field, when } => {
+            let when = when.as_deref().map(at).transpose()?.unwrap_or_default();
+            let found = why::why(book, object, field.as_deref(), when, open).await;
+            let found = found.map_err(|error| told(&error))?;
+            lines(&found, &found.lines(language.into()))
+        }
+        Question::WhatIf { commands, when } => {
+            let when = when.as_deref().map(at).transpose()?.unwrap_or_default();
+            let read = |(line, command): (usize, &Value)| {
+                serde_json::from_value(command.clone())
+                    .map_err(|error| Failure::new(format!("line {}: {error}", line + 1)))
+            };
+            let commands = commands.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+            let found = what_if::what_if(book, commands, when, open).await;
+            let found = found.map_err(|error| told(&error))?;
+            lines(&found, &found.lines(language.into()))
+        }
+        Question::Story { call } => {
+            let call = call_named(book, open, call).await?;
+            let found = story::story(book, call, open).await.map_err(|error| told(&error))?;
             lines(&found, &found.lines(language.into()))
         }
         Question::Export { user } => {

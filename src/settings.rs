@@ -32,12 +32,12 @@ pub struct Settings {
     pub calls: Calls,
     /// Limits against floods.
     pub limits: Limits,
-    /// Sealing by itself, and where checkpoints go.
-    pub seal: Seal,
     /// Pauses after wrong passwords.
     pub guessing: Guessing,
     /// Limits of the HTTP face.
     pub http_limits: HttpLimits,
+    /// Sealing by itself, and where checkpoints go.
+    pub seal: Seal,
     /// What is logged on standard error: `warn` when not set, `switchbook=debug` for more.
     pub log: Option<String>,
     /// Begin with an empty vault beside a book that is not empty. Never from the file: only once, by flag.

@@ -136,7 +136,7 @@ pub async fn diff(
 }
 
 /// What events named, and what changed without being named: an inbound rule that went with its number.
-fn differing(
+pub(crate) fn differing(
     before: &Exchange,
     after: &Exchange,
     touched: &BTreeMap<Subject, Position>,

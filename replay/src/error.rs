@@ -46,4 +46,14 @@ pub enum ReplayError {
         /// What it is.
         found: &'static str,
     },
+    /// The object has no such field now.
+    #[error("{object} has no field `{field}` then; it has: {there}")]
+    NoSuchField {
+        /// Which object.
+        object: String,
+        /// What was asked for.
+        field: String,
+        /// What there is.
+        there: String,
+    },
 }

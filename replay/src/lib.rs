@@ -21,7 +21,10 @@ pub mod person;
 pub mod segments;
 pub mod show;
 pub mod source;
+pub mod story;
 pub mod verify;
+pub mod what_if;
+pub mod why;
 
 pub use as_of::{At, StateHash, state_hash};
 pub use diff::{Difference, diff};

@@ -62,7 +62,8 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read(path: &PathBuf) -> Result<String, Failure> {
+/// The text of a file, or of standard input.
+pub(super) fn read(path: &PathBuf) -> Result<String, Failure> {
     let mut text = String::new();
     let result = if path.as_os_str() == "-" {
         std::io::stdin().read_to_string(&mut text).map(|_| text)

@@ -26,7 +26,7 @@ pub fn command() -> Command {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
     Command::new("audit")
-        .about("Reads the book: history, single events, the past, differences, explanations")
+        .about("Reads the book: history, the past, explanations, evidence")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(flag("open", "Open personal fields: the running server answers, and it is recorded").global(true))
@@ -70,6 +70,23 @@ pub fn command() -> Command {
                 text("without", "Leave this event out: what would have happened then?")
                     .action(ArgAction::Append),
             ]),
+        )
+        .subcommand(
+            Command::new("why").about("Which event set a field of an object: by whom, on whose behalf, when").args([
+                place("object", "Like number:100, device:p1, user:ada (with --open), exchange"),
+                Arg::new("field").value_name("FIELD").help("Its name, or how it begins; without: all"),
+                text("at", "As of a position or a moment"),
+            ]),
+        )
+        .subcommand(
+            Command::new("what-if").about("Tries commands on a past or present state; nothing is recorded").args([
+                place("file", "One JSON object a line, as `apply` takes them; - for standard input"),
+                text("at", "The state of a position or a moment [default: now]"),
+            ]),
+        )
+        .subcommand(
+            Command::new("story").about("One call as a story, in order")
+                .arg(place("call", "Its id, the position of its CallPlaced (#123), or last")),
         )
         .subcommands(evidence::commands())
         .subcommand(verify::command())
@@ -169,6 +186,9 @@ fn question(matches: &ArgMatches) -> Result<Question, Failure> {
             limit: matches.get_one::<usize>("limit").copied().unwrap_or(200),
         },
         "show" => Question::Show { position: position(&needed("position"))? },
+        "why" => Question::Why { object: needed("object"), field: text("field"), when: text("at") },
+        "what-if" => Question::WhatIf { commands: commands(&needed("file"))?, when: text("at") },
+        "story" => Question::Story { call: needed("call") },
         "diff" => Question::Diff { one: needed("one"), other: needed("other") },
         "explain" => {
             let without = matches.get_many::<String>("without").into_iter().flatten();
@@ -180,6 +200,18 @@ fn question(matches: &ArgMatches) -> Result<Question, Failure> {
         }
         _ => as_of(needed("when"), matches)?,
     })
+}
+
+/// The commands of a file, one a line; empty lines and comments are passed over, as `apply` does.
+fn commands(path: &str) -> Result<Vec<Value>, Failure> {
+    let text = super::apply::read(&path.into())?;
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let read = |(number, line): (usize, &str)| {
+        let wrong = |error| Failure::new(format!("line {} of {path}: {error}", number + 1));
+        serde_json::from_str(line).map_err(wrong)
+    };
+    lines.map(read).collect()
 }
 
 fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {

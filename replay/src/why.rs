@@ -1,0 +1,97 @@
+//! `audit why`: which event set a field of an object, by whom, on whose behalf, when. Every fact in the state knows.
+
+use crate::as_of::{self, At};
+use crate::error::ReplayError;
+use crate::facts::facts;
+use crate::source::{Source, source};
+use chrono_tz::Tz;
+use serde::Serialize;
+use switchbook_core::position::Position;
+use switchbook_core::user::Language;
+use switchbook_journal::EventReader;
+use switchbook_projections::fold;
+use switchbook_projections::names::Naming;
+use switchbook_projections::snapshot::Open;
+use switchbook_projections::text;
+
+/// Fields of an object with where they come from.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Origins {
+    /// `number:100`
+    pub object: String,
+    /// As of this place in the book.
+    pub position: Position,
+    /// The field that was asked for, or all of them.
+    pub fields: Vec<Origin>,
+    #[serde(skip)]
+    zone: Tz,
+}
+
+/// One field.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Origin {
+    /// Its name.
+    pub field: String,
+    /// Its value.
+    pub value: String,
+    /// The event that set it; none for what follows from the object's being there.
+    pub source: Option<Source>,
+}
+
+/// Where a field comes from, as of a place in time; all fields without a name. A name may be shortened.
+///
+/// # Errors
+/// [`ReplayError::NoSuchField`] with the names there are; as [`as_of::position`].
+pub async fn why(
+    reader: &dyn EventReader,
+    object: &str,
+    field: Option<&str>,
+    at: At,
+    open: Open<'_>,
+) -> Result<Origins, ReplayError> {
+    let position = as_of::position(reader, at).await?;
+    let exchange = fold::exchange_at(reader, position, open).await?;
+    let names = fold::names_at(reader, position, open).await?;
+    let subject = names.find(object)?;
+    let zone = as_of::zone(reader).await?;
+    let all = facts(&exchange, subject, &names);
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
+    let wanted = field.map(plain);
+    let exact = wanted.as_ref().is_some_and(|wanted| all.keys().any(|name| plain(name) == *wanted));
+    let mut fields = Vec::new();
+    for (name, (value, set)) in &all {
+        let taken = wanted.as_ref().is_none_or(|wanted| match exact {
+            true => plain(name) == *wanted,
+            false => plain(name).starts_with(wanted.as_str()),
+        });
+        if taken {
+            let source = match set {
+                Some(set) => source(reader, *set, &names, zone).await?,
+                None => None,
+            };
+            fields.push(Origin { field: name.clone(), value: value.clone(), source });
+        }
+    }
+    if fields.is_empty() {
+        let there = all.keys().cloned().collect::<Vec<_>>().join(", ");
+        let field = field.unwrap_or("").to_owned();
+        return Err(ReplayError::NoSuchField { object: object.into(), field, there });
+    }
+    Ok(Origins { object: names.subject(subject), position, fields, zone })
+}
+
+impl Origins {
+    /// For people.
+    #[must_use]
+    pub fn lines(&self, language: Language) -> Vec<String> {
+        let (object, position) = (&self.object, self.position);
+        let head = text!("{object} as of {position}", "{object} nach dem Stand von {position}");
+        let mut lines = vec![head.read(language).to_owned()];
+        for Origin { field, value, source } in &self.fields {
+            lines.push(format!("  {field}: {value}"));
+            let told = source.iter().flat_map(|source| source.lines(self.zone, language));
+            lines.extend(told.map(|line| format!("    ← {line}")));
+        }
+        lines
+    }
+}
