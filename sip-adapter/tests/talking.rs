@@ -306,10 +306,71 @@ fn c29_a_flood_of_requests_within_a_call_is_bounded() {
     assert_eq!(passed, 32);
     sim.hush(ada.at);
     assert!(transactions(&sim) < 100);
-    // The call goes on, and ends.
+    // The call goes on after a moment, and ends.
+    sim.pass_seconds(1);
     ada.request(&mut sim, "INFO", "", "");
     bob.agrees_to(&mut sim, Method::Info);
     assert_eq!(ada.status(&mut sim), 200);
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    sim.expect_idle();
+}
+
+/// Each request that is answered within its transaction is remembered for 32 seconds, and there is room for 200,000: one
+/// phone in one call must not take it all.
+#[test]
+fn c29_no_request_within_a_call_fills_the_transactions_of_all() {
+    let refer = "Refer-To: <sip:1@pbx.test>\r\n";
+    for (method, lines, tag) in [
+        ("OPTIONS", "", ";tag="),
+        ("REFER", refer, ";tag="),
+        ("NOTIFY", "", ";tag="),
+        ("PUBLISH", "", ";tag="),
+        ("INVITE", "", ";tag="),
+        ("OPTIONS", "", ";tag=another"),
+    ] {
+        let (mut sim, mut p1, p2, ..) = office();
+        let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+        let own = ada.local.clone();
+        ada.local = own.replace(";tag=", tag);
+        for _ in 0..1_000 {
+            ada.request(&mut sim, method, lines, "");
+        }
+        let open = sim.metrics.all().find(|(name, ..)| *name == "transactions_active").unwrap().2;
+        assert!(open < 200, "{method} {tag} left {open}");
+        // She can still end it, and after a while ask again.
+        sim.hush(ada.at);
+        sim.hush(bob.at);
+        ada.local = own;
+        if method == "OPTIONS" {
+            sim.pass_seconds(1);
+            sim.hush(ada.at);
+            ada.request(&mut sim, "OPTIONS", "", "");
+            assert_eq!(ada.status(&mut sim), 200);
+        }
+        if method != "INVITE" {
+            ada.bye(&mut sim);
+            bob.agrees_to(&mut sim, Method::Bye);
+            sim.expect_idle();
+        }
+    }
+}
+
+/// A called phone that answers at once keeps no request under way, and yet each is remembered.
+#[test]
+fn c29_requests_that_are_passed_on_and_answered_are_bounded_too() {
+    let (mut sim, mut p1, p2, ..) = office();
+    let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+    let mut passed = 0;
+    for _ in 0..1_000 {
+        ada.request(&mut sim, "INFO", "", "");
+        if let Some(info) = sim.request(bob.at) {
+            bob.respond(&mut sim, &info, 200, "");
+            passed += 1;
+        }
+        sim.hush(ada.at);
+    }
+    assert_eq!(passed, 64);
     ada.bye(&mut sim);
     bob.agrees_to(&mut sim, Method::Bye);
     sim.expect_idle();

@@ -53,15 +53,6 @@ impl Connection<'_> {
     pub fn is_unspecified(&self) -> bool {
         matches!(self, Connection::Ip(ip) if ip.is_unspecified())
     }
-
-    /// An address no phone can have: broadcast or multicast. Media sent there would hit everyone.
-    pub fn is_broadcast(&self) -> bool {
-        match self {
-            Connection::Ip(IpAddr::V4(a)) => a.is_broadcast() || a.is_multicast(),
-            Connection::Ip(IpAddr::V6(a)) => a.is_multicast(),
-            Connection::Name(_) => false,
-        }
-    }
 }
 
 /// One `m=` section.
@@ -159,11 +150,6 @@ impl<'a> Sdp<'a> {
             })
     }
 
-    /// Whether any open media names a broadcast or multicast address: refuse with 488.
-    pub fn has_broadcast(&self) -> bool {
-        self.media.iter().any(|m| m.port != 0 && m.connection.is_some_and(|c| c.is_broadcast()))
-    }
-
     /// The first open audio.
     pub fn audio(&self) -> Option<&Media<'a>> {
         self.media.iter().find(|m| m.kind == "audio" && m.port != 0)
@@ -189,6 +175,32 @@ impl<'a> Sdp<'a> {
             }
         }
         out
+    }
+}
+
+/// Whether a body names a broadcast or multicast address where media would be sent, read line by line: a phone may make
+/// sense of a body that [`Sdp::parse`] does not. All of `c=` counts, also one that a later line replaces, and
+/// `a=rtcp:` (RFC 3605).
+pub fn names_broadcast(body: &[u8]) -> bool {
+    body.split(|b| matches!(b, b'\r' | b'\n')).any(|line| {
+        let address = match line.strip_prefix(b"c=") {
+            Some(address) => Some(address),
+            None => line.strip_prefix(b"a=rtcp:"),
+        };
+        address.is_some_and(|address| {
+            String::from_utf8_lossy(address)
+                .split(|c: char| c.is_ascii_whitespace() || c == '/')
+                .filter_map(|field| field.parse().ok())
+                .any(hits_everyone)
+        })
+    })
+}
+
+/// An address no phone can have: broadcast or multicast. Media sent there would hit everyone.
+fn hits_everyone(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_broadcast() || ip.is_multicast(),
+        IpAddr::V6(ip) => ip.is_multicast(),
     }
 }
 
@@ -271,7 +283,28 @@ mod tests {
     fn broadcast_addresses_are_seen() {
         for address in ["255.255.255.255", "224.2.1.1/127"] {
             let body = OFFER.replace("c=IN IP4 192.0.2.1", &format!("c=IN IP4 {address}"));
-            assert!(Sdp::parse(body.as_bytes()).unwrap().has_broadcast());
+            assert!(names_broadcast(body.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn broadcast_addresses_are_seen_where_the_body_is_no_sound_one() {
+        let bad = OFFER.replacen("c=IN IP4 192.0.2.1", "c=IN IP4 255.255.255.255", 1);
+        let mapped = OFFER.replacen("IN IP4 192.0.2.1\r\nt", "IN IP6 ::ffff:239.1.1.1\r\nt", 1);
+        for body in [
+            bad.clone(),
+            bad.replace("v=0", "v=0 "),
+            bad.replace("o=a 1 2 IN IP4 192.0.2.1", "o=a"),
+            bad.replace("\r\n", "\r"),
+            format!("{bad}junk\r\n"),
+            format!("{bad}c=IN IP4 192.0.2.1\r\n"),
+            format!("{OFFER}a=rtcp:4001 IN IP4 224.2.1.1/127\r\n"),
+            mapped,
+        ] {
+            assert!(names_broadcast(body.as_bytes()), "{body}");
+        }
+        for body in [OFFER, "", "c=", "c=IN IP4 pbx.example\r\n", "a=x:255.255.255.255"] {
+            assert!(!names_broadcast(body.as_bytes()), "{body}");
         }
     }
 

@@ -107,6 +107,10 @@ impl Call {
         let Some(leg) = self.leg_mut(side).filter(|leg| leg.is_of(request)) else { return };
         leg.unacknowledged = None;
         let owed = std::mem::replace(&mut leg.owes_bye, false);
+        if self.phase == Phase::Talking && crate::endpoint::sdp_is_hostile(request) {
+            // The other side's ACK goes out without the answer, and its BYE after it (checklist 33).
+            return self.hang_up(cx, CallOutcome::Failed, super::relay::HOSTILE);
+        }
         // The answer to the other side's offer came with it.
         if let Some(other) = self.other(side)
             && let Some(leg) = self.leg_mut(other)

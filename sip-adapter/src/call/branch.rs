@@ -166,7 +166,10 @@ impl Call {
             return;
         }
         let alone = self.branches.iter().filter(|branch| branch.is_open()).count() == 1;
-        let early = !response.body().is_empty() && alone && self.plan.single_leg(self.step);
+        let early = !response.body().is_empty()
+            && alone
+            && self.plan.single_leg(self.step)
+            && !crate::endpoint::sdp_is_hostile(response);
         // Without sound of its own, 183 tells the caller nothing; and a caller who hears one phone stays with it.
         if early {
             self.progress(cx, response.status(), Some(response));
@@ -199,7 +202,11 @@ impl Call {
         };
         let first = branch.leg.is_none();
         let leg = Leg::new(dialog, flow);
-        if hunting && open && first {
+        if hunting && open && first && crate::endpoint::sdp_is_hostile(response) {
+            // It answered, but nobody can talk to it: ended, as if it had refused (checklist 33).
+            self.branch_fails(cx, index, 488);
+            self.turn_away(cx, index, leg);
+        } else if hunting && open && first {
             branch.state = State::Answered;
             branch.leg = Some(leg);
             self.answered(cx, index, response);

@@ -103,7 +103,11 @@ impl CodeCall {
 
     pub fn request(&mut self, wire: &mut Wire, key: Key, flow: Flow, request: &Request) {
         if !self.leg.is_of(request) {
-            return wire.answer(key, &flow, request, 481, None);
+            let phrase = "Call/Transaction Does Not Exist";
+            return wire.refuse(key, &flow, request, 481, phrase, &[]);
+        }
+        if !self.leg.keeps_pace(wire, key, &flow, request) {
+            return;
         }
         match request.method() {
             Method::Bye => {

@@ -2,10 +2,15 @@
 
 use crate::wire::Wire;
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use switchbook_sip::dialog::{Dialog, OfferAnswer, Retransmission, Retransmit2xx};
-use switchbook_sip::message::Request;
+use switchbook_sip::limits::{Buckets, Pace};
+use switchbook_sip::message::{HeaderName, Method, Request};
 use switchbook_sip::transaction::{Flow, Key};
+
+/// Requests of one end of a call: far more than keys pressed and calls held. Each keeps a transaction for 32 seconds
+/// (RFC 3261 §17.2.2), and those are everybody's.
+const REQUESTS: Pace = Pace { burst: 64, every: Duration::from_millis(100) };
 
 /// The ACK to their 2xx.
 #[derive(Clone, Debug)]
@@ -30,6 +35,7 @@ pub(super) struct Leg {
     pub closed: bool,
     /// A BYE has to wait for the ACK (RFC 3261 §15).
     pub owes_bye: bool,
+    requests: Buckets<()>,
 }
 
 impl Leg {
@@ -42,7 +48,28 @@ impl Leg {
             unacknowledged: None,
             closed: false,
             owes_bye: false,
+            requests: Buckets::new(REQUESTS, 1),
         }
+    }
+
+    /// Is there room for one more request of this end (checklist 29)? `false`: it was told to wait, and nothing is
+    /// remembered of it. The first BYE always passes: whoever wants to end a call can.
+    pub fn keeps_pace(
+        &mut self,
+        wire: &mut Wire,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+    ) -> bool {
+        if request.method() == Method::Bye && !self.closed {
+            return true;
+        }
+        let Err(wait) = self.requests.take(wire.now.instant, (), 1) else { return true };
+        wire.metrics.over_pace.add(1);
+        let seconds = (wait.as_secs() + 1).to_string();
+        let later = [(HeaderName::RetryAfter, seconds.as_str())];
+        wire.refuse(key, flow, request, 503, "Too Many Requests", &later);
+        false
     }
 
     /// Does a request belong to this dialog? Tags alone are not enough (RFC 3261 §12).

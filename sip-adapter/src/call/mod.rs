@@ -257,8 +257,12 @@ impl Call {
     /// A request within a dialog (RFC 3261 §12.2.2).
     fn in_dialog(&mut self, cx: &mut Cx<'_>, side: Side, key: Key, flow: Flow, request: Request) {
         let Some(leg) = self.leg_mut(side).filter(|leg| leg.is_of(&request)) else {
-            return cx.wire.answer(key, &flow, &request, 481, None);
+            let phrase = "Call/Transaction Does Not Exist";
+            return cx.wire.refuse(key, &flow, &request, 481, phrase, &[]);
         };
+        if !leg.keeps_pace(cx.wire, key, &flow, &request) {
+            return;
+        }
         if let Err(rejection) = leg.dialog.receive(&request) {
             let headers = [(switchbook_sip::HeaderName::RetryAfter, "1")];
             let (status, reason) = (rejection.status, rejection.reason);

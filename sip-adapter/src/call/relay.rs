@@ -12,6 +12,9 @@ use switchbook_sip::transaction::{Flow, Key};
 /// Requests of one call that may be under way at once: one phone must not use up the transactions of all.
 const MOST_RELAYS: usize = 32;
 
+/// Told to both ends of a call whose answer would send media to everybody (RFC 3326).
+pub(super) const HOSTILE: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
+
 /// One request on its way through us.
 pub(super) struct Relay {
     serial: u64,
@@ -172,6 +175,11 @@ impl Call {
             } else if is_invite {
                 leg.ack = Ack::Owed;
             }
+        }
+        if (200..300).contains(&status) && crate::endpoint::sdp_is_hostile(response) {
+            // What was agreed there cannot be told here (checklist 33).
+            self.pass_back(cx, &relay, 488, None);
+            return self.hang_up(cx, CallOutcome::Failed, HOSTILE);
         }
         self.pass_back(cx, &relay, status, Some(response));
         // The dialog is gone at the other end (RFC 3261 §12.2.1.2).

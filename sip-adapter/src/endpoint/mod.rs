@@ -49,8 +49,8 @@ use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::ByteBudget;
-use switchbook_sip::message::{Request, SipUri, Uri};
-use switchbook_sip::sdp::Sdp;
+use switchbook_sip::message::{Head, Method, Request, SipUri, Uri};
+use switchbook_sip::sdp::names_broadcast;
 use switchbook_sip::transaction::{
     Config as TableConfig, Flow, Key, Occasion, Output as TableOutput, Transactions,
 };
@@ -371,9 +371,10 @@ fn user_of(uri: &SipUri<'_>) -> Option<String> {
         .then(|| user.to_owned())
 }
 
-/// A body that would send media to everybody (checklist 33).
-pub(crate) fn sdp_is_hostile(request: &Request) -> bool {
-    !request.body().is_empty()
-        && request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case("application/sdp"))
-        && Sdp::parse(request.body()).is_ok_and(|sdp| sdp.has_broadcast())
+/// A body that would send media to everybody (checklist 33), of a message that carries an offer or an answer. Whatever
+/// type it claims to be: it is passed on as it came, and one part of several may be a session description.
+pub(crate) fn sdp_is_hostile(message: &Head) -> bool {
+    let method = message.cseq().map(|cseq| cseq.method);
+    matches!(method, Ok(Method::Invite | Method::Ack | Method::Update))
+        && names_broadcast(message.body())
 }
