@@ -87,7 +87,7 @@ impl Story {
     pub fn lines(&self, language: Language) -> Vec<String> {
         let line = |told: &Told| {
             let at = told.position.map(|position| position.to_string()).unwrap_or_default();
-            format!("{:>9.3} s {at:>7}  {}", told.seconds, told.line.read(language))
+            format!("{at:<7} {:>9.3} s  {}", told.seconds, told.line.read(language))
         };
         self.moments.iter().map(line).collect()
     }

@@ -121,25 +121,25 @@ async fn a_call_is_told_as_a_story_in_both_languages() {
     check(
         &found.lines(Language::English),
         expect![[r#"
-            0.000 s     #23  2026-11-23 12:30:00 CET: p1 (100) called 100
-            0.000 s          it was decided: the call to 100 goes on to 300
-            0.000 s          because a schedule has profile ada/Urlaub in force from 2026-11-23 12:00:00 CET to 2026-11-23 13:00:00 CET (set by administrator bob on behalf of ada on 2026-11-23 10:00:00 CET, #22)
-            0.000 s          because profile ada/Urlaub says: always → 300 (set by user ada on 2026-11-23 10:00:00 CET, #21)
-            0.000 s     #24  forwarded from 100 to 300
-            4.000 s     #25  answered at p3 (300)
-           64.000 s     #26  the call ended: hung up by the caller
-    "#]],
+            #23         0.000 s  2026-11-23 12:30:00 CET: p1 (100) called 100
+                        0.000 s  it was decided: the call to 100 goes on to 300
+                        0.000 s  because a schedule has profile ada/Urlaub in force from 2026-11-23 12:00:00 CET to 2026-11-23 13:00:00 CET (set by administrator bob on behalf of ada on 2026-11-23 10:00:00 CET, #22)
+                        0.000 s  because profile ada/Urlaub says: always → 300 (set by user ada on 2026-11-23 10:00:00 CET, #21)
+            #24         0.000 s  forwarded from 100 to 300
+            #25         4.000 s  answered at p3 (300)
+            #26        64.000 s  the call ended: hung up by the caller
+        "#]],
     );
     check(
         &found.lines(Language::German),
         expect![[r#"
-            0.000 s     #23  2026-11-23 12:30:00 CET: p1 (100) rief 100 an
-            0.000 s          es wurde entschieden: der Ruf an 100 geht weiter an 300
-            0.000 s          weil: eine Zeitsteuerung hält das Profil ada/Urlaub von 2026-11-23 12:00:00 CET bis 2026-11-23 13:00:00 CET in Kraft (von Administrator bob im Namen von ada am 2026-11-23 10:00:00 CET, #22)
-            0.000 s          weil: das Profil ada/Urlaub sagt: sofort → 300 (von Benutzer ada am 2026-11-23 10:00:00 CET, #21)
-            0.000 s     #24  umgeleitet von 100 zu 300
-            4.000 s     #25  angenommen an p3 (300)
-           64.000 s     #26  der Ruf endete: vom Anrufer beendet
-    "#]],
+            #23         0.000 s  2026-11-23 12:30:00 CET: p1 (100) rief 100 an
+                        0.000 s  es wurde entschieden: der Ruf an 100 geht weiter an 300
+                        0.000 s  weil: eine Zeitsteuerung hält das Profil ada/Urlaub von 2026-11-23 12:00:00 CET bis 2026-11-23 13:00:00 CET in Kraft (von Administrator bob im Namen von ada am 2026-11-23 10:00:00 CET, #22)
+                        0.000 s  weil: das Profil ada/Urlaub sagt: sofort → 300 (von Benutzer ada am 2026-11-23 10:00:00 CET, #21)
+            #24         0.000 s  umgeleitet von 100 zu 300
+            #25         4.000 s  angenommen an p3 (300)
+            #26        64.000 s  der Ruf endete: vom Anrufer beendet
+        "#]],
     );
 }
