@@ -159,12 +159,21 @@ impl Register {
         contacts: &[Contact],
     ) -> Result<(), Refusal> {
         let named: Vec<usize> = contacts.iter().filter_map(|c| self.place(bound, c)).collect();
-        let news =
-            |contact: &&Contact| contact.expires.0 > 0 && self.place(bound, contact).is_none();
-        let gone =
-            |contact: &&Contact| contact.expires.0 == 0 && self.place(bound, contact).is_some();
-        let after = bound.len() + contacts.iter().filter(news).count()
-            - contacts.iter().filter(gone).count();
+        // The same contact twice in one REGISTER is one.
+        let mut news: Vec<&str> = Vec::new();
+        let mut gone: Vec<usize> = Vec::new();
+        for contact in contacts {
+            match self.place(bound, contact) {
+                Some(place) if contact.expires.0 == 0 => gone.push(place),
+                None if contact.expires.0 > 0 => news.push(&contact.uri),
+                _ => {}
+            }
+        }
+        gone.sort_unstable();
+        gone.dedup();
+        news.sort_unstable();
+        news.dedup();
+        let after = (bound.len() + news.len()).saturating_sub(gone.len());
         if after <= CONTACT_LIMIT {
             return Ok(());
         }

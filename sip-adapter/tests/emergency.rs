@@ -85,6 +85,9 @@ fn a_trunk_that_tries_is_left_the_time_it_needs() {
     let mut call = phone.call(&mut sim, "112");
     let mut slow = trunk(1).incoming(&mut sim);
     slow.answer(&mut sim, 100, "");
+    sim.pass_seconds(20);
+    slow.answer(&mut sim, 180, "");
+    assert_eq!(call.response(&mut sim).status(), 180);
     sim.pass_seconds(120);
     assert!(sim.is_silent(trunk(2).at));
     answer_and_hang_up(&mut sim, &mut call, &mut slow);
@@ -173,4 +176,29 @@ fn a_closed_gate_tells_a_guesser_nothing_by_way_of_a_call_for_help() {
     let mut call = neighbour.invite(&mut sim, "112", SDP_A);
     assert_eq!(call.status(&mut sim), 401);
     assert!(sim.is_silent(trunk(1).at));
+}
+
+/// A border that says 100 and loses the call once kept it for half an hour.
+#[test]
+fn a_trunk_that_only_says_trying_is_given_up_and_the_next_one_carries_the_call() {
+    let mut sim = Sim::new(&[ADA, FIRST, SECOND]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let _call = phone.call(&mut sim, "112");
+    let mut first = trunk(1).incoming(&mut sim);
+    first.answer(&mut sim, 100, "");
+    sim.pass_seconds(20);
+    assert!(sim.is_silent(trunk(2).at));
+    sim.pass_seconds(6);
+    assert_eq!(uri(&trunk(2).incoming(&mut sim)), "sip:112@203.0.113.2:5060");
+}
+
+#[test]
+fn a_call_for_help_is_never_anonymous_where_the_trunk_has_a_number() {
+    let spare = r#"{"command":"device.add","name":"p9","type":"desk","password":"secret-p9"}"#;
+    let mut sim = Sim::new(&[spare, FIRST]);
+    let _call = Phone::registered(&mut sim, "p9", 9).call(&mut sim, "112");
+    let invite = trunk(1).incoming(&mut sim).invite.unwrap();
+    let from = invite.from().unwrap().uri_raw.to_owned();
+    assert!(from.contains("4930123"), "{from}");
+    assert!(!invite.has(switchbook_sip::message::HeaderName::Privacy));
 }

@@ -350,3 +350,13 @@ fn a_source_that_never_authenticates_gets_no_more_than_its_budget() {
     let sent: usize = sim.wiretap.iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(sent <= 2_000, "{sent} bytes");
 }
+
+#[test]
+fn one_contact_taken_back_twice_in_one_register_is_taken_back_once() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let contact = phone.contact();
+    let lines = format!("Contact: {contact};expires=0\r\nContact: {contact};expires=0\r\n");
+    let answer = phone.register_with(&mut sim, &lines);
+    assert_eq!((answer.status(), answer.contacts().count()), (200, 0));
+}

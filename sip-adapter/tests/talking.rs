@@ -395,3 +395,42 @@ fn c10_a_phones_challenge_within_a_call_is_not_passed_on_to_the_other() {
         ada.ack_failure(&mut sim, &told);
     }
 }
+
+/// Ada and Bob talk; Bob holds, Ada agrees, and Bob has not acknowledged yet.
+fn holding(sim: &mut Sim) -> (common::Dialogue, common::Dialogue) {
+    let mut p1 = Phone::registered(sim, "p1", 1);
+    let p2 = Phone::registered(sim, "p2", 2);
+    let mut ada = p1.call(sim, "200");
+    let mut bob = p2.incoming(sim);
+    bob.answer(sim, 200, SDP_B);
+    assert_eq!(ada.status(sim), 200);
+    bob.expect_ack(sim);
+    ada.ack(sim);
+    bob.request(sim, "INVITE", "", HOLD);
+    let hold = sim.request(ada.at).unwrap();
+    ada.respond(sim, &hold, 200, SDP_A);
+    ada.expect_ack(sim);
+    (ada, bob)
+}
+
+/// The call was once forgotten while Bob still owed his ACK, and Bob was never told.
+#[test]
+fn a_called_side_that_has_not_acknowledged_its_hold_gets_its_bye_when_it_does() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let (mut ada, mut bob) = holding(&mut sim);
+    assert_eq!(bob.response(&mut sim).status(), 200);
+    ada.bye(&mut sim);
+    assert!(sim.request(bob.at).is_none(), "not before the ACK (RFC 3261 §15)");
+    bob.ack(&mut sim);
+    assert!(sim.request(bob.at).is_some_and(|bye| bye.method() == Method::Bye));
+}
+
+#[test]
+fn a_called_side_whose_ok_was_lost_hears_it_again_and_then_the_bye() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let (mut ada, bob) = holding(&mut sim);
+    sim.hush(bob.at);
+    ada.bye(&mut sim);
+    sim.pass_seconds(40);
+    assert!(!sim.is_silent(bob.at));
+}

@@ -46,3 +46,21 @@ pub fn outside(exchange: &Exchange, device: DeviceId, trunk: TrunkId) -> Shown {
     let shown = base.zip(number).map(|(base, number)| format!("{base}{number}"));
     Shown { number: shown, name: None }
 }
+
+/// To those who help (step 0): whatever leads them to the phone, and never nothing. As outside, else the phone's own
+/// number behind the trunk's base, else the one of the two that is there.
+#[must_use]
+pub fn for_help(exchange: &Exchange, device: DeviceId, trunk: TrunkId) -> Shown {
+    let shown = outside(exchange, device, trunk);
+    if shown.number.is_some() {
+        return shown;
+    }
+    let base = exchange.trunks.get(&trunk).and_then(|trunk| trunk.base_number.clone());
+    let own = exchange.devices.get(&device).and_then(|device| device.service_number);
+    let own = own.map(|number| number.to_string());
+    let number = match (base, own) {
+        (Some(base), Some(own)) => Some(base + &own),
+        (base, own) => base.or(own).or_else(|| inside(exchange, device).number),
+    };
+    Shown { number, name: None }
+}

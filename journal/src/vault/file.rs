@@ -240,6 +240,11 @@ impl VaultFile {
         Ok((contents.book, contents.entries))
     }
 
+    /// Something could not be written: memory is ahead of the file until it is written anew.
+    pub(super) const fn has_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     /// Appends entries and makes them durable.
     pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), VaultError> {
         if let Some(reason) = &self.stopped {

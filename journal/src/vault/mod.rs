@@ -194,8 +194,9 @@ impl Vault {
         };
         self.erasures.fetch_add(1, Ordering::AcqRel);
         if matches!(known, Some(None)) {
-            return Ok(());
+            return self.catch_up(&mut disk);
         }
+        self.catch_up(&mut disk)?;
         // The tombstone first, so that a crash in the rewrite below cannot bring the key back.
         write(&mut disk, &[Entry::Destroyed(id)])?;
         self.rewrite(&mut disk)
@@ -230,6 +231,7 @@ impl Vault {
             }
         }
         self.erasures.fetch_add(1, Ordering::AcqRel);
+        self.catch_up(&mut disk)?;
         if tombstones.is_empty() {
             return Ok(0);
         }
@@ -283,6 +285,7 @@ impl Vault {
                 }
             }
         }
+        self.catch_up(&mut disk)?;
         write(&mut disk, &entries)?;
         // Shown only now; and before the disk is given free, so that no rewrite leaves them out.
         let mut maps = self.maps();
@@ -320,6 +323,7 @@ impl Vault {
             let gone = secrets.iter().filter(|id| maps.secrets.remove(id).is_some());
             gone.map(|id| Entry::Forgotten(*id)).collect()
         };
+        self.catch_up(&mut disk)?;
         if gone.is_empty() {
             return Ok(());
         }
@@ -358,6 +362,15 @@ impl Vault {
     /// When the disk is not well yet.
     pub fn mend(&self) -> Result<(), VaultError> {
         self.rewrite(&mut self.disk())
+    }
+
+    /// After a failed write memory is ahead of the file: what was to be gone may still stand there. So before anything
+    /// else is answered, the file is written anew.
+    fn catch_up(&self, disk: &mut Option<VaultFile>) -> Result<(), VaultError> {
+        if disk.as_ref().is_some_and(VaultFile::has_stopped) {
+            return self.rewrite(disk);
+        }
+        Ok(())
     }
 
     /// Writes the whole file anew, as the maps are now.

@@ -56,6 +56,7 @@ impl Call {
             ring: None,
             dial_until: None,
             silent_until: None,
+            trying_until: None,
             trunk_ring: begin.trunk_ring,
             alive_check: begin.alive_check,
             alive_at: None,

@@ -136,8 +136,11 @@ impl Call {
 
     pub(super) fn branch_response(&mut self, cx: &mut Cx<'_>, index: usize, response: &Response) {
         let open = self.branches.get(index).is_some_and(Branch::is_open);
+        // 100 is the next hop's word: a border says it before it knows anything (RFC 3261 §8.2.6.1). It buys time, and
+        // only what comes after it is a sign of life.
         if open {
-            self.silent_until = None;
+            let trying = self.trying_until.filter(|_| response.status() == 100);
+            self.silent_until = self.silent_until.and(trying);
         }
         match response.status() {
             100 => {}

@@ -70,6 +70,8 @@ pub(crate) trait Places {
     fn configuration(&self) -> Position;
     /// What the outside is shown of a caller (3.5).
     fn shown_outside(&self, device: DeviceId, trunk: TrunkId) -> Shown;
+    /// What a call for help shows of it.
+    fn shown_for_help(&self, device: DeviceId, trunk: TrunkId) -> Shown;
 }
 
 /// What a call tells the endpoint besides messages.
@@ -154,6 +156,8 @@ pub(crate) struct Call {
     dial_until: Option<Instant>,
     /// When it has to have said something, if there is another way out.
     silent_until: Option<Instant>,
+    /// And until when, if it says that it tries.
+    trying_until: Option<Instant>,
     trunk_ring: Duration,
     /// How often both ends of the answered call are asked whether they are there, and when next.
     alive_check: Duration,
@@ -215,6 +219,7 @@ impl Call {
             && self.byes == 0
             && self.relays.is_empty()
             && !self.a.owes_bye
+            && self.b_leg().is_none_or(|leg| !leg.owes_bye)
             && self.branches.iter().all(Branch::is_over)
     }
 

@@ -140,6 +140,7 @@ impl Call {
                 };
                 let digits = self.dialled.get(strip..).unwrap_or_default().to_owned();
                 let shown = match self.party {
+                    Party::Device(device) if *emergency => cx.places.shown_for_help(device, trunk),
                     Party::Device(device) => cx.places.shown_outside(device, trunk),
                     Party::Trunk(_) => self.shown.clone(),
                 };
@@ -154,6 +155,7 @@ impl Call {
                 let now = cx.wire.now.instant;
                 self.dial_until = Some(now + patience);
                 self.silent_until = otherwise.map(|next| now + seconds(next.silent.0));
+                self.trying_until = otherwise.map(|next| now + seconds(next.silent.0) + TRYING);
                 None
             }
             // The box answers when there is sound to play; until then the caller is told that nobody is there.
@@ -304,9 +306,10 @@ impl Call {
     }
 
     pub(super) fn dial_unanswered(&mut self, cx: &mut Cx<'_>) {
-        (self.dial_until, self.silent_until) = (None, None);
         self.cancel_branches(cx, |_| true, None);
-        self.refused(cx, Outcome::NoAnswer);
+        if let Some(next) = self.no_way_out(cx, Outcome::NoAnswer) {
+            self.enter(cx, next);
+        }
     }
 
     /// The caller is told how it ended, and the call with it.
@@ -340,6 +343,9 @@ impl Call {
         cx.effects.push(Effect::Free);
     }
 }
+
+/// So much longer a trunk may be silent that has said 100: setting a call up through the network takes its time.
+const TRYING: Duration = Duration::from_secs(20);
 
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds))

@@ -158,4 +158,8 @@ impl Places for World<'_> {
     fn shown_outside(&self, device: DeviceId, trunk: TrunkId) -> Shown {
         caller_id::outside(self.exchange, device, trunk)
     }
+
+    fn shown_for_help(&self, device: DeviceId, trunk: TrunkId) -> Shown {
+        caller_id::for_help(self.exchange, device, trunk)
+    }
 }
