@@ -91,7 +91,7 @@ pub(crate) fn add(draft: &mut Draft<'_, '_>, new: &NewDevice) -> Result<DeviceId
     check_name(draft.exchange(), &new.name)?;
     let mac = new.mac.as_deref().map(|mac| check_mac(draft.exchange(), mac)).transpose()?;
     if let Some(service) = new.service_number {
-        number::check_internal(service)?;
+        number::check_internal(draft.exchange(), service)?;
         if let Some(owner) = number::owner_of(draft.exchange(), service) {
             let taken = Refusal::new(RefusalCode::NumberTaken);
             return Err(taken.with("number", service).with("owner", owner));

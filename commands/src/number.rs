@@ -17,7 +17,7 @@ use switchbook_core::id::{DeviceId, SlotId, UserId};
 use switchbook_core::number::{
     BusyIfAny, BusyIfAnySet, CallWaitingSet, MatrixChanged, Number, NumberAssigned, NumberFreed,
 };
-use switchbook_core::routing::outbound::EMERGENCY;
+use switchbook_core::routing::outbound::is_emergency;
 use switchbook_core::trunk::InboundNumberFreed;
 use switchbook_core::user::{CallerIdChosen, User};
 
@@ -56,7 +56,7 @@ pub(crate) fn assign(
     user: UserId,
     number: Number,
 ) -> Result<(), Refusal> {
-    check_internal(number)?;
+    check_internal(draft.exchange(), number)?;
     if let Some(owner) = owner_of(draft.exchange(), number) {
         return Err(Refusal::new(RefusalCode::NumberTaken)
             .with("number", number)
@@ -67,10 +67,10 @@ pub(crate) fn assign(
     Ok(())
 }
 
-/// Number rules of 1.2: at least two digits, not beginning with 0, no emergency number.
-pub(crate) fn check_internal(number: Number) -> Result<(), Refusal> {
+/// Number rules of 1.2: at least two digits, not beginning with 0, no emergency number, also behind no trunk's prefix.
+pub(crate) fn check_internal(exchange: &Exchange, number: Number) -> Result<(), Refusal> {
     let digits = number.as_str();
-    if digits.len() < 2 || digits.starts_with('0') || EMERGENCY.contains(&digits) {
+    if digits.len() < 2 || digits.starts_with('0') || is_emergency(exchange, digits) {
         return Err(Refusal::new(RefusalCode::NumberInvalid).with("number", number));
     }
     Ok(())

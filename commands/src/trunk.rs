@@ -10,6 +10,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use switchbook_core::id::TrunkId;
 use switchbook_core::number::Number;
+use switchbook_core::routing::outbound::EMERGENCY;
 use switchbook_core::trunk::{
     Inbound, InboundNumberAssigned, InboundNumberFreed, TrunkAdded, TrunkRemoved,
 };
@@ -40,6 +41,14 @@ impl Decide for Add {
         let prefix = &self.outbound_prefix;
         if prefix.len() > 15 || !prefix.bytes().all(|b| b.is_ascii_digit()) {
             return Err(invalid("outbound_prefix", "it has up to 15 digits and nothing else"));
+        }
+        // Dialled, such a number would call for help (step 0).
+        let help = EMERGENCY.map(|help| format!("{prefix}{help}").parse::<Number>().ok());
+        if help.into_iter().flatten().any(|number| draft.exchange().numbers.contains_key(&number)) {
+            return Err(invalid(
+                "outbound_prefix",
+                "with 110 or 112 behind it, it is a number that somebody has; whoever dials that would call for help",
+            ));
         }
         let same = draft.exchange().trunks.values().find(|t| t.outbound_prefix == *prefix);
         if let Some(trunk) = same {

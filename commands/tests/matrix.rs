@@ -195,3 +195,25 @@ fn the_number_for_outgoing_calls_is_one_of_the_slots() {
     let other = r#"{"command":"slot.select","slot":"ada/S1","number":"200"}"#;
     assert_eq!(world.tries(world.as_user("ada"), other), "NUMBER_NOT_ON_SLOT");
 }
+
+/// An extension 9112 behind a trunk with prefix 9 once called the fire brigade.
+#[test]
+fn n1_no_number_is_a_call_for_help_behind_a_trunks_prefix() {
+    let mut world = World::founded();
+    let trunk = |prefix: &str| {
+        format!(
+            r#"{{"command":"trunk.add","name":"t{prefix}","peer":"192.0.2.1:5060","outbound_prefix":"{prefix}"}}"#
+        )
+    };
+    let user = |number: &str| {
+        format!(
+            r#"{{"command":"user.add","username":"u{number}","display_name":"U","numbers":["{number}"]}}"#
+        )
+    };
+    let console = switchbook_core::envelope::Actor::Supervisor { uid: 0 };
+    world.console(&trunk("9"));
+    assert_eq!(world.tries(console, &user("9112")), "NUMBER_INVALID");
+    world.console(&user("8110"));
+    assert_eq!(world.tries(console, &trunk("8")), "VALUE_INVALID");
+    world.console(&trunk("7"));
+}
