@@ -348,7 +348,12 @@ async fn what_to_type(folder: &Path, house: &House) -> Result<(), Failure> {
     output::heading("Now with your own phones");
     let random = uuid::Uuid::now_v7().simple().to_string();
     let password = random.get(20..).unwrap_or(&random).to_owned();
-    let host = local_ip().map_or_else(|| "this machine's address".into(), |ip| ip.to_string());
+    let host = match house.sip.ip() {
+        ip if ip.is_unspecified() => {
+            local_ip().map_or_else(|| "this machine's address".into(), |ip| ip.to_string())
+        }
+        bound => bound.to_string(),
+    };
     for (user, number, phone) in [("guest1", "401", "phone1"), ("guest2", "402", "phone2")] {
         let device = json!({ "name": phone, "type": "desk", "password": password });
         stage

@@ -20,6 +20,10 @@ pub fn command() -> Command {
                 .value_parser(clap::value_parser!(PathBuf))
                 .help("The file, or - for standard input"),
         )
+        .after_help(
+            "A line: {\"command\":\"user.add\",\"username\":\"cleo\",\"display_name\":\"Cleo\",\"numbers\":[\"300\"]}. \
+             Lines that begin with # are passed over.",
+        )
 }
 
 /// Sends the file and shows how far it is.

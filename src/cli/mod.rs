@@ -69,6 +69,12 @@ impl Common {
         name: &str,
         arguments: serde_json::Map<String, serde_json::Value>,
     ) -> Result<output::View, Failure> {
+        if self.as_user.is_some() {
+            return Err(Failure::new(
+                "a view is not shown with another user's rights: --as is for commands",
+            )
+            .advice("Leave --as out: whoever may use the console sees every view."));
+        }
         let answer = self.client()?.ask(&Request::View {
             view: name.into(),
             arguments,
