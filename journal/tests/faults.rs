@@ -211,14 +211,44 @@ async fn a_full_disk_refuses_writes_and_service_returns_when_there_is_room() {
     let store = &opened.store;
     append(&**store, 1, vec![user_added(1, "ada")]).await;
     disk.limit(Some(disk.used() + 100));
-    let two = commit(Position(2), Actor::System, command(2), vec![slot_added(2, 1)]);
+    // What the file has already, zeros written ahead, needs no room; a commit beyond that finds none.
+    let many = (0..4_000).map(|slot| slot_added(2 + slot, 1)).collect();
+    let two = commit(Position(2), Actor::System, command(2), many);
     assert!(store.append(vec![two.clone()]).await.is_err());
     let Health::ReadOnly { reason } = store.health() else { panic!("writable") };
     assert!(reason.contains("space"), "{reason}");
     assert!(store.resume().await.is_err());
     disk.limit(None);
     assert_eq!(store.resume().await.unwrap(), Position(1));
-    assert_eq!(store.append(vec![two]).await.unwrap(), Position(2));
+    assert_eq!(store.append(vec![two]).await.unwrap(), Position(4_001));
+}
+
+#[tokio::test]
+async fn zeros_written_ahead_are_no_end_of_the_service_when_they_find_no_room() {
+    let disk = SimDisk::new(5);
+    let files = Arc::new(disk.clone());
+    let opened =
+        Book::open(&folder(), Options { files, index: false, ..Options::default() }).unwrap();
+    disk.limit(Some(64 * 1024));
+    append(&*opened.store, 1, vec![user_added(1, "ada")]).await;
+    append(&*opened.store, 2, vec![slot_added(1, 1)]).await;
+    let cut = open(&disk.power_cut()).unwrap();
+    assert_eq!(cut.store.tail(), Position(2));
+    assert_eq!(cut.report.cut_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_closed_book_has_no_zeros_behind_its_last_record() {
+    let disk = SimDisk::new(6);
+    let files = Arc::new(disk.clone());
+    let opened =
+        Book::open(&folder(), Options { files, index: false, ..Options::default() }).unwrap();
+    let empty = disk.used();
+    append(&*opened.store, 1, vec![user_added(1, "ada")]).await;
+    assert!(disk.used() > empty + 128 * 1024, "nothing is written ahead");
+    drop(opened);
+    assert!(disk.used() < empty + 8 * 1024, "{} bytes", disk.used() - empty);
+    assert!(open(&disk).unwrap().report.clean);
 }
 
 #[tokio::test]

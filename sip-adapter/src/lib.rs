@@ -13,6 +13,7 @@ mod call;
 pub mod config;
 pub mod endpoint;
 pub mod metrics;
+mod moderation;
 pub mod orders;
 pub mod phone;
 pub mod port;

@@ -3,6 +3,7 @@
 use crate::config::{Config, OnStop};
 use crate::endpoint::{Command, Endpoint, Input, LiveCalls, Output};
 use crate::metrics::Metrics;
+use crate::moderation::{Moderation, Nap};
 use crate::port::{Done, Port, Reply, Trouble};
 use crate::socket::{Udp, bind, ways_out};
 use crate::switchroom::Switchroom;
@@ -85,9 +86,13 @@ impl Server {
         let endpoint =
             Endpoint::new(config, port.clone(), metrics.clone(), seed, ways.clone(), now());
         let live = endpoint.live_calls();
+        let nap = room.nap();
+        let moderation = Moderation::new(Instant::now());
         room.spawn(async move {
             match Udp::new(socket) {
-                Ok(udp) => Loop { endpoint, udp, port, ways, on_stop }.run(wants).await,
+                Ok(udp) => {
+                    Loop { endpoint, udp, port, ways, on_stop, moderation, nap }.run(wants).await;
+                }
                 Err(error) => tracing::error!(%error, "the SIP socket cannot be served"),
             }
         });
@@ -151,6 +156,8 @@ struct Loop {
     port: Arc<dyn Port>,
     ways: crate::wire::LocalAddress,
     on_stop: OnStop,
+    moderation: Moderation,
+    nap: Arc<Nap>,
 }
 
 /// What woke the loop.
@@ -194,7 +201,7 @@ impl Loop {
             };
             let now = now();
             match woken {
-                Woken::Datagrams => self.take_datagrams(now, &tell).await,
+                Woken::Datagrams => self.take_datagrams(now),
                 Woken::Answer((ticket, outcome)) => {
                     self.endpoint.handle(now, Input::Answer(ticket, outcome));
                     for _ in 0..BATCH {
@@ -202,7 +209,7 @@ impl Loop {
                         self.endpoint.handle(now, Input::Answer(ticket, outcome));
                     }
                     // A stream of answers must not keep the socket waiting.
-                    self.take_datagrams(now, &tell).await;
+                    self.take_datagrams(now);
                 }
                 Woken::Wanted(Some(Wanted::Command(command))) => {
                     self.endpoint.handle(now, Input::Command(command));
@@ -227,14 +234,17 @@ impl Loop {
         }
     }
 
-    async fn take_datagrams(&mut self, now: Now, tell: &mpsc::UnboundedSender<Answered>) {
-        for _ in 0..BATCH {
-            let Some((remote, bytes)) = self.udp.receive() else { return };
+    /// What they ask for goes out together, when the loop comes round: whoever is woken by the first finds the rest.
+    fn take_datagrams(&mut self, now: Now) {
+        let mut taken = 0;
+        while taken < BATCH {
+            let Some((remote, bytes)) = self.udp.receive() else { break };
+            taken += 1;
             let local = (self.ways)(remote.ip());
             let flow = Flow { remote, local, transport: Transport::Udp };
             self.endpoint.handle(now, Input::Datagram(flow, bytes));
-            self.send_all(tell).await;
         }
+        self.nap.set(now.instant, self.moderation.taken(now.instant, taken));
     }
 
     async fn send_all(&mut self, tell: &mpsc::UnboundedSender<Answered>) {

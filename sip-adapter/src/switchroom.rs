@@ -1,18 +1,22 @@
 //! One thread for everything a phone waits for.
 
+use crate::moderation::Nap;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A thread with a runtime of its own. The SIP loop runs here, and so does whoever decides for it: between tasks of one
-/// thread nobody has to be woken, and a wake-up costs more than a decision. Nothing here may block.
+/// thread nobody has to be woken, and a wake-up costs more than a decision. Nothing here may block; under load the thread itself looks away for moments
+/// ([`crate::moderation`]).
 ///
 /// Dropped, the thread ends with everything on it.
 #[derive(Debug)]
 pub struct Switchroom {
     handle: Handle,
+    nap: Arc<Nap>,
     _ends_when_dropped: oneshot::Sender<()>,
 }
 
@@ -22,13 +26,24 @@ impl Switchroom {
     /// # Errors
     /// When the system gives no thread.
     pub fn open() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let nap = Arc::new(Nap::new());
+        let naps = Arc::clone(&nap);
+        // Called when no task has anything to do: whatever was handed over is on its way.
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || naps.take())
+            .build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new().name("switchroom".into()).spawn(move || {
             let _ = runtime.block_on(ended);
         })?;
-        Ok(Self { handle, _ends_when_dropped: end })
+        Ok(Self { handle, nap, _ends_when_dropped: end })
+    }
+
+    /// How long the thread may look away, for whoever knows how busy it is.
+    pub(crate) fn nap(&self) -> Arc<Nap> {
+        Arc::clone(&self.nap)
     }
 
     /// Runs something on the thread.

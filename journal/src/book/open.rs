@@ -179,6 +179,7 @@ impl Book {
             file,
             segment,
             offset,
+            reserved: offset,
             tail,
             tree,
             segment_bytes: options.segment_bytes,

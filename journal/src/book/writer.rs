@@ -22,6 +22,10 @@ use tokio::sync::{mpsc, oneshot};
 /// So many callers are answered by one write at most, and so many bytes written.
 const GROUPS: usize = 4096;
 const BYTES: usize = 8 * 1024 * 1024;
+/// Small batches are written with so many zeros behind them, if there is none yet: the batches that follow overwrite
+/// bytes that the file has already, so their fdatasync writes them alone and not the file's length as well. A length
+/// word of zero is the end of a segment. Never more than a sixteenth of a segment.
+const AHEAD: usize = 256 * 1024;
 /// More memory is not kept between batches.
 const SPARE: usize = 2 * 1024 * 1024;
 
@@ -41,6 +45,8 @@ pub(super) struct Writer {
     pub(super) segment: Arc<Segment>,
     /// Where the next frame goes.
     pub(super) offset: u64,
+    /// The file has bytes up to here.
+    pub(super) reserved: u64,
     /// The last durable record, and the tree up to it.
     pub(super) tail: Position,
     pub(super) tree: Frontier,
@@ -88,11 +94,11 @@ impl Writer {
     }
 
     /// Writes a batch, makes it durable, publishes it and answers.
-    fn finish(&mut self, batch: Batch) {
+    fn finish(&mut self, mut batch: Batch) {
         if batch.groups.is_empty() {
             return;
         }
-        if let Err((written, reason)) = self.write(&batch) {
+        if let Err((written, reason)) = self.write(&mut batch) {
             self.stop(&reason);
             for group in batch.groups {
                 let reason = reason.clone();
@@ -138,7 +144,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), (Written, String)> {
+    fn write(&mut self, batch: &mut Batch) -> Result<(), (Written, String)> {
         let nothing = |reason: String| (Written::Nothing, reason);
         self.shared.vault.flush().map_err(|error| nothing(error.to_string()))?;
         let begun = self.tail >= self.segment.head.first;
@@ -146,10 +152,35 @@ impl Writer {
             self.begin_segment()
                 .map_err(|error| nothing(format!("a new segment could not be begun: {error}")))?;
         }
-        let written = self.file.write_at(&batch.bytes, self.offset).and_then(|()| self.file.sync());
+        let written = self.write_ahead(&mut batch.bytes).and_then(|()| self.file.sync());
         written.map_err(|error| {
             (Written::Perhaps, format!("writing segments/{} failed: {error}", self.segment.name()))
         })
+    }
+
+    /// Writes the frames, with zeros behind them if they reach beyond what the file has. Zeros that find no room are no
+    /// loss.
+    fn write_ahead(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
+        let length = frames.len();
+        let end = self.offset + length as u64;
+        let ahead = AHEAD.min(usize::try_from(self.segment_bytes / 16).unwrap_or(AHEAD));
+        if end > self.reserved && length < ahead {
+            frames.resize(length + ahead, 0);
+            let written = self.file.write_at(frames, self.offset);
+            frames.truncate(length);
+            match written {
+                Ok(()) => {
+                    self.reserved = end + ahead as u64;
+                    return Ok(());
+                }
+                // The zeros found no room: what was taken of it is given back before the frames are written alone.
+                Err(error) if full(&error) => self.file.set_len(self.offset)?,
+                Err(error) => return Err(error),
+            }
+        }
+        self.file.write_at(frames, self.offset)?;
+        self.reserved = self.reserved.max(end);
+        Ok(())
     }
 
     /// Begins a segment behind the last durable record. Its head says where the present one validly ends.
@@ -171,10 +202,23 @@ impl Writer {
         let bytes = head.encode();
         let (first, length) = (head.first, bytes.len() as u64);
         let file = replace(&*segments.files, segments.folder(), &file_name(first), &bytes)?;
+        self.give_back();
         let segment = Arc::new(Segment::new(head, length, self.tail, length));
         segments.push(Arc::clone(&segment));
         (self.file, self.segment, self.offset) = (file, segment, length);
+        self.reserved = length;
         Ok(())
+    }
+
+    /// Cuts off the zeros that were written ahead. If they stay, they are the end of the segment all the same. A file
+    /// that failed is left alone.
+    fn give_back(&self) {
+        if self.stopped.is_none()
+            && self.reserved > self.offset
+            && let Err(error) = self.file.set_len(self.offset)
+        {
+            tracing::warn!(%error, "zeros stay behind the last record; they do no harm");
+        }
     }
 
     fn stop(&mut self, reason: &str) {
@@ -233,12 +277,18 @@ impl Writer {
         if self.stopped.is_some() || flushed.is_err() {
             return;
         }
+        self.give_back();
         let closed =
             self.shared.watermark.put(&self.mark(true)).and_then(|()| self.shared.watermark.sync());
         if let Err(error) = closed {
             tracing::warn!(%error, "the book was not marked as closed properly: the next start checks its end");
         }
     }
+}
+
+fn full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// How far a failed write can have come.
