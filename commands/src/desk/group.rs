@@ -4,6 +4,7 @@ use super::answer::{Answer, DeskError};
 use super::pending::LeaseChange;
 use crate::order::Order;
 use crate::refusal::{Refusal, RefusalCode};
+use std::time::Duration;
 use switchbook_core::envelope::{Envelope, Recorded};
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
@@ -12,6 +13,7 @@ use switchbook_core::personal::Personal;
 use switchbook_core::position::Moment;
 use switchbook_journal::Commit;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Where an answer goes.
 pub(crate) enum Reply {
@@ -51,6 +53,20 @@ pub(crate) struct Group {
 impl Group {
     /// So many commits make a group at most.
     pub(crate) const LIMIT: usize = 512;
+    /// So many are worth an fdatasync of their own.
+    const WORTHWHILE: usize = 16;
+    /// A group of phones leaves so long after the one before, when it is small.
+    const PATIENCE: Duration = Duration::from_millis(10);
+
+    /// When it may leave, if the one before left at `before`. An fdatasync costs more than deciding what it saves, so
+    /// under load small groups are gathered; at a quiet Desk each leaves at once. Whoever waits at a console is not kept
+    /// waiting; a phone is for [`PATIENCE`](Self::PATIENCE) at most (T1 of RFC 3261 is 500 ms).
+    pub(crate) fn leaves(&self, before: Option<Instant>) -> Option<Instant> {
+        let hurry = self.commits.is_empty()
+            || self.commits.len() >= Self::WORTHWHILE
+            || self.waiting.iter().any(|one| matches!(one.reply, Reply::Waits(_)));
+        before.filter(|_| !hurry).map(|before| before + Self::PATIENCE)
+    }
 
     pub(crate) fn is_full(&self) -> bool {
         self.commits.len() >= Self::LIMIT

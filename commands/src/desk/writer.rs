@@ -74,6 +74,7 @@ enum Happened {
     Appended(Result<Position, AppendError>),
     Resumed(Result<Box<Exchange>, String>),
     Quiet,
+    Due,
 }
 
 impl Writer {
@@ -110,10 +111,16 @@ impl Writer {
         let mut flight: Option<(Append, Group)> = None;
         let mut resume: Option<Resume> = None;
         let mut open = true;
+        let mut left = None;
         while open || flight.is_some() || !self.next.is_empty() {
+            let mut due = None;
             if flight.is_none() && !self.next.is_empty() {
-                flight = self.take_off();
-                continue;
+                due = self.next.leaves(left).filter(|at| open && *at > Instant::now());
+                if due.is_none() {
+                    left = Some(Instant::now());
+                    flight = self.take_off();
+                    continue;
+                }
             }
             if self.stopped.is_some() && resume.is_none() {
                 resume = Some(self.try_again());
@@ -121,6 +128,7 @@ impl Writer {
             let happened = tokio::select! {
                 biased;
                 done = landed(&mut flight) => Happened::Appended(done),
+                () = at(due) => Happened::Due,
                 () = at(self.untold_at) => Happened::Quiet,
                 message = self.orders.recv(), if open && !self.next.is_full() => Happened::Came(message),
                 state = resumed(&mut resume) => Happened::Resumed(state),
@@ -146,6 +154,7 @@ impl Writer {
                     self.resume(state);
                 }
                 Happened::Quiet => self.tell_untold(Untold::Quiet),
+                Happened::Due => {}
             }
         }
     }
