@@ -25,6 +25,7 @@ metrics! {
     registers "REGISTER requests answered 200";
     challenges "Digest challenges sent";
     wrong_passwords "Requests with wrong credentials";
+    digest_uris "Requests whose digest URI names another server or somebody else than the request";
     sprays "Sources that tried many names and proved none";
     claims "Requests of a phone that spoke for another";
     refused "Requests refused";

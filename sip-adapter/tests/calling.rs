@@ -419,3 +419,34 @@ fn talking(
     caller.ack(sim);
     (caller, called)
 }
+
+/// As when it registers: what is sent to the caller later must not come back to us, or go to everybody.
+#[test]
+fn c13_a_caller_whose_contact_is_us_or_everybody_is_refused() {
+    for (contact, status) in [
+        ("sip:p1@192.0.2.1:5060", 403),
+        ("sip:p1@pbx.test", 403),
+        ("sip:p1@224.0.1.75", 403),
+        ("sip:p1@198.51.100.1:0", 400),
+        ("sip:p1@198.51.100.1?Subject=x", 400),
+    ] {
+        let (mut sim, mut p1, ..) = office();
+        let mut call = p1.invite(&mut sim, "200", SDP_A);
+        let challenge = call.response(&mut sim);
+        p1.take_challenge(&challenge);
+        call.ack_failure(&mut sim, &challenge);
+        let authorization = p1.authorization("INVITE", &call.target);
+        let (at, local, remote, target) = (call.at, &call.local, &call.remote, &call.target);
+        sim.send(
+            at,
+            format!(
+                "INVITE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKus\r\nMax-Forwards: 70\r\n\
+                 From: {local}\r\nTo: {remote}\r\nCall-ID: {}\r\nCSeq: 2 INVITE\r\nContact: <{contact}>\r\n\
+                 {authorization}Content-Length: 0\r\n\r\n",
+                call.call_id
+            ),
+        );
+        assert_eq!(sim.response(at).unwrap().status(), status, "{contact}");
+        assert_eq!(sim.endpoint.sessions(), 0);
+    }
+}

@@ -166,3 +166,41 @@ fn c42_calls_for_help_have_a_bound_that_only_a_machine_can_reach() {
     phone.call(&mut sim, "112");
     assert!(!sim.is_silent(network));
 }
+
+/// A right answer that is told to wait takes no place in the table of used counts: a flood with one password cannot push
+/// out what the others' phones have used.
+#[test]
+fn c29_who_is_over_his_pace_uses_up_no_count() {
+    let mut sim = Sim::with(&[ADA], |config| config.limits.registers.burst = 3);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    for _ in 0..2 {
+        assert_eq!(phone.register(&mut sim, 3600).status(), 200);
+    }
+    assert_eq!(phone.register(&mut sim, 3600).status(), 503);
+    phone.count -= 1;
+    sim.pass_seconds(5);
+    let lines = format!("Contact: {}\r\nExpires: 3600\r\n", phone.contact());
+    let same_count = phone.register_once(&mut sim, "p1", &lines);
+    assert_eq!(same_count.status(), 200, "the refused one had taken the count");
+}
+
+#[test]
+fn c9_requests_that_are_not_served_have_a_pace_too() {
+    let mut sim = Sim::with(&[ADA], |config| config.limits.registers.burst = 5);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut last = 0;
+    for n in 0..6 {
+        let at = phone.at;
+        let authorization = phone.authorization("MESSAGE", "sip:100@pbx.test");
+        sim.send(
+            at,
+            format!(
+                "MESSAGE sip:100@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKm{n}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:p1@pbx.test>;tag=m\r\nTo: <sip:100@pbx.test>\r\nCall-ID: m{n}\r\nCSeq: 1 MESSAGE\r\n\
+                 {authorization}Content-Length: 0\r\n\r\n"
+            ),
+        );
+        last = sim.response(at).unwrap().status();
+    }
+    assert_eq!(last, 503);
+}

@@ -24,7 +24,8 @@ pub(super) enum Wants {
     Calls,
     /// A call for help: far more than people can need, and not so many that a stolen password floods those who help.
     Help,
-    /// A REGISTER of any kind, or a request in another's name: those keep a transaction or the Desk busy.
+    /// A REGISTER of any kind, a request in another's name or one that is not served: those keep a transaction or the Desk
+    /// busy.
     Requests,
 }
 
