@@ -106,6 +106,8 @@ pub struct Limits {
     pub calls_per_device: usize,
     /// Calls from one address.
     pub calls_from_source: PerSecond,
+    /// Calls that one trunk sends in.
+    pub calls_from_trunk: Pace,
     /// Calls and feature codes of one phone.
     pub calls_placed: Pace,
     /// Changes of one phone's bindings; refreshes do not count.
@@ -126,6 +128,7 @@ impl Default for Limits {
             calls: 10_000,
             calls_per_device: 20,
             calls_from_source: PerSecond { burst: 2_000, per_second: 500 },
+            calls_from_trunk: Pace { burst: 300, seconds: 0.02 },
             calls_placed: Pace { burst: 60, seconds: 0.5 },
             binding_events: Pace { burst: 30, seconds: 10.0 },
             calls_for_help: Pace { burst: 100, seconds: 1.0 },
@@ -287,8 +290,13 @@ impl Settings {
         let ordered = registration.min <= registration.default
             && registration.default <= registration.max
             && registration.min > 0;
-        let paces =
-            [limits.calls_placed, limits.calls_for_help, limits.binding_events, limits.registers];
+        let paces = [
+            limits.calls_placed,
+            limits.calls_for_help,
+            limits.calls_from_trunk,
+            limits.binding_events,
+            limits.registers,
+        ];
         let seconds = |pace: &Pace| (0.001..=86_400.0).contains(&pace.seconds);
         let rules = [
             (ordered, "[registration] needs 0 < min <= default <= max"),
@@ -300,7 +308,7 @@ impl Settings {
             (calls.alive_check >= 30, "[calls] alive_check is 30 seconds or more"),
             (
                 paces.iter().all(|pace| pace.burst > 0 && seconds(pace)),
-                "[limits] calls_placed, calls_for_help, binding_events and registers need burst > 0 and seconds from 0.001 to 86400",
+                "[limits] calls_placed, calls_for_help, calls_from_trunk, binding_events and registers need burst > 0 and seconds from 0.001 to 86400",
             ),
             (limits.calls_for_help.burst >= 10, "[limits] calls_for_help needs burst >= 10"),
             (limits.calls_per_device > 0, "[limits] calls_per_device is 1 or more"),
@@ -419,6 +427,7 @@ mod tests {
             ("[calls]\nalive_check = 0", "alive_check"),
             ("[calls]\ntrunk_ring = 1", "trunk_ring"),
             ("[limits]\ncalls_placed = { burst = 1, seconds = 0.0 }", "calls_placed"),
+            ("[limits]\ncalls_from_trunk = { burst = 0, seconds = 1.0 }", "calls_from_trunk"),
             ("[limits]\nbinding_events = { burst = 1, seconds = nan }", "binding_events"),
             ("[limits]\nanswers_to_strangers = { burst = 1, per_second = 1 }", "answers"),
             ("[guessing]\nmemory = 1", "memory"),

@@ -30,6 +30,7 @@ metrics! {
     claims "Requests of a phone that spoke for another";
     refused "Requests refused";
     over_pace "Registrations, calls and codes refused because one phone asked too often";
+    trunk_over_pace "Calls refused because one trunk sent too many";
     dropped "Datagrams not sent or not taken because of a limit";
     calls_placed "Calls placed";
     calls_answered "Calls answered";

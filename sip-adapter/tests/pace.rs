@@ -204,3 +204,36 @@ fn c9_requests_that_are_not_served_have_a_pace_too() {
     }
     assert_eq!(last, 503);
 }
+
+/// A trunk is known by its address alone, which can be forged: what it sends in is bounded, what it carries out is not.
+#[test]
+fn c38_calls_from_a_trunks_address_have_a_pace_and_calls_out_do_not_wait_for_it() {
+    let mut sim = Sim::with(&[ADA, BOB, TRUNK], |config| {
+        config.limits.calls_from_trunk.burst = 10;
+        config.limits.calls_from_trunk.every = std::time::Duration::from_secs(1);
+    });
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut net = Phone::new("net", 0);
+    net.at = SocketAddr::from(([203, 0, 113, 9], 5060));
+    let mut statuses = Vec::new();
+    for _ in 0..15 {
+        let mut call = net.invite(&mut sim, "999", common::phone::SDP_A);
+        let refused = call.response(&mut sim);
+        statuses.push(refused.status());
+        if refused.status() == 503 {
+            assert_eq!(refused.str_value(HeaderName::RetryAfter), Some("2"));
+        }
+        call.ack_failure(&mut sim, &refused);
+    }
+    assert_eq!(statuses[..10], [404; 10]);
+    assert_eq!(statuses[10..], [503; 5]);
+    assert_eq!(metric(&sim, "trunk_over_pace"), 5);
+    let placed = sim.calls().iter().filter(|told| told.starts_with("placed")).count();
+    assert_eq!(placed, 10, "what is refused for its pace leaves nothing in the book");
+    // Out through the same trunk, and in again as time goes by.
+    phone.call(&mut sim, "112");
+    assert!(net.try_incoming(&mut sim).is_some());
+    sim.pass_seconds(1);
+    sim.hush(net.at);
+    assert_eq!(net.invite(&mut sim, "999", common::phone::SDP_A).status(&mut sim), 404);
+}

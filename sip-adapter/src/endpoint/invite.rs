@@ -42,7 +42,12 @@ impl Endpoint {
         let peer =
             |(_, trunk): &(_, &Arc<switchbook_core::trunk::Trunk>)| trunk.peer == flow.remote;
         let party = match exchange.trunks.iter().find(peer) {
-            Some((trunk, _)) => Party::Trunk(*trunk),
+            Some((id, trunk)) => {
+                if !self.trunk_keeps_pace(key, &flow, &request, (*id, &trunk.name)) {
+                    return;
+                }
+                Party::Trunk(*id)
+            }
             None => match self.authenticate(key, &flow, &request, &exchange) {
                 Who::Device(device) => Party::Device(device),
                 Who::Answered => return,
