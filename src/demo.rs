@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     let mut settings = Settings { realm: Some(REALM.into()), ..Settings::default() };
     serve::listening(&mut settings, matches);
-    serve::log(None);
+    crate::log::init(None);
     let given = matches.get_one::<PathBuf>("folder").cloned();
     let folder = match &given {
         Some(folder) => fresh(folder)?,
