@@ -22,7 +22,10 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            cli::output::failure(&failure);
+            match cli::wants_json() {
+                true => cli::output::json_failure(&failure.json()),
+                false => cli::output::failure(&failure),
+            }
             ExitCode::from(failure.exit())
         }
     }

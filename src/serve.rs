@@ -78,6 +78,9 @@ fn welcome(data: &std::path::Path, house: &House) {
             point.display()
         ));
     }
+    for point in &house.pruned {
+        output::done(&format!("an old restore point was removed: {}", point.display()));
+    }
     if house.erased_again > 0 {
         output::warning(&format!(
             "this book is older than its list of erasures: {} erasures were carried out again and recorded",

@@ -14,6 +14,8 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// List of erasures; beside the folder of the book when not set.
     pub erasures: Option<PathBuf>,
+    /// So many restore points are kept, the newest; 2 when not set.
+    pub restore_points: Option<usize>,
     /// UDP address for phones; `0.0.0.0:5060` when not set.
     pub sip: Option<SocketAddr>,
     /// Names that phones know this server by, besides the realm and its addresses.
@@ -299,6 +301,7 @@ impl Settings {
         ];
         let seconds = |pace: &Pace| (0.001..=86_400.0).contains(&pace.seconds);
         let rules = [
+            (self.restore_points != Some(0), "restore_points is 1 or more"),
             (ordered, "[registration] needs 0 < min <= default <= max"),
             (
                 (1..=5).contains(&registration.contacts),
@@ -372,6 +375,7 @@ mod tests {
         assert_eq!((settings.seal.every, settings.seal.at.len()), (Some(60), 2));
         assert_eq!(settings.seal.places().len(), 2);
         assert!(settings.erasures.is_some());
+        assert_eq!(settings.restore_points, Some(crate::house::RESTORE_POINTS));
         assert_eq!(settings.registration, Registration::default());
         assert_eq!(settings.calls, Calls::default());
         assert_eq!(settings.limits, Limits::default());
@@ -424,6 +428,7 @@ mod tests {
         for (text, named) in [
             ("[registration]\nmin = 100\ndefault = 50", "[registration]"),
             ("[registration]\ncontacts = 6", "contacts"),
+            ("restore_points = 0", "restore_points"),
             ("[calls]\nalive_check = 0", "alive_check"),
             ("[calls]\ntrunk_ring = 1", "trunk_ring"),
             ("[limits]\ncalls_placed = { burst = 1, seconds = 0.0 }", "calls_placed"),

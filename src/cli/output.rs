@@ -166,6 +166,11 @@ fn escaped(json: &str) -> String {
     out
 }
 
+/// A failure for a program: one JSON object on standard error.
+pub fn json_failure(value: &Value) {
+    tell_error!("{}", escaped(&value.to_string()));
+}
+
 /// Several lines of text from outside.
 fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
