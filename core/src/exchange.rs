@@ -92,9 +92,10 @@ impl Exchange {
         recorded.event.apply(self, &recorded.envelope);
         self.position = recorded.envelope.position;
         self.recorded_at = recorded.envelope.recorded_at;
-        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops, 0x000b and 0x000c of seals; from
+        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops, 0x000b and 0x000c of seals, 0x000f of backups; from
         // 0x0803 to 0x0804 fired edges; from 0x0a00 on registrations and calls.
-        const TELLING: [u16; 8] = [0x0002, 0x0005, 0x0006, 0x0009, 0x000b, 0x000c, 0x0803, 0x0804];
+        const TELLING: [u16; 9] =
+            [0x0002, 0x0005, 0x0006, 0x0009, 0x000b, 0x000c, 0x000f, 0x0803, 0x0804];
         let tag = recorded.event.tag();
         let telling = TELLING.contains(&tag) || tag >= 0x0a00;
         if !telling {

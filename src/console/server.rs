@@ -252,7 +252,10 @@ impl Session {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
         };
-        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, backup::Taken);
+        // Where it is on this machine says nothing to an auditor, and may say more than it should.
+        let target = to.file_name().unwrap_or(to.as_os_str()).to_string_lossy().into_owned();
+        let taken = backup::Taken { target };
+        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, taken);
         order.on_behalf_of = behalf;
         if let Err(error) = self.rooms.desk.submit(order).await {
             return refused(&error, language);
