@@ -104,7 +104,7 @@ fn all(world: &World) -> Vec<Command> {
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
     all.push(switchbook_commands::backup::Taken { target: "copy.tar".into() }.into());
     let (root, checkpoint) = (Root([0; 32]), String::new());
-    all.push(seal::Seal { size: 1, root, checkpoint, new_key: None }.into());
+    all.push(seal::Seal { size: 1, root, checkpoint, new_key: None, replaces: None }.into());
     all.push(erasure::Apply::Period(Period(202_605)).into());
     all
 }

@@ -68,6 +68,9 @@ pub enum Request {
     },
     /// Seal the book up to now.
     Seal {
+        /// And hand over to a new key.
+        #[serde(default)]
+        new_key: bool,
         /// With the rights of this user.
         #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
         as_user: Option<String>,

@@ -142,7 +142,9 @@ impl Session {
                 self.audit(&question, as_user, language).await
             }
             Request::Backup { to, as_user, language } => self.back_up(&to, as_user, language).await,
-            Request::Seal { as_user, language } => self.seal(as_user, language).await,
+            Request::Seal { new_key, as_user, language } => {
+                self.seal(new_key, as_user, language).await
+            }
             Request::CompareIndex => match self.rooms.compare_index().await {
                 Ok(value) => Response::Done(value),
                 Err(failure) => Response::Failed { text: failure.to_string() },
@@ -266,9 +268,16 @@ impl Session {
         }
     }
 
-    async fn seal(&mut self, as_user: Option<String>, language: Language) -> Response {
+    async fn seal(
+        &mut self,
+        new_key: bool,
+        as_user: Option<String>,
+        language: Language,
+    ) -> Response {
+        let (sealer, actor) = (Arc::clone(&self.rooms.sealer), self.actor);
         let sealed = match self.on_behalf_of(as_user.as_deref()) {
-            Ok(behalf) => self.rooms.sealer.seal(self.actor, behalf).await,
+            Ok(behalf) if new_key => sealer.rotate(actor, behalf).await,
+            Ok(behalf) => sealer.seal(actor, behalf).await,
             Err(failure) => Err(NoSeal::Failed(failure)),
         };
         match sealed {

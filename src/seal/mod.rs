@@ -123,16 +123,48 @@ impl Sealer {
 
     /// Seals everything that is durable now.
     pub async fn seal(&self, actor: Actor, on_behalf_of: Option<UserId>) -> Result<Sealed, NoSeal> {
+        self.seal_with(Keep::Key, actor, on_behalf_of).await
+    }
+
+    /// The same, and hands over to a new key, which signs from then on; the former one is destroyed.
+    pub async fn rotate(
+        &self,
+        actor: Actor,
+        on_behalf_of: Option<UserId>,
+    ) -> Result<Sealed, NoSeal> {
+        self.seal_with(Keep::Nothing, actor, on_behalf_of).await
+    }
+
+    async fn seal_with(
+        &self,
+        keep: Keep,
+        actor: Actor,
+        on_behalf_of: Option<UserId>,
+    ) -> Result<Sealed, NoSeal> {
         let _one_at_a_time = self.turn.lock().await;
         let published = self.desk.published();
         let tree = self.store.tree();
         let origin = origin(&published.exchange)?;
-        let (signer, new_key) = self.signer(&published.exchange, &origin)?;
         let (size, root) = (tree.leaves(), tree.root());
-        let note = SignedNote::sign(&Checkpoint { origin, size, root }, &signer);
-        let (checkpoint, key) = (note.to_string(), signer.verifier().to_string());
+        let signed = Checkpoint { origin: origin.clone(), size, root };
+        let former = self.former(&published.exchange, &origin)?;
+        let (note, key, new_key, replaces) = match (former, keep) {
+            (Some((signer, _)), Keep::Key) => {
+                (SignedNote::sign(&signed, &signer), signer.verifier(), None, None)
+            }
+            (former, _) => {
+                let (signer, secret) = self.fresh(&origin)?;
+                let note = match &former {
+                    Some((former, _)) => SignedNote::hand_over(&signed, former, &signer),
+                    None => SignedNote::sign(&signed, &signer),
+                };
+                (note, signer.verifier(), Some(secret), former.map(|(_, at)| at))
+            }
+        };
+        let (checkpoint, key) = (note.to_string(), key.to_string());
         let new_key = new_key.map(|secret| (secret, key.clone()));
-        let seal = Seal { size, root: Root(root), checkpoint: checkpoint.clone(), new_key };
+        let (root, checkpoint_too) = (Root(root), checkpoint.clone());
+        let seal = Seal { size, root, checkpoint: checkpoint_too, new_key, replaces };
         let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
@@ -141,30 +173,42 @@ impl Sealer {
         Ok(sealed)
     }
 
-    /// The key of the book's seals; made and kept in the vault before anything names it.
-    fn signer(
+    /// The key that signs, and the event that made it; none before the first seal.
+    fn former(
         &self,
         exchange: &Exchange,
         origin: &str,
-    ) -> Result<(Signer, Option<SecretRef>), NoSeal> {
-        let broken = |error| Failure::new(format!("the book cannot be sealed: {error}"));
-        let of = |seed: &[u8; 32]| Signer::new(origin, KeyKind::Log, seed).map_err(broken);
-        let secrets = self.desk.secrets();
-        if let Some(key) = &exchange.seals.key {
-            let kept = secrets.find(key.value.secret);
-            let seed = kept.as_deref().and_then(|bytes| bytes.as_slice().try_into().ok());
-            let seed = seed.ok_or_else(|| {
-                Failure::new("the key for seals is not in the vault any more")
-                    .advice("Restore the file `vault` from its backup.")
-            })?;
-            return Ok((of(seed)?, None));
-        }
+    ) -> Result<Option<(Signer, Position)>, NoSeal> {
+        let Some(key) = &exchange.seals.key else { return Ok(None) };
+        let kept = self.desk.secrets().find(key.value.secret);
+        let seed = kept.as_deref().and_then(|bytes| bytes.as_slice().try_into().ok());
+        let seed = seed.ok_or_else(|| {
+            Failure::new("the key for seals is not in the vault any more")
+                .advice("Restore the file `vault` from its backup.")
+        })?;
+        Ok(Some((signer(origin, seed)?, key.at)))
+    }
+
+    /// A new key, kept in the vault before anything names it.
+    fn fresh(&self, origin: &str) -> Result<(Signer, SecretRef), NoSeal> {
         let seed = Signer::fresh_seed().map_err(failed("no key for seals can be made"))?;
         let secret = SecretRef { id: SecretId(uuid::Uuid::new_v4()), version: 1 };
-        let kept = secrets.keep(&[(secret, zeroizing(&seed[..]))]);
+        let kept = self.desk.secrets().keep(&[(secret, zeroizing(&seed[..]))]);
         kept.map_err(|_| NoSeal::Refused(Refusal::new(RefusalCode::SecretsUnavailable).into()))?;
-        Ok((of(&seed)?, Some(secret)))
+        Ok((signer(origin, &seed)?, secret))
     }
+}
+
+/// Does the key that signs stay?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Key,
+    Nothing,
+}
+
+fn signer(origin: &str, seed: &[u8; 32]) -> Result<Signer, NoSeal> {
+    let broken = |error| Failure::new(format!("the book cannot be sealed: {error}"));
+    Ok(Signer::new(origin, KeyKind::Log, seed).map_err(broken)?)
 }
 
 fn zeroizing(bytes: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {
