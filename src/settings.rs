@@ -215,6 +215,8 @@ pub struct Seal {
     /// An address outside that takes them by POST.
     #[serde(deserialize_with = "outside")]
     pub url: Option<Place>,
+    /// Certificates (PEM) of the authority that vouches for that address, instead of the public ones.
+    pub authority: Option<PathBuf>,
 }
 
 fn times_of_day<'de, D: serde::Deserializer<'de>>(
@@ -237,7 +239,8 @@ impl Seal {
 
     /// Where to.
     pub fn places(&self) -> Vec<Place> {
-        self.file.clone().map(Place::File).into_iter().chain(self.url.clone()).collect()
+        let url = self.url.clone().map(|url| url.vouched_for_by(self.authority.clone()));
+        self.file.clone().map(Place::File).into_iter().chain(url).collect()
     }
 }
 
