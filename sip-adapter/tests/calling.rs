@@ -450,3 +450,33 @@ fn c13_a_caller_whose_contact_is_us_or_everybody_is_refused() {
         assert_eq!(sim.endpoint.sessions(), 0);
     }
 }
+
+/// Nothing can be written: new bindings are refused for a while, refreshes and calls go on, and it mends itself.
+#[test]
+fn c52_while_nothing_can_be_written_phones_are_told_to_wait_and_calls_go_on() {
+    use std::sync::atomic::Ordering::Relaxed;
+    let (mut sim, mut p1, p2, ..) = office();
+    let mut ada = p1.call(&mut sim, "200");
+    let mut bob = p2.incoming(&mut sim);
+    bob.answer(&mut sim, 200, SDP_B);
+    assert_eq!(ada.status(&mut sim), 200);
+    ada.ack(&mut sim);
+    bob.expect_ack(&mut sim);
+    sim.desk.read_only.store(true, Relaxed);
+    let mut new = Phone::new("p1", 7);
+    let refused = new.register(&mut sim, 600);
+    assert_eq!((refused.status(), refused.str_value(HeaderName::RetryAfter)), (503, Some("30")));
+    // A call can be placed and ended; its records are told of later.
+    let mut other = p1.call(&mut sim, "300");
+    let mut cat = Phone::new("p4", 4).incoming(&mut sim);
+    cat.answer(&mut sim, 200, SDP_B);
+    assert_eq!(other.status(&mut sim), 200);
+    other.ack(&mut sim);
+    cat.expect_ack(&mut sim);
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    sim.desk.read_only.store(false, Relaxed);
+    sim.pass_seconds(60);
+    assert_eq!(new.register(&mut sim, 600).status(), 200);
+    assert!(sim.calls().iter().any(|told| told.starts_with("missed")), "{:?}", sim.calls());
+}

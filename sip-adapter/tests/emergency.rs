@@ -266,3 +266,36 @@ fn c7_guesses_by_calls_for_help_are_counted() {
         assert_eq!(wrong(&sim), before + n);
     }
 }
+
+/// Timers run on the monotonic clock: what the wall clock does neither hurries nor delays a call, nor opens a gate.
+#[test]
+fn c57_a_clock_that_jumps_moves_no_timer() {
+    const HOUR: i64 = 3600 * 1_000_000;
+    for jump in [-HOUR, 10 * 365 * 24 * HOUR] {
+        let mut sim = Sim::new(&[ADA, FIRST, SECOND]);
+        let mut phone = Phone::registered(&mut sim, "p1", 1);
+        let mut call = phone.call(&mut sim, "112");
+        let _dead = trunk(1).incoming(&mut sim);
+        sim.pass_seconds(4);
+        sim.now.moment.0 += jump;
+        sim.settle();
+        assert!(sim.is_silent(trunk(2).at), "hurried by {jump}");
+        sim.hush(trunk(1).at);
+        sim.pass_seconds(1);
+        let mut alive = trunk(2).incoming(&mut sim);
+        sim.hush(trunk(1).at);
+        alive.answer(&mut sim, 200, SDP_B);
+        assert_eq!(call.status(&mut sim), 200);
+        call.ack(&mut sim);
+        alive.expect_ack(&mut sim);
+        // The gate of a guesser stays as long as it would, and phones register as ever.
+        close_the_gate(&mut sim, "p1", 9);
+        sim.now.moment.0 += jump;
+        let mut guesser = Phone::new("p1", 9);
+        assert_eq!(guesser.register(&mut sim, 600).status(), 503, "the gate opened by {jump}");
+        assert_eq!(phone.register(&mut sim, 600).status(), 200);
+        sim.hush(trunk(1).at);
+        call.bye(&mut sim);
+        alive.agrees_to(&mut sim, Method::Bye);
+    }
+}
