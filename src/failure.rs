@@ -8,7 +8,10 @@ const PLAIN: &str = "FAILED";
 
 /// A failure of a command-line run, with the exit code it ends with.
 #[derive(Debug)]
-pub struct Failure {
+pub struct Failure(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     code: String,
     text: String,
     /// In German and English, where somebody wrote both.
@@ -22,7 +25,7 @@ pub struct Failure {
 impl Failure {
     /// Something did not work (exit code 1).
     pub fn new(text: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Told {
             code: PLAIN.into(),
             text: text.into(),
             texts: None,
@@ -30,7 +33,7 @@ impl Failure {
             line: None,
             advice: None,
             exit: 1,
-        }
+        }))
     }
 
     /// The exchange refused a command (exit code 2), by its stable code; `text` is in the language that was asked for, and
@@ -38,59 +41,61 @@ impl Failure {
     pub fn refused(code: &str, text: &str, line: Option<usize>) -> Self {
         let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();
         let text = format!("{code}: {place}{text}");
-        Self { code: code.into(), line, exit: 2, ..Self::new(text) }
+        let mut refused = Self::new(text).code(code);
+        (refused.0.line, refused.0.exit) = (line, 2);
+        refused
     }
 
     /// With a stable code of its own.
     pub fn code(mut self, code: &str) -> Self {
-        self.code = code.into();
+        self.0.code = code.into();
         self
     }
 
     /// The sentence in both languages, for programs.
     pub fn texts(mut self, german: impl Into<String>, english: impl Into<String>) -> Self {
-        self.texts = Some((german.into(), english.into()));
+        self.0.texts = Some((german.into(), english.into()));
         self
     }
 
     /// The facts behind it, for programs.
     pub fn facts(mut self, facts: Map<String, Value>) -> Self {
-        self.facts = facts;
+        self.0.facts = facts;
         self
     }
 
     /// With what to do about it.
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
+        self.0.advice = Some(advice.into());
         self
     }
 
     /// Did the exchange refuse it for certain? `OUTCOME_UNKNOWN` is no certainty.
     pub fn is_refusal(&self) -> bool {
-        self.exit == 2 && self.code != "OUTCOME_UNKNOWN"
+        self.0.exit == 2 && self.0.code != "OUTCOME_UNKNOWN"
     }
 
     /// May it have been carried out all the same?
     pub fn is_unknown(&self) -> bool {
-        matches!(self.code.as_str(), "OUTCOME_UNKNOWN" | "ANSWER_LOST")
+        matches!(self.0.code.as_str(), "OUTCOME_UNKNOWN" | "ANSWER_LOST")
     }
 
     /// The process's exit code.
-    pub const fn exit(&self) -> u8 {
-        self.exit
+    pub fn exit(&self) -> u8 {
+        self.0.exit
     }
 
     /// For programs.
     pub fn json(&self) -> Value {
         let (german, english) = self.both();
-        let mut value = json!({ "code": self.code, "text_de": german, "text_en": english });
-        if !self.facts.is_empty() {
-            value["facts"] = self.facts.clone().into();
+        let mut value = json!({ "code": self.0.code, "text_de": german, "text_en": english });
+        if !self.0.facts.is_empty() {
+            value["facts"] = self.0.facts.clone().into();
         }
-        if let Some(line) = self.line {
+        if let Some(line) = self.0.line {
             value["line"] = line.into();
         }
-        if let Some(advice) = &self.advice {
+        if let Some(advice) = &self.0.advice {
             value["advice"] = advice.as_str().into();
         }
         value
@@ -98,18 +103,18 @@ impl Failure {
 
     /// Texts of libraries and of the operating system speak English alone: the German one says so and quotes them.
     fn both(&self) -> (String, String) {
-        self.texts.clone().unwrap_or_else(|| {
+        self.0.texts.clone().unwrap_or_else(|| {
             let german =
-                format!("Das ging nicht; die Meldung gibt es nur auf Englisch: {}", self.text);
-            (german, self.text.clone())
+                format!("Das ging nicht; die Meldung gibt es nur auf Englisch: {}", self.0.text);
+            (german, self.0.text.clone())
         })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        match &self.advice {
+        f.write_str(&self.0.text)?;
+        match &self.0.advice {
             Some(advice) => write!(f, "\n  {advice}"),
             None => Ok(()),
         }
