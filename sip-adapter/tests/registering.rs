@@ -404,3 +404,22 @@ fn c5_a_call_cannot_be_turned_to_another_number_with_the_answer_for_the_first() 
     let refused = turned.response(&mut sim);
     assert_eq!((refused.status(), refused.reason_phrase()), (400, &b"Digest URI Mismatch"[..]));
 }
+
+/// Somebody who overheard a right answer must not open the gate for his guesses with it.
+#[test]
+fn c7_a_replayed_answer_forgives_no_wrong_passwords() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut guesser = Phone::new("p1", 1);
+    guesser.at.set_port(5999);
+    guesser.password = "guess".into();
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..2 {
+            statuses.push(guesser.register(&mut sim, 600).status());
+        }
+        phone.count -= 1;
+        statuses.push(phone.register_once(&mut sim, "p1", "").status());
+    }
+    assert!(statuses.contains(&503), "{statuses:?}");
+}

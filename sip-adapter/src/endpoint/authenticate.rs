@@ -128,8 +128,8 @@ impl Endpoint {
         if let Check::Right(_) | Check::Wrong = verdict
             && let Some(until) = self.closed_until(source, username)
         {
-            return self
-                .behind_closed_gate(key, flow, request, exchange, &verdict, username, until);
+            let claim = (&verdict, username, until);
+            return self.behind_closed_gate(key, flow, request, exchange, claim);
         }
         if let Check::Right(proof) = verdict {
             match self.admit(key, flow, request, exchange, &proof, since_epoch) {
@@ -174,16 +174,13 @@ impl Endpoint {
     /// A guesser closes the gate of his own source alone, and a phone may share it: what comes from exactly where the
     /// phone lives, and is a call for help, passes. It does so whatever the password, and counts as a failure whatever
     /// the password, since everything else that could be seen of it would tell a guesser which one is right.
-    #[allow(clippy::too_many_arguments)]
     fn behind_closed_gate(
         &mut self,
         key: Key,
         flow: &Flow,
         request: &Request,
         exchange: &Exchange,
-        verdict: &Check<'_>,
-        username: &str,
-        until: Instant,
+        (verdict, username, until): (&Check<'_>, &str, Instant),
     ) -> Who {
         let now = self.wire.now.instant;
         let device = exchange.device_named(username);
@@ -224,7 +221,6 @@ impl Endpoint {
         let device = exchange.device_named(proof.username)?;
         let (ip, source) = (flow.remote.ip(), SourceKey::of(flow.remote.ip()));
         let name = self.gatekeeper.hasher.hash_one(proof.username);
-        self.gatekeeper.accounts.succeeded(&(name, source));
         if self.gatekeeper.verifier.is_taken(proof) {
             return None;
         }
@@ -235,6 +231,8 @@ impl Endpoint {
         if !self.gatekeeper.verifier.take(since_epoch, proof) {
             return None;
         }
+        // Only now: an answer that somebody overheard and sends again forgives nothing.
+        self.gatekeeper.accounts.succeeded(&(name, source));
         self.budget.forgive(ip);
         self.gatekeeper.guessed.proven(source, name);
         self.gatekeeper.asked.proven(source, name);
