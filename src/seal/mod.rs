@@ -29,7 +29,8 @@ use tokio::task::JoinHandle;
 pub struct Sealer {
     desk: DeskHandle,
     store: Arc<Book>,
-    turn: tokio::sync::Mutex<()>,
+    /// One seal at a time; it holds the checkpoints with which this server has handed over to another key.
+    turn: tokio::sync::Mutex<Vec<(Position, String)>>,
     /// Follows the seals, for whoever takes them outside.
     seals: watch::Sender<Option<Sealed>>,
     waiting: Arc<Waiting>,
@@ -46,6 +47,9 @@ pub struct Sealed {
     pub checkpoint: String,
     /// The public key.
     pub key: String,
+    /// The checkpoints that handed over to other keys before it, with their events: whoever missed one gets it first, since
+    /// he could not follow otherwise.
+    pub handed_over: Vec<(Position, String)>,
 }
 
 /// Why there is no seal.
@@ -75,7 +79,7 @@ impl From<Failure> for NoSeal {
 impl Sealer {
     /// For the book that this Desk writes.
     pub fn new(desk: DeskHandle, store: Arc<Book>) -> Self {
-        let (turn, seals) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
+        let (turn, seals) = (tokio::sync::Mutex::default(), watch::Sender::new(None));
         Self { desk, store, turn, seals, waiting: Arc::new(Waiting::default()) }
     }
 
@@ -141,7 +145,7 @@ impl Sealer {
         actor: Actor,
         on_behalf_of: Option<UserId>,
     ) -> Result<Sealed, NoSeal> {
-        let _one_at_a_time = self.turn.lock().await;
+        let mut handed_over = self.turn.lock().await;
         let published = self.desk.published();
         let tree = self.store.tree();
         let origin = origin(&published.exchange)?;
@@ -168,7 +172,11 @@ impl Sealer {
         let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
-        let sealed = Sealed { at: answer.position, size, checkpoint, key };
+        let before = handed_over.clone();
+        if replaces.is_some() {
+            handed_over.push((answer.position, checkpoint.clone()));
+        }
+        let sealed = Sealed { at: answer.position, size, checkpoint, key, handed_over: before };
         self.seals.send_replace(Some(sealed.clone()));
         Ok(sealed)
     }

@@ -1,6 +1,7 @@
 //! Checkpoints leave the machine: appended to a file (on another machine's disk, or one that only takes appends), and
 //! posted to an HTTPS address. A place that does not take them is told of in log and health, tried again, and stops
-//! nothing. Only the newest waits: it seals everything that the ones before it sealed.
+//! nothing. Only the newest waits, since it seals everything that the ones before it sealed; and those that hand over to
+//! another key, which nobody could follow without.
 
 use super::Sealed;
 use crate::failure::{Failure, failed};
@@ -150,7 +151,9 @@ pub async fn carry(
             }
             continue;
         };
-        let (to, note) = (place.clone(), sealed.checkpoint.clone());
+        let missed = sealed.handed_over.iter().find(|(at, _)| *at > there).cloned();
+        let (at, note) = missed.unwrap_or((sealed.at, sealed.checkpoint));
+        let to = place.clone();
         let done = tokio::task::spawn_blocking(move || to.deliver(&note)).await;
         let why = match done {
             Ok(Ok(())) => None,
@@ -159,14 +162,12 @@ pub async fn carry(
         };
         match why {
             None => {
-                (there, wait) = (sealed.at, FIRST);
+                (there, wait) = (at, FIRST);
                 waiting.set(&place, None);
             }
             Some(why) => {
-                let why = format!(
-                    "the checkpoint of {} has not got out: {why}; it is tried again",
-                    sealed.at
-                );
+                let why =
+                    format!("the checkpoint of {at} has not got out: {why}; it is tried again");
                 tracing::warn!(why, "a checkpoint waits");
                 waiting.set(&place, Some(why));
                 // A newer one may come meanwhile: it goes instead, and does not make the tries more frequent.
@@ -185,7 +186,8 @@ mod tests {
 
     fn sealed(at: u64) -> Sealed {
         let checkpoint = format!("o\n{at}\nx\n\n\u{2014} o AAAA\n");
-        Sealed { at: Position(at), size: at - 1, checkpoint, key: String::new() }
+        let (key, handed_over) = (String::new(), Vec::new());
+        Sealed { at: Position(at), size: at - 1, checkpoint, key, handed_over }
     }
 
     #[test]
@@ -279,6 +281,24 @@ mod tests {
         }
         drop(sender);
         task.await.unwrap();
+    }
+
+    /// Whoever missed the checkpoint that hands over could not follow to the key of the newest one.
+    #[tokio::test]
+    async fn a_checkpoint_that_hands_over_is_never_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        let mut newest = sealed(20);
+        newest.handed_over = [5, 9].map(|at| (Position(at), sealed(at).checkpoint)).to_vec();
+        let (sender, seals) = watch::channel(Some(newest));
+        let task =
+            tokio::spawn(carry(Place::File(path.clone()), seals, Arc::new(Waiting::default())));
+        drop(sender);
+        task.await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let sizes: Vec<&str> =
+            text.split("o\n").filter_map(|note| note.split('\n').next()).collect();
+        assert_eq!(sizes, ["", "5", "9", "20"].map(|size| size), "{text}");
     }
 
     /// A certificate authority of its own, and a server key it vouches for under this name.
