@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     let mut settings = Settings { realm: Some(REALM.into()), ..Settings::default() };
     serve::listening(&mut settings, matches);
-    serve::log(None);
+    crate::log::init(None);
     let given = matches.get_one::<PathBuf>("folder").cloned();
     let folder = match &given {
         Some(folder) => fresh(folder)?,
@@ -346,8 +346,6 @@ impl Stage<'_> {
 async fn what_to_type(folder: &Path, house: &House) -> Result<(), Failure> {
     let stage = Stage { house, language: Language::English, server: house.sip };
     output::heading("Now with your own phones");
-    let random = uuid::Uuid::now_v7().simple().to_string();
-    let password = random.get(20..).unwrap_or(&random).to_owned();
     let host = match house.sip.ip() {
         ip if ip.is_unspecified() => {
             local_ip().map_or_else(|| "this machine's address".into(), |ip| ip.to_string())
@@ -355,6 +353,9 @@ async fn what_to_type(folder: &Path, house: &House) -> Result<(), Failure> {
         bound => bound.to_string(),
     };
     for (user, number, phone) in [("guest1", "401", "phone1"), ("guest2", "402", "phone2")] {
+        // The last twelve digits of it are random.
+        let random = uuid::Uuid::now_v7().simple().to_string();
+        let password = random.get(20..).unwrap_or(&random).to_owned();
         let device = json!({ "name": phone, "type": "desk", "password": password });
         stage
             .tell(json!({ "command": "user.add", "username": user, "display_name": user,

@@ -63,6 +63,7 @@ pub fn sip_config(settings: &Settings) -> Config {
     to.invites_per_second = limits.calls_from_source.per_second;
     to.invite_burst = limits.calls_from_source.burst;
     to.calls_placed = pace(limits.calls_placed);
+    to.calls_from_trunk = pace(limits.calls_from_trunk);
     to.binding_events = pace(limits.binding_events);
     to.calls_for_help = pace(limits.calls_for_help);
     to.registers = pace(limits.registers);

@@ -19,12 +19,16 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
+use switchbook_journal::backup::prune_restore_points;
 use switchbook_journal::{Book, OpenReport, Opened, Options, Vault};
 use switchbook_projections::fold::{self};
 use switchbook_projections::readers::{self, Opener, Readers};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use switchbook_sip_adapter::{Server, Switchroom};
 use tokio::task::JoinHandle;
+
+/// So many restore points are kept when nothing else is set.
+pub const RESTORE_POINTS: usize = 2;
 
 /// The running exchange.
 pub struct House {
@@ -38,6 +42,8 @@ pub struct House {
     pub report: OpenReport,
     /// Erasures that the list knew and the book did not.
     pub erased_again: usize,
+    /// Restore points that were removed, being older than those that are kept.
+    pub pruned: Vec<PathBuf>,
     server: Server,
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
@@ -133,6 +139,12 @@ impl House {
         let limits = http_limits(settings);
         let admin =
             doors.http.map(|door| switchbook_admin::Server::start_at(door, rooms.clone(), limits));
+        // Only now: an upgrade that does not run leaves every way back.
+        let keep = settings.restore_points.unwrap_or(RESTORE_POINTS);
+        let pruned = prune_restore_points(data, keep).unwrap_or_else(|error| {
+            tracing::warn!(%error, "old restore points stay; they take room and harm nobody");
+            Vec::new()
+        });
         let console = console::server::listen(doors.console, rooms.clone());
         Ok(Self {
             sip: server.local_addr(),
@@ -142,6 +154,7 @@ impl House {
             server,
             admin,
             erased_again,
+            pruned,
             vital: vec![
                 ("the writer", writer),
                 ("the schedules", edges),

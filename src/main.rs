@@ -8,6 +8,7 @@ mod doors;
 mod erasure;
 mod failure;
 mod house;
+mod log;
 mod port;
 mod rooms;
 mod route;
@@ -26,7 +27,10 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            cli::output::failure(&failure);
+            match cli::wants_json() {
+                true => cli::output::json_failure(&failure.json()),
+                false => cli::output::failure(&failure),
+            }
             ExitCode::from(failure.exit())
         }
     }

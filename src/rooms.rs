@@ -14,9 +14,9 @@ use std::time::Instant;
 use switchbook_admin::{Figure, Health, Status};
 use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, SystemClock};
 use switchbook_commands::wire::UserRef;
-use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::event::Event;
-use switchbook_core::id::UserId;
+use switchbook_core::id::{CommandId, CorrelationId, UserId};
 use switchbook_core::position::Moment;
 use switchbook_journal::backup::Manifest;
 use switchbook_journal::{BackupError, Book, EventStore, Leases};
@@ -25,6 +25,7 @@ use switchbook_projections::readers::{self, Readers};
 use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
+use switchbook_projections::text::When;
 use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::Metrics;
@@ -111,13 +112,18 @@ impl Rooms {
         };
         let zone = switchbook_projections::text::zone(exchange);
         let book = self.readers.book().as_ref();
+        let when = When(plan.at).local(zone);
         let told = would_ring(book, plan, &tables.names, zone)
             .await
             .map_err(|error| Failure::new(error.to_string()))?;
         let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
         let data = serde_json::to_value(&told).map_err(broken)?;
         let table = Table {
-            title: format!("If {} were called ({})", asked.to, route::assumption(&asked)),
+            title: format!(
+                "If {} were called at {when}, {zone} ({})",
+                asked.to,
+                route::assumption(&asked)
+            ),
             notes: told.lines(language.into()),
             ..Table::default()
         };
@@ -161,6 +167,33 @@ impl Rooms {
         let tables = self.readers.now();
         let zone = switchbook_projections::text::zone(&tables.exchange);
         sentence::event(event, &tables.names, zone).read(language.into()).to_owned()
+    }
+
+    /// Events that would come, one sentence each: what they would make has its name, too.
+    pub fn foretold(&self, events: &[Event], language: Language) -> Vec<String> {
+        let tables = self.readers.now();
+        let zone = switchbook_projections::text::zone(&tables.exchange);
+        let mut names = tables.names.clone();
+        let mut position = names.position();
+        let moment = SystemClock.now();
+        let told = events.iter().map(|event| {
+            position = position.next();
+            let envelope = Envelope {
+                position,
+                recorded_at: moment,
+                moment,
+                actor: Actor::System,
+                on_behalf_of: None,
+                source: None,
+                cause: None,
+                correlation: CorrelationId(uuid::Uuid::nil()),
+                command: CommandId(uuid::Uuid::nil()),
+                subjects: Vec::new(),
+            };
+            names.apply(&Recorded { envelope, event: event.clone() });
+            sentence::event(event, &names, zone).read(language.into()).to_owned()
+        });
+        told.collect()
     }
 
     /// Copies the book as it is now.

@@ -5,11 +5,9 @@ use crate::failure::{Failure, failed};
 use crate::house::House;
 use crate::settings::{Http, Settings};
 use clap::ArgMatches;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Runs until told to stop.
 pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
@@ -31,7 +29,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(path) = matches.get_one::<PathBuf>("erasures") {
         settings.erasures = Some(path.clone());
     }
-    log(settings.log.as_deref());
+    crate::log::init(settings.log.as_deref());
     let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
     runtime()?.block_on(async {
         let mut house = House::open(&data, &settings).await?;
@@ -57,19 +55,6 @@ pub fn listening(settings: &mut Settings, matches: &ArgMatches) {
     }
 }
 
-/// What goes wrong is told on standard error; `SWITCHBOOK_LOG` or `log` in the file tell more.
-pub fn log(wanted: Option<&str>) {
-    let wanted = wanted.map(ToOwned::to_owned).or_else(|| std::env::var("SWITCHBOOK_LOG").ok());
-    let filter = EnvFilter::new(wanted.unwrap_or_else(|| "warn".into()));
-    // A log that cannot be written must never end the telephony: its errors are swallowed.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr)
-        .try_init();
-}
-
 /// The runtime of the server.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
@@ -92,6 +77,9 @@ fn welcome(data: &std::path::Path, house: &House) {
             "an older Switchbook wrote this book: the way back is the restore point {}",
             point.display()
         ));
+    }
+    for point in &house.pruned {
+        output::done(&format!("an old restore point was removed: {}", point.display()));
     }
     if house.erased_again > 0 {
         output::warning(&format!(

@@ -14,6 +14,8 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// List of erasures; beside the folder of the book when not set.
     pub erasures: Option<PathBuf>,
+    /// So many restore points are kept, the newest; 2 when not set.
+    pub restore_points: Option<usize>,
     /// UDP address for phones; `0.0.0.0:5060` when not set.
     pub sip: Option<SocketAddr>,
     /// Names that phones know this server by, besides the realm and its addresses.
@@ -106,6 +108,8 @@ pub struct Limits {
     pub calls_per_device: usize,
     /// Calls from one address.
     pub calls_from_source: PerSecond,
+    /// Calls that one trunk sends in.
+    pub calls_from_trunk: Pace,
     /// Calls and feature codes of one phone.
     pub calls_placed: Pace,
     /// Changes of one phone's bindings; refreshes do not count.
@@ -126,6 +130,7 @@ impl Default for Limits {
             calls: 10_000,
             calls_per_device: 20,
             calls_from_source: PerSecond { burst: 2_000, per_second: 500 },
+            calls_from_trunk: Pace { burst: 300, seconds: 0.02 },
             calls_placed: Pace { burst: 60, seconds: 0.5 },
             binding_events: Pace { burst: 30, seconds: 10.0 },
             calls_for_help: Pace { burst: 100, seconds: 1.0 },
@@ -210,6 +215,8 @@ pub struct Seal {
     /// An address outside that takes them by POST.
     #[serde(deserialize_with = "outside")]
     pub url: Option<Place>,
+    /// Certificates (PEM) of the authority that vouches for that address, instead of the public ones.
+    pub authority: Option<PathBuf>,
 }
 
 fn times_of_day<'de, D: serde::Deserializer<'de>>(
@@ -232,7 +239,8 @@ impl Seal {
 
     /// Where to.
     pub fn places(&self) -> Vec<Place> {
-        self.file.clone().map(Place::File).into_iter().chain(self.url.clone()).collect()
+        let url = self.url.clone().map(|url| url.vouched_for_by(self.authority.clone()));
+        self.file.clone().map(Place::File).into_iter().chain(url).collect()
     }
 }
 
@@ -287,10 +295,16 @@ impl Settings {
         let ordered = registration.min <= registration.default
             && registration.default <= registration.max
             && registration.min > 0;
-        let paces =
-            [limits.calls_placed, limits.calls_for_help, limits.binding_events, limits.registers];
+        let paces = [
+            limits.calls_placed,
+            limits.calls_for_help,
+            limits.calls_from_trunk,
+            limits.binding_events,
+            limits.registers,
+        ];
         let seconds = |pace: &Pace| (0.001..=86_400.0).contains(&pace.seconds);
         let rules = [
+            (self.restore_points != Some(0), "restore_points is 1 or more"),
             (ordered, "[registration] needs 0 < min <= default <= max"),
             (
                 (1..=5).contains(&registration.contacts),
@@ -300,7 +314,7 @@ impl Settings {
             (calls.alive_check >= 30, "[calls] alive_check is 30 seconds or more"),
             (
                 paces.iter().all(|pace| pace.burst > 0 && seconds(pace)),
-                "[limits] calls_placed, calls_for_help, binding_events and registers need burst > 0 and seconds from 0.001 to 86400",
+                "[limits] calls_placed, calls_for_help, calls_from_trunk, binding_events and registers need burst > 0 and seconds from 0.001 to 86400",
             ),
             (limits.calls_for_help.burst >= 10, "[limits] calls_for_help needs burst >= 10"),
             (limits.calls_per_device > 0, "[limits] calls_per_device is 1 or more"),
@@ -364,6 +378,7 @@ mod tests {
         assert_eq!((settings.seal.every, settings.seal.at.len()), (Some(60), 2));
         assert_eq!(settings.seal.places().len(), 2);
         assert!(settings.erasures.is_some());
+        assert_eq!(settings.restore_points, Some(crate::house::RESTORE_POINTS));
         assert_eq!(settings.registration, Registration::default());
         assert_eq!(settings.calls, Calls::default());
         assert_eq!(settings.limits, Limits::default());
@@ -416,9 +431,11 @@ mod tests {
         for (text, named) in [
             ("[registration]\nmin = 100\ndefault = 50", "[registration]"),
             ("[registration]\ncontacts = 6", "contacts"),
+            ("restore_points = 0", "restore_points"),
             ("[calls]\nalive_check = 0", "alive_check"),
             ("[calls]\ntrunk_ring = 1", "trunk_ring"),
             ("[limits]\ncalls_placed = { burst = 1, seconds = 0.0 }", "calls_placed"),
+            ("[limits]\ncalls_from_trunk = { burst = 0, seconds = 1.0 }", "calls_from_trunk"),
             ("[limits]\nbinding_events = { burst = 1, seconds = nan }", "binding_events"),
             ("[limits]\nanswers_to_strangers = { burst = 1, per_second = 1 }", "answers"),
             ("[guessing]\nmemory = 1", "memory"),

@@ -117,3 +117,82 @@ async fn a_book_seals_itself_and_the_list_of_checkpoints_verifies_it() {
         line.iter().chain(&["--checkpoint", list.to_str().unwrap()]).copied().collect::<Vec<_>>();
     assert_eq!(switchbook_verify::run(line), 0);
 }
+
+/// A key that signs for years can leak: it hands over to the next one, and whoever holds the old public key follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_rotated_and_whoever_holds_an_old_one_follows_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let server = Server::start(home).await;
+    good(&server, home, "user add ada Ada --number 100");
+    let first_key = seal(&server, home, "first");
+    let rotate = |name: &str| {
+        let told = good(&server, home, "--json audit rotate-key");
+        let told: Value = serde_json::from_str(&told).unwrap();
+        std::fs::write(home.join(name), told["checkpoint"].as_str().unwrap()).unwrap();
+        told["key"].as_str().unwrap().to_owned()
+    };
+    let second_key = rotate("handed");
+    assert_ne!(first_key, second_key);
+    good(&server, home, "user add bob Bob --number 200");
+    assert_eq!(seal(&server, home, "second"), second_key);
+    let third_key = rotate("handed again");
+    assert_eq!(good(&server, home, "audit key").trim(), third_key);
+    good(&server, home, "user add cleo Cleo --number 300");
+    assert_eq!(seal(&server, home, "third"), third_key);
+
+    let verify = |line: &[&str], key: &str| {
+        switchbook_verify::run(["switchbook-verify"].iter().chain(line).chain(&["--key", key]))
+    };
+    // A checkpoint by itself needs those that hand over beside it.
+    let read = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();
+    let (list, alone) = (home.join("list"), home.join("third"));
+    let all = ["third", "handed again", "first", "handed", "second"];
+    std::fs::write(&list, all.map(read).concat()).unwrap();
+    let (list, alone) = (list.to_str().unwrap(), alone.to_str().unwrap());
+    assert_eq!(verify(&["checkpoint", list], &first_key), 0);
+    assert_eq!(verify(&["checkpoint", alone], &first_key), 1);
+    assert_eq!(verify(&["checkpoint", alone], &third_key), 0);
+    assert_eq!(verify(&["checkpoint", list], &third_key), 1, "a new key says nothing of the old");
+    let without = ["first", "second", "third"].map(read).concat();
+    std::fs::write(home.join("without"), without).unwrap();
+    assert_eq!(verify(&["checkpoint", home.join("without").to_str().unwrap()], &first_key), 1);
+
+    // Bundles and proofs bring them along; the book has them.
+    good(&server, home, "audit bundle all.jsonl");
+    let bundle = home.join("all.jsonl");
+    for key in [&first_key, &third_key] {
+        assert_eq!(verify(&["bundle", bundle.to_str().unwrap()], key), 0, "{key}");
+    }
+    let proof = home.join("proof");
+    std::fs::write(&proof, good(&server, home, "--json audit prove event 2")).unwrap();
+    for key in [&first_key, &second_key, &third_key] {
+        assert_eq!(verify(&["proof", proof.to_str().unwrap()], key), 0, "{key}");
+    }
+    let other = "pbx.test/x+11111111+AAAA";
+    assert_ne!(verify(&["proof", proof.to_str().unwrap()], other), 0);
+    let book = server.data.to_str().unwrap().to_owned();
+    assert_eq!(verify(&["book", &book, "--checkpoint", list], &first_key), 0);
+    good(&server, home, "audit verify --checkpoint list");
+    good(&server, home, &format!("audit verify --checkpoint list --key {first_key}"));
+
+    // A witness who knows the first key hears of the next from the checkpoint that hands over.
+    let line = ["first", "--name", "witness.test", "--key", &first_key];
+    assert!(witness(home, &line).status.success());
+    let cosign = |older: &str, newer: &str| {
+        let prove = format!("--json audit prove consistency {older} {newer}");
+        std::fs::write(home.join("proof"), good(&server, home, &prove)).unwrap();
+        witness(home, &[newer, "--proof", "proof"])
+    };
+    let too_early = cosign("first", "second");
+    assert!(text(&too_early).contains("rotation"), "{}", text(&too_early));
+    for (older, newer) in [("first", "handed"), ("handed", "second")] {
+        let signed = cosign(older, newer);
+        assert!(signed.status.success(), "{newer}: {}", text(&signed));
+    }
+
+    // The private half of a key that has handed over is destroyed.
+    drop(server);
+    let vault = switchbook_journal::Vault::read_only(&home.join("data")).unwrap();
+    assert_eq!(vault.secrets().len(), 1);
+}

@@ -74,7 +74,15 @@ async fn a_backup_is_taken_while_serving_and_brought_back() {
     }
     let history = server.run(folder.path(), "audit history --json", "");
     let history = String::from_utf8(history.stdout).unwrap();
-    assert!(history.contains("backup create") && history.contains("AttemptRefused"), "{history}");
+    assert!(
+        history.contains("AttemptRefused") && !history.contains("PersonalFieldsOpened"),
+        "{history}"
+    );
+    let taken = server.run(folder.path(), "audit history --kind BackupTaken", "");
+    let taken = String::from_utf8(taken.stdout).unwrap();
+    assert!(taken.contains("`copy.tar`") && taken.contains("`copy`"), "{taken}");
+    let place = folder.path().to_str().unwrap();
+    assert!(!taken.contains(place), "the name alone, not where it is: {taken}");
     let back = folder.path().join("back");
     let silent = support::run(&back, folder.path(), "backup restore copy.tar", "");
     let why = String::from_utf8(silent.stderr).unwrap();

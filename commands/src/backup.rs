@@ -2,16 +2,21 @@
 
 use crate::command::Decide;
 use crate::draft::Draft;
+use crate::form;
 use crate::refusal::Refusal;
-use switchbook_core::refusal::PersonalFieldsOpened;
+use switchbook_core::refusal::BackupTaken;
 
 /// A backup is about to be made. It is recorded before it is: whoever has it can read what is personal.
-#[derive(Clone, Copy, Debug)]
-pub struct Taken;
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The name of the file or folder, without where it is.
+    pub target: String,
+}
 
 impl Decide for Taken {
     fn decide(&self, draft: &mut Draft<'_, '_>) -> Result<(), Refusal> {
-        draft.tell_last(PersonalFieldsOpened { view: "backup create".into(), person: None });
+        let target = form::text(&self.target, "target")?.to_owned();
+        draft.tell_last(BackupTaken { target });
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use crate::command::Decide;
 use crate::draft::{Confirm, Draft, Force};
 use crate::lookup;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::registration;
 use crate::user;
 use crate::wire::UserRef;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -79,6 +80,7 @@ fn erase_period(draft: &mut Draft<'_, '_>, period: Period) -> Result<(), Refusal
     }
     if !draft.exchange().erasures.periods.contains_key(&period) {
         draft.tell_last(PeriodErased { period });
+        registration::reseal(draft, period.key());
     }
     Ok(())
 }

@@ -26,7 +26,9 @@ pub(crate) fn text<'t>(given: &'t str, field: &'static str) -> Result<&'t str, R
     if text.chars().count() > 128 {
         return refuse("it is longer than 128 characters");
     }
-    if text.chars().any(char::is_control) {
+    // What turns the direction of writing makes one name look like another (Unicode TR 36 §2.5).
+    let turns = |c: char| matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    if text.chars().any(|c| c.is_control() || turns(c)) {
         return refuse("it holds control characters");
     }
     Ok(text)

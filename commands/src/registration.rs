@@ -128,13 +128,18 @@ impl Register {
     }
 
     /// The binding a contact is about: the one with its URI, else the one of the same handset, which has moved to
-    /// another address (RFC 5626 §6).
+    /// another address (RFC 5626 §6). One whose address was erased is known by its Call-ID.
     fn place(&self, bound: &[Bound], contact: &Contact) -> Option<usize> {
         let same_uri = |old: &Bound| old.binding.contact.known() == Some(&contact.uri);
         bound.iter().position(same_uri).or_else(|| {
             self.only_one_new()?;
-            let instance = contact.instance.as_ref()?;
-            bound.iter().position(|old| old.binding.instance.as_ref() == Some(instance))
+            let same_handset = |old: &Bound| {
+                contact.instance.is_some() && old.binding.instance == contact.instance
+            };
+            let erased = |old: &Bound| {
+                old.binding.contact.known().is_none() && old.binding.call_id == self.call_id
+            };
+            bound.iter().position(same_handset).or_else(|| bound.iter().position(erased))
         })
     }
 
@@ -242,14 +247,17 @@ impl Register {
         }
         let granted = contact.expires.clamp(self.bounds.0, self.bounds.1.max(self.bounds.0));
         let expires_at = draft.now().plus_seconds(i64::from(granted.0));
+        // The first refresh of a month is an event: what the book says last of a living binding is sealed under a key
+        // that no erasure may touch yet.
+        let key = KeyId::of_month(draft.now());
         if let Some(old) = place.and_then(|place| bound.get(place))
+            && old.binding.contact.key() >= key
             && self.only_refreshes(&old.binding, contact, granted)
         {
             let binding = old.binding.binding;
             draft.renew(LeaseRenewal { device, binding, expires_at, cseq: self.cseq });
             return;
         }
-        let key = KeyId::of_month(draft.now());
         let name = place.and_then(|place| bound.get(place)).map(|old| old.binding.binding);
         let binding = Binding {
             binding: name.unwrap_or(BindingId(last.0.saturating_add(1))),
@@ -316,4 +324,34 @@ impl Decide for Expire {
         }
         Ok(())
     }
+}
+
+/// The bindings that live on and are sealed under the key of a month that is over: told again, sealed under the key of
+/// the running one, so that an erasure of that month takes no phone's address away.
+pub(crate) fn reseal(draft: &mut Draft<'_, '_>, month: KeyId) {
+    let (now, key) = (draft.now(), KeyId::of_month(draft.now()));
+    let mut again = Vec::new();
+    for (device, registration) in &draft.exchange().registrations {
+        for (old, _) in &registration.bindings {
+            if old.contact.key() != month && old.source.key() != month {
+                continue;
+            }
+            let lease = draft.leases().lease(*device, old.binding);
+            let expires_at = lease.map_or(old.expires_at, |l| l.expires_at.max(old.expires_at));
+            let (Some(contact), Some(source)) = (old.contact.known(), old.source.known()) else {
+                continue;
+            };
+            if expires_at > now {
+                let binding = Binding {
+                    contact: Personal::new(key, contact),
+                    source: Personal::new(key, source),
+                    expires_at,
+                    cseq: lease.map_or(old.cseq, |l| l.cseq.max(old.cseq)),
+                    ..old.clone()
+                };
+                again.push(RegistrationChanged { device: *device, binding });
+            }
+        }
+    }
+    again.into_iter().for_each(|changed| draft.tell_last(changed));
 }

@@ -3,6 +3,7 @@
 use crate::command::Decide;
 use crate::draft::Draft;
 use crate::refusal::{Refusal, RefusalCode};
+use switchbook_core::position::Position;
 use switchbook_core::seal::{BookSealed, Root, SealingKeyMade};
 use switchbook_core::user::SecretRef;
 
@@ -17,6 +18,8 @@ pub struct Seal {
     pub checkpoint: String,
     /// The key, when it was made for this seal: where its private half is, and the public one.
     pub new_key: Option<(SecretRef, String)>,
+    /// The event that made the key before, when this checkpoint hands over from it to the new one.
+    pub replaces: Option<Position>,
 }
 
 impl Decide for Seal {
@@ -28,11 +31,13 @@ impl Decide for Seal {
         if self.size == 0 || self.size > end || behind {
             return Err(overtaken());
         }
-        let key = match (&seals.key, &self.new_key) {
-            (Some(key), None) => key.at,
-            (None, Some((secret, verifier))) => {
+        let there = seals.key.as_ref().map(|key| key.at);
+        let key = match (there, &self.new_key) {
+            (Some(key), None) => key,
+            // One that hands over names the key that did: from there the chain is followed.
+            (former, Some((secret, verifier))) if former == self.replaces => {
                 draft.tell(SealingKeyMade { secret: *secret, verifier: verifier.clone() });
-                draft.exchange().position
+                former.unwrap_or(draft.exchange().position)
             }
             _ => return Err(overtaken()),
         };

@@ -102,9 +102,9 @@ fn all(world: &World) -> Vec<Command> {
     all.push(Start { version: "1".into(), stop_before: StopBefore::Clean }.into());
     all.push(Stop {}.into());
     all.push(audit::Opened { view: "audit history".into(), person: None }.into());
-    all.push(switchbook_commands::backup::Taken.into());
+    all.push(switchbook_commands::backup::Taken { target: "copy.tar".into() }.into());
     let (root, checkpoint) = (Root([0; 32]), String::new());
-    all.push(seal::Seal { size: 1, root, checkpoint, new_key: None }.into());
+    all.push(seal::Seal { size: 1, root, checkpoint, new_key: None, replaces: None }.into());
     all.push(erasure::Apply::Period(Period(202_605)).into());
     all
 }

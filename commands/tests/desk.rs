@@ -19,7 +19,7 @@ use switchbook_core::envelope::{Actor, Recorded, Subject};
 use switchbook_core::event::Event;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::*;
-use switchbook_core::personal::HasPersonal;
+use switchbook_core::personal::{HasPersonal, KeyId};
 use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::registration::BindingId;
 use switchbook_journal::{
@@ -707,4 +707,55 @@ async fn the_last_event_of_a_run_is_its_stop() {
     let last = house.store.read(house.store.tail(), 1).await.unwrap();
     assert_eq!(last[0].event.name(), "ServerStopped");
     assert_eq!(house.desk.published().exchange.configuration, configuration, "no configuration");
+}
+
+/// The clear text of an erased key is gone from the Desk at once: from what it has published, from its own state, and from
+/// the group that was on its way to the disk.
+#[tokio::test(start_paused = true)]
+async fn a_destroyed_key_leaves_nothing_readable_in_the_desks_state() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let (ada, device) = {
+        let exchange = &house.desk.published().exchange;
+        (exchange.user_named("ada").unwrap(), exchange.device_named("ada-phone").unwrap())
+    };
+    let profile = r#"{"command":"profile.add","user":"ada","name":"clinic"}"#;
+    house.desk.submit(order(profile)).await.unwrap();
+    house.desk.submit(binds(device, 1, 600)).await.unwrap();
+    let month = KeyId::of_month(house.clock.now());
+    let read = |house: &House| -> Vec<String> {
+        let exchange = house.desk.published().exchange.clone();
+        let users = exchange.users.values().map(|user| user.username.value.to_string());
+        let profiles = exchange.profiles.values().map(|profile| profile.name.value.to_string());
+        let bound = exchange.registrations.values().flat_map(|r| r.bindings.clone());
+        let bound = bound.map(|(binding, _)| format!("{} {}", binding.contact, binding.source));
+        users.chain(profiles).chain(bound).collect()
+    };
+    assert_eq!(read(&house), ["ada", "clinic", "sip:a@10.0.0.1 10.0.0.1:5060"]);
+    // One command is on its way when the keys go, so its state was made with them.
+    let (told, came) = tokio::sync::oneshot::channel();
+    let rename = r#"{"command":"device.add","name":"hall","type":"desk"}"#;
+    house.desk.enqueue(order(rename), move |answer| drop(told.send(answer)));
+    house.desk.forget(vec![KeyId::Person(ada), month]).await.unwrap();
+    assert_eq!(read(&house), ["[erased]", "[erased]", "[erased] [erased]"]);
+    assert!(house.desk.published().exchange.user_named("ada").is_none());
+    came.await.unwrap().unwrap();
+    assert!(house.desk.published().exchange.device_named("hall").is_some());
+    assert_eq!(read(&house), ["[erased]", "[erased]", "[erased] [erased]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_destroyed_while_the_book_is_stopped_stays_forgotten_when_it_is_written_again() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let ada = house.desk.published().exchange.user_named("ada").unwrap();
+    house.store.broken.store(true, Ordering::SeqCst);
+    assert!(house.desk.submit(order(&add("bob", "200"))).await.is_err());
+    house.desk.forget(vec![KeyId::Person(ada)]).await.unwrap();
+    house.store.broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    house.desk.submit(order(&add("bob", "200"))).await.unwrap();
+    let exchange = house.desk.published().exchange.clone();
+    let names: Vec<_> = exchange.users.values().map(|u| u.username.value.to_string()).collect();
+    assert!(names.contains(&"[erased]".into()) && names.contains(&"bob".into()), "{names:?}");
 }

@@ -87,7 +87,7 @@ fn after_an_older_backup_was_restored_the_list_erases_who_is_a_user_there() {
 fn seal(size: u64, key: bool) -> Seal {
     let secret = SecretRef { id: SecretId(uuid::Uuid::from_u128(9)), version: 1 };
     let new_key = key.then(|| (secret, "pbx.test/b+00000000+AQ==".into()));
-    Seal { size, root: Root([1; 32]), checkpoint: "…".into(), new_key }
+    Seal { size, root: Root([1; 32]), checkpoint: "…".into(), new_key, replaces: None }
 }
 
 #[test]
@@ -104,4 +104,27 @@ fn the_first_seal_makes_the_key_and_seals_only_go_forward() {
     let seals = &world.exchange.seals;
     assert_eq!(seals.last.unwrap().value.size, end + 2);
     assert_eq!(seals.key.as_ref().unwrap().value.verifier, "pbx.test/b+00000000+AQ==");
+}
+
+#[test]
+fn a_key_hands_over_only_if_it_is_the_one_in_force() {
+    let mut world = World::with_ada();
+    let end = world.exchange.position.0;
+    world.tries_command(CONSOLE, seal(end, true).into());
+    let made = world.exchange.seals.key.as_ref().unwrap().at;
+    let new = Some((
+        SecretRef { id: SecretId(uuid::Uuid::from_u128(10)), version: 1 },
+        "pbx.test/b+00000001+AQ==".into(),
+    ));
+    let hands_over = |size, replaces| Seal { new_key: new.clone(), replaces, ..seal(size, false) };
+    let before = made.0.checked_sub(1).map(switchbook_core::position::Position);
+    assert_eq!(world.tries_command(CONSOLE, hands_over(end + 2, before).into()), "SEAL_OVERTAKEN");
+    assert_eq!(world.tries_command(CONSOLE, hands_over(end + 2, None).into()), "SEAL_OVERTAKEN");
+    let handed = world.obey(CONSOLE, hands_over(end + 2, Some(made)).into()).unwrap();
+    let switchbook_core::event::Event::BookSealed(sealed) = &handed.events[1] else { panic!() };
+    assert_eq!(sealed.key, made, "it names the key that hands over");
+    let now = world.exchange.seals.key.as_ref().unwrap();
+    assert_eq!(now.value.verifier, "pbx.test/b+00000001+AQ==");
+    let next = world.exchange.position.0;
+    assert_eq!(world.tries_command(CONSOLE, hands_over(next, Some(made)).into()), "SEAL_OVERTAKEN");
 }

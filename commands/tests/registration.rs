@@ -6,6 +6,7 @@ mod world;
 
 use switchbook_commands::registration::{Ask, Contact, Register};
 use switchbook_commands::{Command, RefusalCode};
+use switchbook_core::personal::KeyId;
 use switchbook_core::position::Seconds;
 use world::*;
 
@@ -141,4 +142,57 @@ fn x15_a_sixth_phone_is_refused_and_takes_nobodys_place() {
     let same_call_id = Said { uri: "sip:a@10.0.0.9", host: "10.0.0.9", call_id: 3, ..ONE };
     assert_eq!(phone.says(&[same_call_id]), ["RegistrationRemoved", "PhoneRegistered"]);
     assert!(!phone.contacts().contains(&"sip:a@10.0.0.3".to_owned()));
+}
+
+#[test]
+fn x15_the_first_refresh_of_a_month_seals_the_binding_anew_and_the_next_do_not() {
+    let mut phone = Phone::new();
+    assert_eq!(phone.says(&[ONE]), ["PhoneRegistered"]);
+    assert_eq!(phone.says(&[ONE]), [] as [&str; 0], "a refresh in the same month is a lease");
+    phone.world.now = at("2026-12-01T00:00:05Z");
+    assert_eq!(phone.says(&[ONE]), ["RegistrationChanged"]);
+    let sealed_in = |phone: &Phone| {
+        let (binding, _) =
+            &phone.world.exchange.registrations[&phone.world.device("p1")].bindings[0];
+        [binding.contact.key(), binding.source.key()]
+    };
+    assert_eq!(sealed_in(&phone), [KeyId::Period(202_612); 2]);
+    assert_eq!(phone.says(&[ONE]), [] as [&str; 0]);
+    // A clock set back makes no event: the key of a later month is no nearer to its end.
+    phone.world.now = at("2026-11-30T23:00:00Z");
+    assert_eq!(phone.says(&[ONE]), [] as [&str; 0]);
+    assert_eq!(sealed_in(&phone), [KeyId::Period(202_612); 2]);
+}
+
+#[test]
+fn x15_an_erased_month_takes_no_living_phones_address_away() {
+    let mut phone = Phone::new();
+    phone.world.now = at("2026-11-30T23:59:00Z");
+    phone.says(&[ONE]);
+    phone.world.now = at("2026-12-01T00:01:00Z");
+    let erase = r#"{"command":"period.erase","period":"2026-11"}"#;
+    assert_eq!(phone.world.tries(CONSOLE, erase), "PeriodErased RegistrationChanged");
+    phone.world.exchange.forget(KeyId::Period(202_611));
+    assert_eq!(phone.contacts(), ["sip:a@10.0.0.1:5060"]);
+    assert_eq!(phone.says(&[ONE]), [] as [&str; 0], "still its own, and only refreshed");
+}
+
+#[test]
+fn a_binding_whose_time_is_over_is_not_sealed_again() {
+    let mut phone = Phone::new();
+    phone.says(&[ONE]);
+    phone.world.now = at("2026-12-01T09:00:00Z");
+    let erase = r#"{"command":"period.erase","period":"2026-11"}"#;
+    assert_eq!(phone.world.tries(CONSOLE, erase), "PeriodErased");
+}
+
+#[test]
+fn x15_a_phone_whose_address_was_erased_is_known_by_its_call_id() {
+    let mut phone = Phone::new();
+    phone.says(&[ONE]);
+    // As a book of before has it: the month is gone and nothing was sealed again.
+    phone.world.exchange.forget(KeyId::Period(202_611));
+    assert_eq!(phone.contacts(), ["[erased]"]);
+    assert_eq!(phone.says(&[ONE]), ["RegistrationChanged"]);
+    assert_eq!(phone.contacts(), ["sip:a@10.0.0.1:5060"]);
 }

@@ -138,7 +138,8 @@ async fn the_key_of_the_seals_is_there_after_every_start() {
     house.vault.put_secret(secret, &[7; 32]).unwrap();
     let (root, checkpoint) = (switchbook_core::seal::Root([0; 32]), String::new());
     let new_key = Some((secret, "pbx.test/b+00000000+AQ==".into()));
-    let seal = switchbook_commands::seal::Seal { size: 1, root, checkpoint, new_key };
+    let seal =
+        switchbook_commands::seal::Seal { size: 1, root, checkpoint, new_key, replaces: None };
     let order = Order::new(CommandId(Uuid::now_v7()), Actor::System, seal);
     house.desk.submit(order).await.unwrap();
     let house = open(&disk.power_cut()).await;

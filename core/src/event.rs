@@ -218,6 +218,7 @@ events! {
     0x000c v 1 seal::SealingKeyMade;
     0x000d v 1 erasure::RetentionSet;
     0x000e v 1 erasure::PeriodErased;
+    0x000f v 1 refusal::BackupTaken;
 
     0x0101 v 1 user::UserAdded;
     0x0102 v 1 user::UserDeleted;

@@ -10,9 +10,9 @@ use crate::group::Group;
 use crate::id::{CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
 use crate::number::{Number, NumberState};
 use crate::permission::Grant;
-use crate::personal::{HasPersonal, Personal};
+use crate::personal::{HasPersonal, KeyId, Personal};
 use crate::position::{Moment, Position};
-use crate::registration::Registration;
+use crate::registration::{Binding, Registration};
 use crate::schedule::Schedule;
 use crate::seal::Seals;
 use crate::settings::Settings;
@@ -92,9 +92,10 @@ impl Exchange {
         recorded.event.apply(self, &recorded.envelope);
         self.position = recorded.envelope.position;
         self.recorded_at = recorded.envelope.recorded_at;
-        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops, 0x000b and 0x000c of seals; from
+        // Tags 0x0002, 0x0005, 0x0006 and 0x0009 tell of attempts, starts and stops, 0x000b and 0x000c of seals, 0x000f of backups; from
         // 0x0803 to 0x0804 fired edges; from 0x0a00 on registrations and calls.
-        const TELLING: [u16; 8] = [0x0002, 0x0005, 0x0006, 0x0009, 0x000b, 0x000c, 0x0803, 0x0804];
+        const TELLING: [u16; 9] =
+            [0x0002, 0x0005, 0x0006, 0x0009, 0x000b, 0x000c, 0x000f, 0x0803, 0x0804];
         let tag = recorded.event.tag();
         let telling = TELLING.contains(&tag) || tag >= 0x0a00;
         if !telling {
@@ -127,6 +128,40 @@ impl Exchange {
             .iter()
             .filter_map(|(id, user)| Some((Arc::from(user.username.value.known()?), *id)))
             .collect();
+    }
+
+    /// A key was destroyed: what it sealed is forgotten here too. It touches only what was sealed under it.
+    pub fn forget(&mut self, key: KeyId) {
+        let forget = |value: &mut Personal| {
+            if value.key() == key {
+                value.forget();
+            }
+        };
+        if let KeyId::Person(user) = key {
+            edit(&mut self.users, &user, |user| user.each_personal(&mut { forget }));
+            let named = self.usernames.iter().find(|(_, named)| **named == user);
+            if let Some(name) = named.map(|(name, _)| Arc::clone(name)) {
+                self.usernames.remove(&name);
+            }
+        }
+        let profiles = self.profiles.iter().filter(|(_, profile)| profile.name.value.key() == key);
+        let profiles: Vec<ProfileId> = profiles.map(|(id, _)| *id).collect();
+        for id in profiles {
+            edit(&mut self.profiles, &id, |profile| profile.each_personal(&mut { forget }));
+        }
+        let sealed = |(binding, _): &(Binding, Position)| {
+            binding.contact.key() == key || binding.source.key() == key
+        };
+        let bound =
+            self.registrations.iter().filter(|(_, bound)| bound.bindings.iter().any(sealed));
+        let bound: Vec<DeviceId> = bound.map(|(id, _)| *id).collect();
+        for id in bound {
+            edit(&mut self.registrations, &id, |registration| {
+                for (binding, _) in &mut registration.bindings {
+                    binding.each_personal(&mut { forget });
+                }
+            });
+        }
     }
 
     pub(crate) fn edit_settings(&mut self, change: impl FnOnce(&mut Settings)) {

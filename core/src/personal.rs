@@ -114,6 +114,12 @@ impl Personal {
         self.clear = OnceLock::from(open(self.key, &self.sealed).map(Arc::from));
     }
 
+    /// Forgets the clear text: the key was destroyed. The sealed bytes stay what they were.
+    pub fn forget(&mut self) {
+        self.clear = OnceLock::from(None);
+        self.keys = None;
+    }
+
     /// Says who opens the sealed form when it is read (the journal does this after a read). What it was opened to
     /// before is forgotten: keys may have been destroyed since.
     pub fn open_by(&mut self, keys: Arc<dyn Keys>) {

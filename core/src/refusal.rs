@@ -1,4 +1,4 @@
-//! What the book says about refusals and openings: who tried what, who read what.
+//! What the book says about refusals, openings and copies: who tried what, who read what, who took it all.
 
 use crate::envelope::{Envelope, Subject};
 use crate::event::{Evolve, nothing_personal};
@@ -28,7 +28,15 @@ pub struct PersonalFieldsOpened {
     pub person: Option<UserId>,
 }
 
-nothing_personal!(AttemptRefused, PersonalFieldsOpened);
+/// Somebody took a copy of the whole book, keys and secrets included (X-10, B-1). Who and when, says the envelope; the copy
+/// goes at least up to this event, and its manifest says up to where. Recorded before the copy is made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BackupTaken {
+    /// The name of the file or folder, without where it is.
+    pub target: String,
+}
+
+nothing_personal!(AttemptRefused, PersonalFieldsOpened, BackupTaken);
 
 impl Evolve for AttemptRefused {
     fn subjects(&self, out: &mut Vec<Subject>) {
@@ -41,6 +49,14 @@ impl Evolve for AttemptRefused {
 impl Evolve for PersonalFieldsOpened {
     fn subjects(&self, out: &mut Vec<Subject>) {
         out.push(self.person.map_or(Subject::Exchange, Subject::User));
+    }
+
+    fn evolve(&self, _: &mut Exchange, _: &Envelope) {}
+}
+
+impl Evolve for BackupTaken {
+    fn subjects(&self, out: &mut Vec<Subject>) {
+        out.push(Subject::Exchange);
     }
 
     fn evolve(&self, _: &mut Exchange, _: &Envelope) {}

@@ -1,7 +1,8 @@
 //! Registrations: where a device can be reached (RFC 3261 §10, X-15, architecture.md way 3).
 //!
 //! A binding added, changed, removed or expired is an event and carries the granted expiry. A refresh that
-//! changes nothing else is a lease, kept in a file of its own.
+//! changes nothing else is a lease, kept in a file of its own; the first refresh of a month is an event too, since the
+//! addresses are sealed under the key of a month.
 
 use crate::envelope::{Envelope, Subject};
 use crate::event::{Evolve, nothing_personal, personal_fields};

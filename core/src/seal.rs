@@ -70,7 +70,7 @@ pub struct BookSealed {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Root,
-    /// The event that made the key it is signed with.
+    /// The event that made the key it is signed with; of one that hands over to a new key, the former key's.
     pub key: Position,
     /// The signed checkpoint as it left (C2SP tlog-checkpoint): it can be handed out again from the book.
     pub checkpoint: String,

@@ -11,6 +11,7 @@ fuzz_target!(|data: &[u8]| {
     let expectation = Expectation {
         realm: "pbx",
         method: "REGISTER",
+        uri: Some("sip:100@pbx"),
         algorithms: &[Algorithm::Md5, Algorithm::Sha256],
     };
     let now = Duration::from_secs(1_800_000_000);

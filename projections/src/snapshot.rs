@@ -14,11 +14,11 @@ use switchbook_core::personal::{HasPersonal, KeyId};
 
 /// The store's name for snapshots of the exchange. The number is the version of the shape and of the fold: when either
 /// changes, the number does, and old snapshots are not found any more. A test holds the numbers to it.
-pub const EXCHANGE: &str = "exchange/2";
+pub const EXCHANGE: &str = "exchange/3";
 /// The store's name for snapshots of the names.
-pub const NAMES: &str = "names/2";
+pub const NAMES: &str = "names/3";
 /// The store's name for snapshots of the call log.
-pub const CALL_LOG: &str = "call_log/2";
+pub const CALL_LOG: &str = "call_log/3";
 
 /// Opens one sealed value; `None` when the key is gone.
 pub type Open<'a> = &'a (dyn Fn(KeyId, &[u8]) -> Option<String> + Send + Sync);

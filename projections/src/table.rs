@@ -1,5 +1,6 @@
 //! The neutral form of every view: a title, columns, rows, notes. Whoever prints it decides on colours.
 
+use crate::text::plain;
 use serde::Serialize;
 use std::fmt;
 use switchbook_core::fact::Fact;
@@ -45,19 +46,14 @@ pub(crate) fn maybe<T: fmt::Display>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Text from outside shall not steer a terminal: control characters become dots.
-fn clean(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
-}
-
 /// Aligned columns of plain text, two spaces between.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.title.is_empty() {
-            writeln!(f, "{}", clean(&self.title))?;
+            writeln!(f, "{}", plain(&self.title))?;
         }
         let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+            self.rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
         let width = |column: usize| {
             let heading = self.columns.get(column).map_or(0, |name| name.chars().count());
             let cells = rows.iter().filter_map(|row| row.get(column));
@@ -84,7 +80,7 @@ impl fmt::Display for Table {
             writeln!(f, "(none)")?;
         }
         for note in &self.notes {
-            writeln!(f, "note: {}", clean(note))?;
+            writeln!(f, "note: {}", plain(note))?;
         }
         Ok(())
     }
@@ -99,12 +95,14 @@ mod tests {
         let mut table = Table::new("devices", &["name", "user"]);
         table.row(["desk-1".into(), "ada".into()]);
         table.row(["x\u{1b}[2J".into(), "jürgen".into()]);
+        table.row(["bob\u{202e}ada".into(), "\u{2066}x\u{2069}".into()]);
         table.note("as of #3");
         expect_test::expect![[r#"
             devices
-            name    user
-            desk-1  ada
-            x·[2J   jürgen
+            name     user
+            desk-1   ada
+            x·[2J    jürgen
+            bob·ada  ·x·
             note: as of #3
         "#]]
         .assert_eq(&table.to_string());

@@ -54,6 +54,20 @@ macro_rules! text {
     };
 }
 
+/// Would this character steer a terminal instead of being shown by it? Control characters, line and paragraph separators,
+/// and what turns the direction of writing (Unicode TR 36 §2.5), behind which a name can look like another.
+#[must_use]
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Text from outside as a terminal may have it: what would steer it becomes a dot.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { '·' } else { c }).collect()
+}
+
 /// A moment in a view: RFC 3339 in UTC in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct When(pub Moment);

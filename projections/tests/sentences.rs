@@ -58,7 +58,7 @@ fn everything(name: &str) -> Value {
     });
     let of_seals_and_erasures = json!({
         "size": 300, "root": vec![7_u8; 32], "key": 3, "checkpoint": "pbx.test/b", "verifier": "pbx.test/b+00000000+AQ==",
-        "months": 6, "period": 202_605,
+        "months": 6, "period": 202_605, "target": "copy.tar",
     });
     all.as_object_mut().unwrap().extend(of_seals_and_erasures.as_object().unwrap().clone());
     match name {

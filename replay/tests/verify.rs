@@ -363,3 +363,47 @@ async fn who_stops_it_is_told_that_nothing_is_proved() {
     let none = Check { folder: folder.path().join("none"), ..Check::default() };
     assert!(verify(none, &mut |_| true).is_err());
 }
+
+/// Whoever has the machine has no word of the key before: a key that takes its place without it is found.
+#[tokio::test]
+async fn a_key_that_takes_anothers_place_needs_its_word() {
+    use switchbook_commands::seal::Seal;
+    use switchbook_core::id::SecretId;
+    use switchbook_core::seal::Root;
+    use switchbook_core::user::SecretRef;
+    for forged in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("book");
+        let book = Written::open(&folder).await;
+        book.people(&NAMES[..2]).await;
+        let first = book.seal().await;
+        book.people_from(2, &NAMES[2..4]).await;
+        let (tree, thief) = (book.store.tree(), [9; 32]);
+        let checkpoint =
+            Checkpoint { origin: ORIGIN.into(), size: tree.leaves(), root: tree.root() };
+        let next = Signer::new(ORIGIN, KeyKind::Log, &thief).unwrap();
+        let note = match forged {
+            false => SignedNote::hand_over(&checkpoint, &book.signer, &next),
+            true => SignedNote::sign(&checkpoint, &next),
+        };
+        let secret = SecretRef { id: SecretId(uuid::Uuid::from_u128(0x5ea2)), version: 1 };
+        book.store.vault().put_secret(secret, &thief).unwrap();
+        book.order(Seal {
+            size: checkpoint.size,
+            root: Root(checkpoint.root),
+            checkpoint: note.to_string(),
+            new_key: Some((secret, next.verifier().to_string())),
+            replaces: book.desk.published().exchange.seals.key.as_ref().map(|key| key.at),
+        })
+        .await;
+        book.close().await;
+        let found = check(&folder, &[first, note]);
+        assert_eq!(found.holds(), !forged, "{:?}", found.findings);
+        if forged {
+            let whats: Vec<_> = found.findings.iter().map(|one| one.what.en.as_str()).collect();
+            assert!(whats.iter().any(|what| what.contains("it is forged")), "{whats:?}");
+        } else {
+            assert_eq!((found.seals, found.checkpoints), (2, 2));
+        }
+    }
+}

@@ -75,6 +75,8 @@ pub struct Limits {
     pub calls_for_help: Pace,
     /// REGISTERs one device may send, refreshes included: each keeps a transaction for half a minute.
     pub registers: Pace,
+    /// Calls one trunk may send in. It is known by its address alone, which can be forged.
+    pub calls_from_trunk: Pace,
     /// New calls per second and source.
     pub invites_per_second: u32,
     /// New calls a source may save up.
@@ -107,6 +109,8 @@ impl Default for Limits {
             calls_placed: Pace { burst: 60, every: Duration::from_millis(500) },
             calls_for_help: Pace { burst: 100, every: Duration::from_secs(1) },
             registers: Pace { burst: 100, every: Duration::from_millis(100) },
+            // More than any network sends to one exchange, and few enough that a forger fills no book.
+            calls_from_trunk: Pace { burst: 300, every: Duration::from_millis(20) },
             invites_per_second: 500,
             invite_burst: 2_000,
             errands: 20_000,

@@ -25,10 +25,12 @@ metrics! {
     registers "REGISTER requests answered 200";
     challenges "Digest challenges sent";
     wrong_passwords "Requests with wrong credentials";
+    digest_uris "Requests whose digest URI names another server or somebody else than the request";
     sprays "Sources that tried many names and proved none";
     claims "Requests of a phone that spoke for another";
     refused "Requests refused";
     over_pace "Registrations, calls and codes refused because one phone asked too often";
+    trunk_over_pace "Calls refused because one trunk sent too many";
     dropped "Datagrams not sent or not taken because of a limit";
     calls_placed "Calls placed";
     calls_answered "Calls answered";

@@ -419,3 +419,64 @@ fn talking(
     caller.ack(sim);
     (caller, called)
 }
+
+/// As when it registers: what is sent to the caller later must not come back to us, or go to everybody.
+#[test]
+fn c13_a_caller_whose_contact_is_us_or_everybody_is_refused() {
+    for (contact, status) in [
+        ("sip:p1@192.0.2.1:5060", 403),
+        ("sip:p1@pbx.test", 403),
+        ("sip:p1@224.0.1.75", 403),
+        ("sip:p1@198.51.100.1:0", 400),
+        ("sip:p1@198.51.100.1?Subject=x", 400),
+    ] {
+        let (mut sim, mut p1, ..) = office();
+        let mut call = p1.invite(&mut sim, "200", SDP_A);
+        let challenge = call.response(&mut sim);
+        p1.take_challenge(&challenge);
+        call.ack_failure(&mut sim, &challenge);
+        let authorization = p1.authorization("INVITE", &call.target);
+        let (at, local, remote, target) = (call.at, &call.local, &call.remote, &call.target);
+        sim.send(
+            at,
+            format!(
+                "INVITE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKus\r\nMax-Forwards: 70\r\n\
+                 From: {local}\r\nTo: {remote}\r\nCall-ID: {}\r\nCSeq: 2 INVITE\r\nContact: <{contact}>\r\n\
+                 {authorization}Content-Length: 0\r\n\r\n",
+                call.call_id
+            ),
+        );
+        assert_eq!(sim.response(at).unwrap().status(), status, "{contact}");
+        assert_eq!(sim.endpoint.sessions(), 0);
+    }
+}
+
+/// Nothing can be written: new bindings are refused for a while, refreshes and calls go on, and it mends itself.
+#[test]
+fn c52_while_nothing_can_be_written_phones_are_told_to_wait_and_calls_go_on() {
+    use std::sync::atomic::Ordering::Relaxed;
+    let (mut sim, mut p1, p2, ..) = office();
+    let mut ada = p1.call(&mut sim, "200");
+    let mut bob = p2.incoming(&mut sim);
+    bob.answer(&mut sim, 200, SDP_B);
+    assert_eq!(ada.status(&mut sim), 200);
+    ada.ack(&mut sim);
+    bob.expect_ack(&mut sim);
+    sim.desk.read_only.store(true, Relaxed);
+    let mut new = Phone::new("p1", 7);
+    let refused = new.register(&mut sim, 600);
+    assert_eq!((refused.status(), refused.str_value(HeaderName::RetryAfter)), (503, Some("30")));
+    // A call can be placed and ended; its records are told of later.
+    let mut other = p1.call(&mut sim, "300");
+    let mut cat = Phone::new("p4", 4).incoming(&mut sim);
+    cat.answer(&mut sim, 200, SDP_B);
+    assert_eq!(other.status(&mut sim), 200);
+    other.ack(&mut sim);
+    cat.expect_ack(&mut sim);
+    ada.bye(&mut sim);
+    bob.agrees_to(&mut sim, Method::Bye);
+    sim.desk.read_only.store(false, Relaxed);
+    sim.pass_seconds(60);
+    assert_eq!(new.register(&mut sim, 600).status(), 200);
+    assert!(sim.calls().iter().any(|told| told.starts_with("missed")), "{:?}", sim.calls());
+}

@@ -7,7 +7,7 @@ mod common;
 use common::phone::{SDP_A, SDP_B};
 use common::{Dialogue, Phone, Sim};
 use std::net::SocketAddr;
-use switchbook_sip::message::{Method, Request};
+use switchbook_sip::message::{HeaderName, Method, Request};
 
 const ADA: &str = r#"{"command":"user.add","username":"ada","display_name":"Ada","numbers":["100"],
     "slots":["desk"],"devices":[{"name":"p1","type":"desk","password":"secret-p1"}]}"#;
@@ -200,5 +200,102 @@ fn a_call_for_help_is_never_anonymous_where_the_trunk_has_a_number() {
     let invite = trunk(1).incoming(&mut sim).invite.unwrap();
     let from = invite.from().unwrap().uri_raw.to_owned();
     assert!(from.contains("4930123"), "{from}");
-    assert!(!invite.has(switchbook_sip::message::HeaderName::Privacy));
+    assert!(!invite.has(HeaderName::Privacy));
+}
+
+/// What anybody can see of a call for help through a closed gate, with a right and with a wrong password: the answers to
+/// it, and how the gate stands afterwards.
+fn seen_behind_a_closed_gate(password: &str, port: u16) -> (Vec<u16>, bool, Option<String>) {
+    let mut sim = Sim::new(&[ADA, FIRST]);
+    Phone::registered(&mut sim, "p1", 1);
+    close_the_gate(&mut sim, "p1", 1);
+    let mut guesser = Phone::new("p1", 1);
+    guesser.at.set_port(port);
+    guesser.password = password.into();
+    let mut call = guesser.invite(&mut sim, "112", SDP_A);
+    let challenge = call.response(&mut sim);
+    guesser.take_challenge(&challenge);
+    call.ack_failure(&mut sim, &challenge);
+    let mut statuses = vec![challenge.status()];
+    // The same answer twice: a count that was used must not tell either.
+    let authorization = guesser.authorization("INVITE", "sip:112@pbx.test");
+    for seq in [2, 3] {
+        let mut again = Dialogue::bare(
+            call.at,
+            &format!("again{seq}"),
+            &call.local,
+            &call.remote,
+            &call.target,
+        );
+        again.request_with(&mut sim, "INVITE", seq, &authorization, SDP_A);
+        statuses.extend(sim.response(call.at).map(|response| response.status()));
+    }
+    let rings = !sim.is_silent(trunk(1).at);
+    sim.hush(guesser.at);
+    guesser.challenge = None;
+    let closed = guesser.register(&mut sim, 600);
+    statuses.push(closed.status());
+    (statuses, rings, closed.str_value(HeaderName::RetryAfter).map(Into::into))
+}
+
+#[test]
+fn c7_c42_behind_a_closed_gate_nothing_tells_a_right_password_from_a_wrong_one() {
+    // From exactly where the phone lives, help is reached.
+    let right = seen_behind_a_closed_gate("secret-p1", 5060);
+    assert_eq!(right, seen_behind_a_closed_gate("guess", 5060));
+    assert!(right.1, "{right:?}");
+    // From another port of the same address, it is not: there the guesser may be.
+    let right = seen_behind_a_closed_gate("secret-p1", 5999);
+    assert_eq!(right, seen_behind_a_closed_gate("guess", 5999));
+    assert!(!right.1, "{right:?}");
+    assert_eq!(right.0, [401, 503, 503, 503]);
+}
+
+#[test]
+fn c7_guesses_by_calls_for_help_are_counted() {
+    let mut sim = Sim::new(&[ADA, FIRST]);
+    Phone::registered(&mut sim, "p1", 1);
+    close_the_gate(&mut sim, "p1", 1);
+    let wrong = |sim: &Sim| sim.metrics.all().find(|(n, ..)| *n == "wrong_passwords").unwrap().2;
+    let before = wrong(&sim);
+    let mut guesser = Phone::new("p1", 1);
+    guesser.password = "guess".into();
+    for n in 1..=3 {
+        guesser.call(&mut sim, "112");
+        sim.hush(guesser.at);
+        assert_eq!(wrong(&sim), before + n);
+    }
+}
+
+/// Timers run on the monotonic clock: what the wall clock does neither hurries nor delays a call, nor opens a gate.
+#[test]
+fn c57_a_clock_that_jumps_moves_no_timer() {
+    const HOUR: i64 = 3600 * 1_000_000;
+    for jump in [-HOUR, 10 * 365 * 24 * HOUR] {
+        let mut sim = Sim::new(&[ADA, FIRST, SECOND]);
+        let mut phone = Phone::registered(&mut sim, "p1", 1);
+        let mut call = phone.call(&mut sim, "112");
+        let _dead = trunk(1).incoming(&mut sim);
+        sim.pass_seconds(4);
+        sim.now.moment.0 += jump;
+        sim.settle();
+        assert!(sim.is_silent(trunk(2).at), "hurried by {jump}");
+        sim.hush(trunk(1).at);
+        sim.pass_seconds(1);
+        let mut alive = trunk(2).incoming(&mut sim);
+        sim.hush(trunk(1).at);
+        alive.answer(&mut sim, 200, SDP_B);
+        assert_eq!(call.status(&mut sim), 200);
+        call.ack(&mut sim);
+        alive.expect_ack(&mut sim);
+        // The gate of a guesser stays as long as it would, and phones register as ever.
+        close_the_gate(&mut sim, "p1", 9);
+        sim.now.moment.0 += jump;
+        let mut guesser = Phone::new("p1", 9);
+        assert_eq!(guesser.register(&mut sim, 600).status(), 503, "the gate opened by {jump}");
+        assert_eq!(phone.register(&mut sim, 600).status(), 200);
+        sim.hush(trunk(1).at);
+        call.bye(&mut sim);
+        alive.agrees_to(&mut sim, Method::Bye);
+    }
 }

@@ -166,3 +166,74 @@ fn c42_calls_for_help_have_a_bound_that_only_a_machine_can_reach() {
     phone.call(&mut sim, "112");
     assert!(!sim.is_silent(network));
 }
+
+/// A right answer that is told to wait takes no place in the table of used counts: a flood with one password cannot push
+/// out what the others' phones have used.
+#[test]
+fn c29_who_is_over_his_pace_uses_up_no_count() {
+    let mut sim = Sim::with(&[ADA], |config| config.limits.registers.burst = 3);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    for _ in 0..2 {
+        assert_eq!(phone.register(&mut sim, 3600).status(), 200);
+    }
+    assert_eq!(phone.register(&mut sim, 3600).status(), 503);
+    phone.count -= 1;
+    sim.pass_seconds(5);
+    let lines = format!("Contact: {}\r\nExpires: 3600\r\n", phone.contact());
+    let same_count = phone.register_once(&mut sim, "p1", &lines);
+    assert_eq!(same_count.status(), 200, "the refused one had taken the count");
+}
+
+#[test]
+fn c9_requests_that_are_not_served_have_a_pace_too() {
+    let mut sim = Sim::with(&[ADA], |config| config.limits.registers.burst = 5);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut last = 0;
+    for n in 0..6 {
+        let at = phone.at;
+        let authorization = phone.authorization("MESSAGE", "sip:100@pbx.test");
+        sim.send(
+            at,
+            format!(
+                "MESSAGE sip:100@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKm{n}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:p1@pbx.test>;tag=m\r\nTo: <sip:100@pbx.test>\r\nCall-ID: m{n}\r\nCSeq: 1 MESSAGE\r\n\
+                 {authorization}Content-Length: 0\r\n\r\n"
+            ),
+        );
+        last = sim.response(at).unwrap().status();
+    }
+    assert_eq!(last, 503);
+}
+
+/// A trunk is known by its address alone, which can be forged: what it sends in is bounded, what it carries out is not.
+#[test]
+fn c38_calls_from_a_trunks_address_have_a_pace_and_calls_out_do_not_wait_for_it() {
+    let mut sim = Sim::with(&[ADA, BOB, TRUNK], |config| {
+        config.limits.calls_from_trunk.burst = 10;
+        config.limits.calls_from_trunk.every = std::time::Duration::from_secs(1);
+    });
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut net = Phone::new("net", 0);
+    net.at = SocketAddr::from(([203, 0, 113, 9], 5060));
+    let mut statuses = Vec::new();
+    for _ in 0..15 {
+        let mut call = net.invite(&mut sim, "999", common::phone::SDP_A);
+        let refused = call.response(&mut sim);
+        statuses.push(refused.status());
+        if refused.status() == 503 {
+            assert_eq!(refused.str_value(HeaderName::RetryAfter), Some("2"));
+        }
+        call.ack_failure(&mut sim, &refused);
+    }
+    assert_eq!(statuses[..10], [404; 10]);
+    assert_eq!(statuses[10..], [503; 5]);
+    assert_eq!(metric(&sim, "trunk_over_pace"), 5);
+    let placed = sim.calls().iter().filter(|told| told.starts_with("placed")).count();
+    assert_eq!(placed, 10, "what is refused for its pace leaves nothing in the book");
+    // Out through the same trunk, and in again as time goes by.
+    phone.call(&mut sim, "112");
+    assert!(net.try_incoming(&mut sim).is_some());
+    sim.pass_seconds(1);
+    sim.hush(net.at);
+    assert_eq!(net.invite(&mut sim, "999", common::phone::SDP_A).status(&mut sim), 404);
+}

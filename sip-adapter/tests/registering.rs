@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::phone::SDP_A;
 use common::{Phone, REALM, Sim};
 use std::sync::atomic::Ordering::Relaxed;
 use switchbook_core::event::Event;
@@ -359,4 +360,66 @@ fn one_contact_taken_back_twice_in_one_register_is_taken_back_once() {
     let lines = format!("Contact: {contact};expires=0\r\nContact: {contact};expires=0\r\n");
     let answer = phone.register_with(&mut sim, &lines);
     assert_eq!((answer.status(), answer.contacts().count()), (200, 0));
+}
+
+/// RFC 7616 §3.4.6: what was proven for elsewhere is no wrong password, and is refused alike whatever the password.
+#[test]
+fn c5_a_password_proven_for_elsewhere_is_a_bad_request_and_no_wrong_password() {
+    let mut sim = Sim::new(&[ADA]);
+    let metric =
+        |sim: &Sim, wanted: &str| sim.metrics.all().find(|(name, ..)| *name == wanted).unwrap().2;
+    let mut statuses = Vec::new();
+    for password in ["secret-p1", "guess"] {
+        for uri in ["sip:evil.example.com", "http://pbx.test", "pbx.test"] {
+            let mut phone = Phone::new("p1", 1);
+            phone.password = password.into();
+            let challenge = phone.register_once(&mut sim, "p1", "");
+            phone.take_challenge(&challenge);
+            let authorization = phone.authorization("REGISTER", uri);
+            phone.challenge = None;
+            let refused = phone.register_once(&mut sim, "p1", &authorization);
+            statuses.push((
+                refused.status(),
+                String::from_utf8_lossy(refused.reason_phrase()).into_owned(),
+            ));
+        }
+    }
+    assert_eq!(statuses, vec![(400, "Digest URI Mismatch".to_owned()); 6]);
+    assert_eq!((metric(&sim, "wrong_passwords"), metric(&sim, "digest_uris")), (0, 6));
+    assert!(registrations(&sim).is_empty());
+}
+
+#[test]
+fn c5_a_call_cannot_be_turned_to_another_number_with_the_answer_for_the_first() {
+    let mut sim = Sim::new(&[ADA, BOB]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut call = phone.invite(&mut sim, "200", SDP_A);
+    let challenge = call.response(&mut sim);
+    phone.take_challenge(&challenge);
+    call.ack_failure(&mut sim, &challenge);
+    let authorization = phone.authorization("INVITE", "sip:200@pbx.test");
+    let mut turned = call;
+    turned.target = "sip:0900123@pbx.test".into();
+    turned.request_with(&mut sim, "INVITE", 2, &authorization, SDP_A);
+    let refused = turned.response(&mut sim);
+    assert_eq!((refused.status(), refused.reason_phrase()), (400, &b"Digest URI Mismatch"[..]));
+}
+
+/// Somebody who overheard a right answer must not open the gate for his guesses with it.
+#[test]
+fn c7_a_replayed_answer_forgives_no_wrong_passwords() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::registered(&mut sim, "p1", 1);
+    let mut guesser = Phone::new("p1", 1);
+    guesser.at.set_port(5999);
+    guesser.password = "guess".into();
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..2 {
+            statuses.push(guesser.register(&mut sim, 600).status());
+        }
+        phone.count -= 1;
+        statuses.push(phone.register_once(&mut sim, "p1", "").status());
+    }
+    assert!(statuses.contains(&503), "{statuses:?}");
 }

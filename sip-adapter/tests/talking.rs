@@ -434,3 +434,28 @@ fn a_called_side_whose_ok_was_lost_hears_it_again_and_then_the_bye() {
     sim.pass_seconds(40);
     assert!(!sim.is_silent(bob.at));
 }
+
+/// RFC 3261 §12.2.1.2: 481 says that the dialog is gone, 408 that nobody is there. The call ends, for the asker too.
+#[test]
+fn a_hold_answered_408_or_481_ends_the_call() {
+    for status in [408, 481] {
+        let (mut sim, mut p1, p2, ..) = office();
+        let (mut ada, mut bob) = talking(&mut sim, &mut p1, &p2, "200");
+        ada.request(&mut sim, "INVITE", "", HOLD);
+        let hold = sim.request(bob.at).unwrap();
+        bob.respond(&mut sim, &hold, status, "");
+        bob.expect_ack(&mut sim);
+        let refused = ada.response(&mut sim);
+        assert_eq!(refused.status(), status);
+        ada.ack_failure(&mut sim, &refused);
+        let bye = ada.agrees_to(&mut sim, Method::Bye);
+        assert_eq!(bye.str_value(HeaderName::Reason), Some("SIP;cause=408;text=\"Peer gone\""));
+        match status {
+            // Somebody on the way answered for a phone that may still be there.
+            408 => drop(bob.agrees_to(&mut sim, Method::Bye)),
+            _ => assert!(sim.is_silent(bob.at), "its dialog is gone"),
+        }
+        assert_eq!(sim.calls()[2], r#"ended Failed 16 rang ["p2"]"#);
+        sim.expect_idle();
+    }
+}

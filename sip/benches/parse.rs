@@ -71,7 +71,12 @@ fn digest(c: &mut Criterion) {
     for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
         let mut verifier = Verifier::new([1; 32], Duration::from_secs(300), 100_000);
         let algorithms = [algorithm];
-        let expected = Expectation { realm: "pbx", method: "REGISTER", algorithms: &algorithms };
+        let expected = Expectation {
+            realm: "pbx",
+            method: "REGISTER",
+            uri: Some("sip:pbx"),
+            algorithms: &algorithms,
+        };
         let now = Duration::from_secs(1_800_000_000);
         let offered: Vec<String> = verifier.challenge(now, &expected, 1, None).collect();
         let challenge =

@@ -14,7 +14,7 @@ const OK: Verdict<'static> = Verdict::Ok { username: "ada" };
 const WRONG: Verdict<'static> = Verdict::Wrong { username: "ada" };
 
 fn expectation<'a>() -> Expectation<'a> {
-    Expectation { realm: "pbx", method: "REGISTER", algorithms: BOTH }
+    Expectation { realm: "pbx", method: "REGISTER", uri: None, algorithms: BOTH }
 }
 
 fn verifier() -> Verifier {
@@ -99,13 +99,15 @@ fn an_answer_is_bound_to_method_realm_host_and_user() {
     refused(&Expectation { method: "INVITE", ..expectation() }, &header, WRONG);
     refused(&Expectation { realm: "other", ..expectation() }, &header, Verdict::NoCredentials);
     refused(&Expectation { algorithms: &[Algorithm::Sha256], ..expectation() }, &header, WRONG);
-    refused(&expectation(), &header.replace("pbx.example.com", "evil.example.com"), WRONG);
+    let elsewhere = |uri| Verdict::Elsewhere { username: "ada", uri };
+    let evil = "sip:evil.example.com:5060";
+    refused(&expectation(), &header.replace("sip:pbx.example.com:5060", evil), elsewhere(evil));
     refused(
         &expectation(),
         &header.replace("\"ada\"", "\"eve\""),
         Verdict::Wrong { username: "eve" },
     );
-    refused(&expectation(), &header.replace("sip:pbx.example.com:5060", "pbx"), WRONG);
+    refused(&expectation(), &header.replace("sip:pbx.example.com:5060", "pbx"), elsewhere("pbx"));
     // None of these used the count up.
     assert_eq!(judge(&mut v, NOW, &expectation(), &header), OK);
 }
@@ -122,7 +124,8 @@ fn a_right_hash_over_a_foreign_host_or_nonce_is_no_good() {
              CNONCE=c, qop=AUTH"
         )
     };
-    assert_eq!(judge(&mut v, NOW, &expectation(), &forged(&c.nonce, "sip:evil")), WRONG);
+    let elsewhere = Verdict::Elsewhere { username: "ada", uri: "sip:evil" };
+    assert_eq!(judge(&mut v, NOW, &expectation(), &forged(&c.nonce, "sip:evil")), elsewhere);
     assert_eq!(
         judge(&mut v, NOW, &expectation(), &forged("x", "sip:pbx.example.com")),
         Verdict::Stale
@@ -208,4 +211,68 @@ fn the_client_keeps_its_fields_within_their_quotes() {
         b"Digest x",
     ];
     assert_eq!(Challenge::choose(unusable.into_iter()), Err(AnswerError::NoneUsable));
+}
+
+/// RFC 7616 §3.4.6, RFC 3261 §22.4; what real phones write differently names nobody else.
+#[test]
+fn c5_the_digest_uri_names_whom_the_request_uri_names() {
+    let v = verifier();
+    let c = challenge(&v, Algorithm::Md5);
+    let ha1 = Ha1::compute(Algorithm::Md5, "ada", "pbx", "secret");
+    let judged = |given: &str, asked: &str| {
+        let answer = Answer {
+            username: "ada",
+            ha1: &ha1,
+            method: "INVITE",
+            uri: given,
+            cnonce: "c",
+            count: 1,
+        };
+        let header = answer.header(&c).unwrap();
+        let wanted = Expectation { method: "INVITE", uri: Some(asked), ..expectation() };
+        let verdict = judge(&mut verifier(), NOW, &wanted, &header);
+        (verdict == OK, matches!(verdict, Verdict::Elsewhere { .. }))
+    };
+    let tolerated = [
+        ("sip:100@pbx.example.com", "sip:100@pbx.example.com"),
+        ("sip:pbx.example.com:5060", "sip:100@pbx.example.com"),
+        ("sip:100@pbx.example.com:5060;transport=udp", "sip:100@pbx.example.com"),
+        ("sip:100@pbx.example.com", "sip:100@192.0.2.1:5060;user=phone"),
+        ("sip:1%300@pbx.example.com", "sip:100@pbx.example.com"),
+        ("sips:100:pw@PBX.EXAMPLE.COM", "sip:100@pbx.example.com"),
+        ("sip:ada@pbx.example.com", "sip:pbx.example.com"),
+        ("tel:+49-30-1", "tel:+49301"),
+        ("tel:+49301", "sip:+49301@pbx.example.com;user=phone"),
+    ];
+    for (given, asked) in tolerated {
+        assert_eq!(judged(given, asked), (true, false), "{given} for {asked}");
+    }
+    let elsewhere = [
+        ("sip:100@pbx.example.com", "sip:0900123@pbx.example.com"),
+        ("sip:100@evil.example.com", "sip:100@pbx.example.com"),
+        ("sip:ADA@pbx.example.com", "sip:ada@pbx.example.com"),
+        ("tel:+49301", "tel:+49302"),
+        ("http://pbx.example.com", "sip:100@pbx.example.com"),
+        ("pbx.example.com", "sip:pbx.example.com"),
+    ];
+    for (given, asked) in elsewhere {
+        assert_eq!(judged(given, asked), (false, true), "{given} for {asked}");
+    }
+}
+
+#[test]
+fn a_right_answer_takes_no_place_before_its_count_is_taken() {
+    let mut v = verifier();
+    let header = answer(&challenge(&v, Algorithm::Md5), 1);
+    let judged = |v: &Verifier| {
+        let credentials = Credentials::parse(header.as_bytes()).into_iter();
+        let ha1 = |_: &str, algorithm| Some(Ha1::compute(algorithm, "ada", "pbx", "secret"));
+        let here = std::net::IpAddr::from([192, 0, 2, 1]);
+        v.judge_from(here, NOW, &expectation(), credentials, |_| true, ha1).map(|_| ()).is_err()
+    };
+    assert!(judged(&v), "the nonce was given to nobody at this address");
+    assert_eq!(v.remembered(), 0);
+    assert_eq!(judge(&mut v, NOW, &expectation(), &header), OK);
+    assert_eq!(v.remembered(), 1);
+    assert_eq!(judge(&mut v, NOW, &expectation(), &header), Verdict::Stale);
 }

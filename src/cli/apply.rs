@@ -22,7 +22,8 @@ pub fn command() -> Command {
         )
         .after_help(
             "A line: {\"command\":\"user.add\",\"username\":\"cleo\",\"display_name\":\"Cleo\",\"numbers\":[\"300\"]}. \
-             Lines that begin with # are passed over.",
+             Lines that begin with # are passed over. The file is one command: repeated with the same --command-id it is not \
+             carried out twice.",
         )
 }
 
@@ -38,10 +39,12 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     let request = Request::Apply {
         lines: lines.len(),
         dry_run: common.dry_run,
+        id: Some(common.command_id),
         as_user: common.as_user.clone(),
         language: common.language,
     };
-    client.send(&request, lines.iter().copied())?;
+    let sent = client.send(&request, lines.iter().copied());
+    sent.map_err(|failure| common.unknown(failure))?;
     let bar = ProgressBar::new(lines.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} commands  {elapsed}") {
         bar.set_style(style);
@@ -54,7 +57,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     // Only a refusal says for certain that nothing was done.
     let answer = answer.map_err(|failure| match failure.is_refusal() {
         true => failure.advice("Nothing of the file was carried out: it is all or nothing."),
-        false => failure,
+        false => common.unknown(failure),
     })?;
     if common.form == Form::Json {
         output::json(&answer);

@@ -62,7 +62,13 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         }
     };
     let book: Verifier = key.parse().map_err(failed("the key cannot be read"))?;
-    seen.verify(&book).map_err(failed("the checkpoint is not signed with the book's key"))?;
+    seen.verify(&book).map_err(|error| {
+        Failure::new(format!("the checkpoint is not signed with the book's key: {error}")).advice(
+            "If the key was rotated since, cosign the checkpoint of the rotation first: it hands over to the new one.",
+        )
+    })?;
+    // What hands over to another key was signed by the one that is known: from here on the next one counts.
+    let key = seen.next_key().map_or(key, |next| next.to_string());
     if let Some(last) = &last {
         let before = last.note.checkpoint().map_err(failed("the witness's memory is damaged"))?;
         let proof = path("proof").map(|path| proof(&path)).transpose()?;

@@ -23,7 +23,7 @@ use switchbook_replay::evidence::prove::Prover;
 use switchbook_replay::evidence::{EvidenceError, What, sealed};
 
 /// Their names, and what they do.
-pub const VERBS: [&str; 4] = ["seal", "key", "prove", "bundle"];
+pub const VERBS: [&str; 5] = ["seal", "rotate-key", "key", "prove", "bundle"];
 
 fn file(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).value_name("FILE").value_parser(clap::value_parser!(PathBuf)).help(help)
@@ -40,6 +40,9 @@ pub fn commands() -> Vec<Command> {
     vec![
         Command::new("seal")
             .about("Seals the book up to now: prints a signed checkpoint, which belongs outside this machine"),
+        Command::new("rotate-key").about(
+            "Seals the book, and hands over to a new key: the old one signs that, and is destroyed",
+        ),
         Command::new("key").about("The public key of the book's seals"),
         Command::new("prove")
             .about("Proves an event, or that one checkpoint continues another")
@@ -74,7 +77,8 @@ pub fn commands() -> Vec<Command> {
 /// Carries one out.
 pub fn run(common: &Common, verb: &str, matches: &ArgMatches) -> Result<(), Failure> {
     match verb {
-        "seal" => seal(common),
+        "seal" => seal(common, false),
+        "rotate-key" => seal(common, true),
         "key" => key(common),
         "prove" => prove(common, matches),
         _ => make_bundle(common, matches),
@@ -111,11 +115,12 @@ pub(super) fn bar(of: u64, what: &'static str) -> ProgressBar {
     bar
 }
 
-fn seal(common: &Common) -> Result<(), Failure> {
+fn seal(common: &Common, new_key: bool) -> Result<(), Failure> {
     if common.dry_run {
         return Err(Failure::new("a seal cannot be tried: it is made or not"));
     }
-    let request = Request::Seal { as_user: common.as_user.clone(), language: common.language };
+    let (as_user, language) = (common.as_user.clone(), common.language);
+    let request = Request::Seal { new_key, as_user, language };
     let answer = common.client()?.ask(&request)?;
     if common.form == Form::Json {
         output::json(&answer);

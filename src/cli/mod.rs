@@ -23,6 +23,7 @@ use output::Form;
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// What every subcommand may be told.
 pub struct Common {
@@ -38,6 +39,8 @@ pub struct Common {
     pub as_of: Option<String>,
     /// Of refusals and explanations.
     pub language: Language,
+    /// What the command is known by: a repetition of it gets the first answer, and is not carried out twice.
+    pub command_id: Uuid,
 }
 
 impl Common {
@@ -55,7 +58,19 @@ impl Common {
             dry_run: matches.get_flag("dry-run"),
             as_of: text("as-of"),
             language,
+            command_id: matches.get_one::<Uuid>("command-id").copied().unwrap_or_else(Uuid::now_v7),
         }
+    }
+
+    /// What to do when nobody knows whether a command was carried out.
+    pub fn unknown(&self, failure: Failure) -> Failure {
+        if !failure.is_unknown() {
+            return failure;
+        }
+        failure.advice(format!(
+            "Repeat it with --command-id {}: if it was carried out, its first answer comes again and nothing is done twice.",
+            self.command_id
+        ))
     }
 
     /// Connects to the running server.
@@ -111,6 +126,13 @@ pub fn command() -> Command {
                 .long("dry-run")
                 .action(ArgAction::SetTrue)
                 .help("Decide and show what would happen; write nothing"),
+        ))
+        .arg(global(
+            Arg::new("command-id")
+                .long("command-id")
+                .value_name("UUID")
+                .value_parser(clap::value_parser!(Uuid))
+                .help("Of an earlier try (UUID version 7, of the last day): the same command is not carried out twice"),
         ))
         .arg(global(
             Arg::new("as-of")
@@ -193,9 +215,25 @@ fn listening() -> [Arg; 2] {
     ]
 }
 
+/// Is it a program that asks? Known before the command line is, since that may be wrong.
+pub fn wants_json() -> bool {
+    std::env::args_os().any(|arg| arg == "--json")
+}
+
+/// A command line that makes no sense, for a program (exit code 2, as for people).
+fn misused(error: &clap::Error) -> Failure {
+    let english = error.render().to_string().trim_end().to_owned();
+    let german = format!("Die Befehlszeile stimmt nicht: {english}");
+    Failure::refused("USAGE", &english, None).texts(german, english.as_str())
+}
+
 /// Parses and carries out.
 pub fn run() -> Result<(), Failure> {
-    let matches = command().get_matches();
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() && wants_json() => return Err(misused(&error)),
+        Err(error) => error.exit(),
+    };
     let common = Common::of(&matches);
     match matches.subcommand() {
         Some(("serve", matches)) => crate::serve::run(&common, matches),
@@ -234,12 +272,13 @@ fn noun_verb(common: &Common, noun: &str, verb: &str, matches: &ArgMatches) -> R
     let mut fields = entry.fields(matches, &mut ask)?;
     fields.insert("command".into(), entry.name.into());
     let answer = common.client()?.ask(&Request::Submit {
-        id: None,
+        id: Some(common.command_id),
         as_user: common.as_user.clone(),
         dry_run: common.dry_run,
         command: fields.into(),
         language: common.language,
-    })?;
+    });
+    let answer = answer.map_err(|failure| common.unknown(failure))?;
     show_answer(common, &answer);
     Ok(())
 }

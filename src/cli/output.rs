@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, presets};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Write;
+use switchbook_projections::text::{plain, steers};
 
 /// How to print.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +90,7 @@ pub fn answer(value: &Value) -> Result<(), Failure> {
 /// Prints one JSON value.
 pub fn json(value: &Value) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => tell!("{text}"),
+        Ok(text) => tell!("{}", escaped(&text)),
         Err(error) => failure(&error),
     }
 }
@@ -97,17 +98,17 @@ pub fn json(value: &Value) {
 /// Prints one table, its notes below.
 pub fn table(table: &Table) {
     if !table.title.is_empty() {
-        tell!("{HEAD}{}{HEAD:#}", clean(&table.title));
+        tell!("{HEAD}{}{HEAD:#}", plain(&table.title));
     }
     if !table.rows.is_empty() {
         let mut drawn = comfy_table::Table::new();
         drawn.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         let headed = table.columns.iter().any(|name| !name.is_empty());
         if headed {
-            drawn.set_header(table.columns.iter().map(|name| name.to_uppercase()));
+            drawn.set_header(table.columns.iter().map(|name| plain(name).to_uppercase()));
         }
         for row in &table.rows {
-            drawn.add_row(row.iter().map(|cell| clean(cell)));
+            drawn.add_row(row.iter().map(|cell| plain(cell)));
         }
         for column in drawn.column_iter_mut() {
             column.set_padding((0, 2));
@@ -122,36 +123,78 @@ pub fn table(table: &Table) {
         }
     }
     for line in &table.notes {
-        tell!("{DIM}{}{DIM:#}", clean(line));
+        tell!("{DIM}{}{DIM:#}", plain(line));
     }
 }
 
 /// Something was done.
 pub fn done(text: &str) {
-    tell!("{GOOD}✓{GOOD:#} {}", clean(text));
+    tell!("{GOOD}✓{GOOD:#} {}", plain(text));
 }
 
 /// Something a person should know.
 pub fn warning(text: &str) {
-    tell_error!("{CARE}!{CARE:#} {}", clean(text));
+    tell_error!("{CARE}!{CARE:#} {}", plain(text));
 }
 
 /// A heading between scenes.
 pub fn heading(text: &str) {
-    tell!("\n{HEAD}{text}{HEAD:#}");
+    tell!("\n{HEAD}{}{HEAD:#}", plain(text));
 }
 
 /// A plain line.
 pub fn line(text: &str) {
-    tell!("{}", clean(text));
+    tell!("{}", plain(text));
 }
 
 /// A failure, on standard error.
 pub fn failure(error: &dyn std::fmt::Display) {
-    tell_error!("{BAD}switchbook:{BAD:#} {error}");
+    tell_error!("{BAD}switchbook:{BAD:#} {}", plain_lines(&error.to_string()));
 }
 
-/// Text from outside shall not steer a terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+/// JSON as a terminal may have it. What would steer it stands only in strings, where an escape says the same.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        // All of them are below U+10000.
+        if steers(c) && c != '\n' {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A failure for a program: one JSON object on standard error.
+pub fn json_failure(value: &Value) {
+    tell_error!("{}", escaped(&value.to_string()));
+}
+
+/// Several lines of text from outside.
+fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_steers_no_terminal_and_means_the_same() {
+        let value =
+            serde_json::json!({ "name": "bob\u{202e}ada\u{9b}31m\u{7f}\u{1b}", "ü": ["ä"] });
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(
+            text.contains(r"bob\u202eada\u009b31m\u007f\u001b") && text.contains("\"ä\""),
+            "{text}"
+        );
+        assert!(!text.chars().any(|c| steers(c) && c != '\n'));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_lines_and_nothing_else_that_steers() {
+        assert_eq!(plain_lines("no \u{1b}[2J\u{2067}x\n  advice"), "no ·[2J·x\n  advice");
+    }
 }

@@ -18,9 +18,12 @@ impl Client {
     /// Connects to the server on this socket.
     pub fn connect(socket: &Path) -> Result<Self, Failure> {
         let refused = |error: std::io::Error| {
-            Failure::new(format!("no server answers at {} ({error})", socket.display())).advice(
-                "Start one with `switchbook serve`, or name its folder with --data (or SWITCHBOOK_DATA).",
-            )
+            let place = socket.display();
+            let english = format!("no server answers at {place} ({error})");
+            Failure::new(english.as_str())
+                .code("NO_SERVER")
+                .texts(format!("An {place} antwortet kein Server ({error})"), english)
+                .advice("Start one with `switchbook serve`, or name its folder with --data (or SWITCHBOOK_DATA).")
         };
         let stream = UnixStream::connect(socket).map_err(refused)?;
         let reader = BufReader::new(stream.try_clone().map_err(refused)?);
@@ -34,7 +37,11 @@ impl Client {
         lines: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), Failure> {
         let broken = |error: std::io::Error| {
-            Failure::new(format!("the server at {} hung up: {error}", self.socket.display()))
+            let place = self.socket.display();
+            let english = format!("the server at {place} hung up: {error}");
+            Failure::new(english.as_str())
+                .code("ANSWER_LOST")
+                .texts(format!("Der Server an {place} hat aufgelegt: {error}"), english)
         };
         let head = serde_json::to_string(request)
             .map_err(|error| Failure::new(format!("the request cannot be written: {error}")))?;
@@ -54,16 +61,17 @@ impl Client {
             let read = self.reader.read_line(&mut line);
             if !matches!(read, Ok(1..)) {
                 let text = "the server ended before it answered";
-                return Err(Failure::new(text).advice(
+                let german = "Der Server endete, bevor er antwortete";
+                return Err(Failure::new(text).code("ANSWER_LOST").texts(german, text).advice(
                     "Whether the command was carried out is in the book: look with `switchbook audit history`.",
                 ));
             }
             match serde_json::from_str(&line) {
                 Ok(Response::Progress { done, of }) => progress(done, of),
                 Ok(Response::Done(value)) => return Ok(value),
-                Ok(Response::Refused { code, text, line, .. }) => {
-                    let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();
-                    return Err(Failure::refused(&code, &format!("{place}{text}")));
+                Ok(Response::Refused { code, text, text_de, text_en, facts, line }) => {
+                    let refused = Failure::refused(&code, &text, line);
+                    return Err(refused.texts(text_de, text_en).facts(facts));
                 }
                 Ok(Response::Failed { text }) => return Err(Failure::new(text)),
                 Err(error) => {

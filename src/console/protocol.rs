@@ -34,6 +34,9 @@ pub enum Request {
         /// Decide and show, write nothing.
         #[serde(default)]
         dry_run: bool,
+        /// The list's id, a UUID of version 7; the server makes one when it is missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<uuid::Uuid>,
         /// With the rights of this user.
         #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
         as_user: Option<String>,
@@ -65,6 +68,9 @@ pub enum Request {
     },
     /// Seal the book up to now.
     Seal {
+        /// And hand over to a new key.
+        #[serde(default)]
+        new_key: bool,
         /// With the rights of this user.
         #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
         as_user: Option<String>,
@@ -141,8 +147,14 @@ pub enum Response {
     Refused {
         /// Stable code.
         code: String,
-        /// A sentence for a person.
+        /// A sentence for a person, in the language that was asked for.
         text: String,
+        /// The same in German.
+        #[serde(default)]
+        text_de: String,
+        /// The same in English.
+        #[serde(default)]
+        text_en: String,
         /// The facts behind it.
         #[serde(default)]
         facts: serde_json::Map<String, Value>,

@@ -135,14 +135,16 @@ impl Session {
             Request::Submit { id, as_user, dry_run, command, language } => {
                 self.submit(id, as_user, dry_run, command, language).await
             }
-            Request::Apply { lines, dry_run, as_user, language } => {
-                self.apply(lines, dry_run, as_user, language).await
+            Request::Apply { lines, dry_run, id, as_user, language } => {
+                self.apply(lines, dry_run, id, as_user, language).await
             }
             Request::Audit { question, as_user, language } => {
                 self.audit(&question, as_user, language).await
             }
             Request::Backup { to, as_user, language } => self.back_up(&to, as_user, language).await,
-            Request::Seal { as_user, language } => self.seal(as_user, language).await,
+            Request::Seal { new_key, as_user, language } => {
+                self.seal(new_key, as_user, language).await
+            }
             Request::CompareIndex => match self.rooms.compare_index().await {
                 Ok(value) => Response::Done(value),
                 Err(failure) => Response::Failed { text: failure.to_string() },
@@ -186,7 +188,10 @@ impl Session {
         order.on_behalf_of = behalf;
         if dry_run {
             return match self.rooms.desk.dry_run(order).await {
-                Ok(decision) => done(&self.rooms, &decision.events, &decision.warnings, language),
+                Ok(decision) => {
+                    let told = self.rooms.foretold(&decision.events, language);
+                    done(told, &decision.events, &decision.warnings, language)
+                }
                 Err(error) => refused(&error, language),
             };
         }
@@ -203,7 +208,8 @@ impl Session {
                 {
                     return Response::Failed { text: failure.to_string() };
                 }
-                done(&self.rooms, &events, &answer.warnings, language)
+                let told = events.iter().map(|e| self.rooms.sentence(e, language)).collect();
+                done(told, &events, &answer.warnings, language)
             }
             Err(error) => refused(&error, language),
         }
@@ -248,7 +254,10 @@ impl Session {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
         };
-        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, backup::Taken);
+        // Where it is on this machine says nothing to an auditor, and may say more than it should.
+        let target = to.file_name().unwrap_or(to.as_os_str()).to_string_lossy().into_owned();
+        let taken = backup::Taken { target };
+        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), self.actor, taken);
         order.on_behalf_of = behalf;
         if let Err(error) = self.rooms.desk.submit(order).await {
             return refused(&error, language);
@@ -259,9 +268,16 @@ impl Session {
         }
     }
 
-    async fn seal(&mut self, as_user: Option<String>, language: Language) -> Response {
+    async fn seal(
+        &mut self,
+        new_key: bool,
+        as_user: Option<String>,
+        language: Language,
+    ) -> Response {
+        let (sealer, actor) = (Arc::clone(&self.rooms.sealer), self.actor);
         let sealed = match self.on_behalf_of(as_user.as_deref()) {
-            Ok(behalf) => self.rooms.sealer.seal(self.actor, behalf).await,
+            Ok(behalf) if new_key => sealer.rotate(actor, behalf).await,
+            Ok(behalf) => sealer.seal(actor, behalf).await,
             Err(failure) => Err(NoSeal::Failed(failure)),
         };
         match sealed {
@@ -275,6 +291,7 @@ impl Session {
         &mut self,
         lines: usize,
         dry_run: bool,
+        id: Option<uuid::Uuid>,
         as_user: Option<String>,
         language: Language,
     ) -> Response {
@@ -304,7 +321,7 @@ impl Session {
             Ok(behalf) => behalf,
             Err(failure) => return Response::Failed { text: failure.to_string() },
         };
-        let id = CommandId(uuid::Uuid::now_v7());
+        let id = CommandId(id.unwrap_or_else(uuid::Uuid::now_v7));
         let bulk = Bulk { id, actor: self.actor, on_behalf_of, commands };
         self.carry_out(bulk, lines, dry_run, language).await
     }
@@ -371,13 +388,17 @@ impl Session {
 
 fn not_understood(error: &serde_json::Error, line: Option<usize>) -> Response {
     let (code, text) = ("COMMAND_NOT_UNDERSTOOD".into(), error.to_string());
-    Response::Refused { code, text, facts: serde_json::Map::new(), line }
+    let text_de = format!("Der Befehl wurde nicht verstanden: {error}");
+    let text_en = format!("The command was not understood: {error}");
+    Response::Refused { code, text, text_de, text_en, facts: serde_json::Map::new(), line }
 }
 
 fn refused(error: &DeskError, language: Language) -> Response {
     let told = |refusal: &Refusal, line| Response::Refused {
         code: refusal.code.as_str().into(),
         text: refusal.sentence(language.into()),
+        text_de: refusal.sentence(Language::German.into()),
+        text_en: refusal.sentence(Language::English.into()),
         facts: refusal.facts.iter().map(|(k, v)| ((*k).into(), v.as_str().into())).collect(),
         line,
     };
@@ -392,8 +413,7 @@ fn sentences(warnings: &[Warning], language: Language) -> Vec<String> {
     warnings.iter().map(|warning| warning.sentence(language.into())).collect()
 }
 
-fn done(rooms: &Rooms, events: &[Event], warnings: &[Warning], language: Language) -> Response {
-    let told: Vec<String> = events.iter().map(|event| rooms.sentence(event, language)).collect();
+fn done(told: Vec<String>, events: &[Event], warnings: &[Warning], language: Language) -> Response {
     let kinds: Vec<&str> = events.iter().map(Event::name).collect();
     Response::Done(json!({
         "events": told,

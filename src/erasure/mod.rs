@@ -123,6 +123,7 @@ impl Erasures {
         if due.is_empty() {
             return Ok(());
         }
+        let keys: Vec<KeyId> = due.iter().map(|(key, _)| *key).collect();
         for (key, at) in due {
             if let KeyId::Person(user) = key {
                 self.forget_secrets(&*desk.book(), user).await?;
@@ -134,6 +135,7 @@ impl Erasures {
             self.list().add(key, at, SystemClock.now())?;
         }
         // What was opened before is closed again everywhere.
+        desk.forget(keys).await.map_err(|error| Failure::new(error.to_string()))?;
         readers.reopen().await.map_err(|error| Failure::new(error.to_string()))
     }
 

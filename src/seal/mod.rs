@@ -29,7 +29,8 @@ use tokio::task::JoinHandle;
 pub struct Sealer {
     desk: DeskHandle,
     store: Arc<Book>,
-    turn: tokio::sync::Mutex<()>,
+    /// One seal at a time; it holds the checkpoints with which this server has handed over to another key.
+    turn: tokio::sync::Mutex<Vec<(Position, String)>>,
     /// Follows the seals, for whoever takes them outside.
     seals: watch::Sender<Option<Sealed>>,
     waiting: Arc<Waiting>,
@@ -46,6 +47,9 @@ pub struct Sealed {
     pub checkpoint: String,
     /// The public key.
     pub key: String,
+    /// The checkpoints that handed over to other keys before it, with their events: whoever missed one gets it first, since
+    /// he could not follow otherwise.
+    pub handed_over: Vec<(Position, String)>,
 }
 
 /// Why there is no seal.
@@ -75,7 +79,7 @@ impl From<Failure> for NoSeal {
 impl Sealer {
     /// For the book that this Desk writes.
     pub fn new(desk: DeskHandle, store: Arc<Book>) -> Self {
-        let (turn, seals) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
+        let (turn, seals) = (tokio::sync::Mutex::default(), watch::Sender::new(None));
         Self { desk, store, turn, seals, waiting: Arc::new(Waiting::default()) }
     }
 
@@ -123,48 +127,96 @@ impl Sealer {
 
     /// Seals everything that is durable now.
     pub async fn seal(&self, actor: Actor, on_behalf_of: Option<UserId>) -> Result<Sealed, NoSeal> {
-        let _one_at_a_time = self.turn.lock().await;
+        self.seal_with(Keep::Key, actor, on_behalf_of).await
+    }
+
+    /// The same, and hands over to a new key, which signs from then on; the former one is destroyed.
+    pub async fn rotate(
+        &self,
+        actor: Actor,
+        on_behalf_of: Option<UserId>,
+    ) -> Result<Sealed, NoSeal> {
+        self.seal_with(Keep::Nothing, actor, on_behalf_of).await
+    }
+
+    async fn seal_with(
+        &self,
+        keep: Keep,
+        actor: Actor,
+        on_behalf_of: Option<UserId>,
+    ) -> Result<Sealed, NoSeal> {
+        let mut handed_over = self.turn.lock().await;
         let published = self.desk.published();
         let tree = self.store.tree();
         let origin = origin(&published.exchange)?;
-        let (signer, new_key) = self.signer(&published.exchange, &origin)?;
         let (size, root) = (tree.leaves(), tree.root());
-        let note = SignedNote::sign(&Checkpoint { origin, size, root }, &signer);
-        let (checkpoint, key) = (note.to_string(), signer.verifier().to_string());
+        let signed = Checkpoint { origin: origin.clone(), size, root };
+        let former = self.former(&published.exchange, &origin)?;
+        let (note, key, new_key, replaces) = match (former, keep) {
+            (Some((signer, _)), Keep::Key) => {
+                (SignedNote::sign(&signed, &signer), signer.verifier(), None, None)
+            }
+            (former, _) => {
+                let (signer, secret) = self.fresh(&origin)?;
+                let note = match &former {
+                    Some((former, _)) => SignedNote::hand_over(&signed, former, &signer),
+                    None => SignedNote::sign(&signed, &signer),
+                };
+                (note, signer.verifier(), Some(secret), former.map(|(_, at)| at))
+            }
+        };
+        let (checkpoint, key) = (note.to_string(), key.to_string());
         let new_key = new_key.map(|secret| (secret, key.clone()));
-        let seal = Seal { size, root: Root(root), checkpoint: checkpoint.clone(), new_key };
+        let (root, checkpoint_too) = (Root(root), checkpoint.clone());
+        let seal = Seal { size, root, checkpoint: checkpoint_too, new_key, replaces };
         let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
-        let sealed = Sealed { at: answer.position, size, checkpoint, key };
+        let before = handed_over.clone();
+        if replaces.is_some() {
+            handed_over.push((answer.position, checkpoint.clone()));
+        }
+        let sealed = Sealed { at: answer.position, size, checkpoint, key, handed_over: before };
         self.seals.send_replace(Some(sealed.clone()));
         Ok(sealed)
     }
 
-    /// The key of the book's seals; made and kept in the vault before anything names it.
-    fn signer(
+    /// The key that signs, and the event that made it; none before the first seal.
+    fn former(
         &self,
         exchange: &Exchange,
         origin: &str,
-    ) -> Result<(Signer, Option<SecretRef>), NoSeal> {
-        let broken = |error| Failure::new(format!("the book cannot be sealed: {error}"));
-        let of = |seed: &[u8; 32]| Signer::new(origin, KeyKind::Log, seed).map_err(broken);
-        let secrets = self.desk.secrets();
-        if let Some(key) = &exchange.seals.key {
-            let kept = secrets.find(key.value.secret);
-            let seed = kept.as_deref().and_then(|bytes| bytes.as_slice().try_into().ok());
-            let seed = seed.ok_or_else(|| {
-                Failure::new("the key for seals is not in the vault any more")
-                    .advice("Restore the file `vault` from its backup.")
-            })?;
-            return Ok((of(seed)?, None));
-        }
+    ) -> Result<Option<(Signer, Position)>, NoSeal> {
+        let Some(key) = &exchange.seals.key else { return Ok(None) };
+        let kept = self.desk.secrets().find(key.value.secret);
+        let seed = kept.as_deref().and_then(|bytes| bytes.as_slice().try_into().ok());
+        let seed = seed.ok_or_else(|| {
+            Failure::new("the key for seals is not in the vault any more")
+                .advice("Restore the file `vault` from its backup.")
+        })?;
+        Ok(Some((signer(origin, seed)?, key.at)))
+    }
+
+    /// A new key, kept in the vault before anything names it.
+    fn fresh(&self, origin: &str) -> Result<(Signer, SecretRef), NoSeal> {
         let seed = Signer::fresh_seed().map_err(failed("no key for seals can be made"))?;
         let secret = SecretRef { id: SecretId(uuid::Uuid::new_v4()), version: 1 };
-        let kept = secrets.keep(&[(secret, zeroizing(&seed[..]))]);
+        let kept = self.desk.secrets().keep(&[(secret, zeroizing(&seed[..]))]);
         kept.map_err(|_| NoSeal::Refused(Refusal::new(RefusalCode::SecretsUnavailable).into()))?;
-        Ok((of(&seed)?, Some(secret)))
+        Ok((signer(origin, &seed)?, secret))
     }
+}
+
+/// Does the key that signs stay?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Key,
+    Nothing,
+}
+
+fn signer(origin: &str, seed: &[u8; 32]) -> Result<Signer, NoSeal> {
+    let broken = |error| Failure::new(format!("the book cannot be sealed: {error}"));
+    Ok(Signer::new(origin, KeyKind::Log, seed).map_err(broken)?)
 }
 
 fn zeroizing(bytes: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {

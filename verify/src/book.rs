@@ -40,7 +40,9 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         let name = path.display().to_string();
         checkpoints.extend(notes(path)?.into_iter().map(|note| (name.clone(), note)));
     }
-    let keys = if checkpoints.is_empty() { keys } else { keys.needed()? };
+    // Keys are followed from the oldest checkpoint to the newest.
+    checkpoints.sort_by_key(|(_, note)| note.size);
+    let mut keys = if checkpoints.is_empty() { keys } else { keys.needed()? };
     let mark = std::fs::read(folder.join("watermark")).ok().and_then(|bytes| watermark(&bytes));
     let wanted = checkpoints.iter().map(|(_, note)| (note.size, None)).collect();
     let mut walk = Walk {
@@ -76,7 +78,7 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         );
     }
     for (place, note) in &checkpoints {
-        walk.checkpoint(place, note, &keys);
+        walk.checkpoint(place, note, &mut keys);
     }
     Ok(walk.report)
 }
@@ -335,7 +337,7 @@ impl Walk {
         }
     }
 
-    fn checkpoint(&mut self, place: &str, note: &Note, keys: &Keys) {
+    fn checkpoint(&mut self, place: &str, note: &Note, keys: &mut Keys) {
         let size = note.size;
         if !keys.check(note, place, Who::All, &mut self.report) {
             return;

@@ -70,10 +70,17 @@ fn command() -> Command {
 
 /// Who must have signed.
 pub(crate) struct Keys {
-    /// The book's own key, or its keys, one after the other.
-    pub book: Vec<Key>,
+    /// The book's own key, or its keys; and those that they handed over to.
+    pub book: Vec<Trusted>,
     /// Each of them must have cosigned.
     pub witnesses: Vec<Key>,
+}
+
+/// A key of the book, and for which sizes of it its signature counts.
+pub(crate) struct Trusted {
+    key: Key,
+    from: u64,
+    until: u64,
 }
 
 /// Whose signatures a checkpoint needs.
@@ -91,7 +98,9 @@ impl Keys {
             let all = matches.get_many::<String>(name).into_iter().flatten();
             all.map(|text| Key::parse(text)).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Self { book: read("key")?, witnesses: read("witness")? })
+        let whole = |key| Trusted { key, from: 0, until: u64::MAX };
+        let book = read("key")?.into_iter().map(whole).collect();
+        Ok(Self { book, witnesses: read("witness")? })
     }
 
     /// Without the book's key a signature says nothing.
@@ -105,15 +114,38 @@ impl Keys {
         Ok(self)
     }
 
-    /// Checks the signatures of a note; findings go into the report.
-    pub fn check(&self, note: &Note, place: &str, who: Who, report: &mut Report) -> bool {
+    /// Is it signed with a key that counts for its size? If it hands over to another one, that one counts from here on, and
+    /// the former no further.
+    fn book_signed(&mut self, note: &Note) -> bool {
+        let size = note.size;
+        let next = note.next_key();
+        let mut signed = false;
+        for trusted in &mut self.book {
+            let counts = (trusted.from..=trusted.until).contains(&size);
+            if counts && note.signed_by(&trusted.key).is_some() {
+                signed = true;
+                if next.as_ref().is_some_and(|next| !next.is(&trusted.key)) {
+                    trusted.until = size;
+                }
+            }
+        }
+        if let Some(key) =
+            next.filter(|next| signed && self.book.iter().all(|trusted| !trusted.key.is(next)))
+        {
+            self.book.push(Trusted { key, from: size, until: u64::MAX });
+        }
+        signed
+    }
+
+    /// Checks the signatures of a note; findings go into the report. Notes come from the oldest to the newest.
+    pub fn check(&mut self, note: &Note, place: &str, who: Who, report: &mut Report) -> bool {
         let mut good = true;
-        if !self.book.iter().any(|key| note.signed_by(key).is_some()) {
+        if !self.book_signed(note) {
             good = false;
             report.bad(
                 place,
-                "its signature is not of the given key: it is forged, or of another book",
-                "seine Signatur ist nicht von dem angegebenen Schlüssel: gefälscht oder von einem anderen Buch",
+                "its signature is not of the given key, nor of one that it handed over to: it is forged, or of another book, or the checkpoint that hands over is missing",
+                "seine Signatur ist nicht von dem angegebenen Schlüssel und von keinem, an den er übergeben hat: gefälscht, von einem anderen Buch, oder der Prüfpunkt der Übergabe fehlt",
             );
         }
         let witnesses = self.witnesses.iter().filter(|_| who == Who::All);
@@ -142,9 +174,9 @@ fn check(matches: &ArgMatches) -> Result<Report, Unchecked> {
     };
     let path = |name: &str| matches.get_one::<PathBuf>(name).cloned().unwrap_or_default();
     match what {
-        "bundle" => bundle::check(&path("file"), &keys.needed()?),
-        "proof" => proof::check(&path("file"), &keys.needed()?),
-        "checkpoint" => note::check(&path("file"), &keys.needed()?),
+        "bundle" => bundle::check(&path("file"), &mut keys.needed()?),
+        "proof" => proof::check(&path("file"), &mut keys.needed()?),
+        "checkpoint" => note::check(&path("file"), &mut keys.needed()?),
         _ => {
             let outside = matches.get_many::<PathBuf>("checkpoint").into_iter().flatten();
             book::check(&path("folder"), &outside.cloned().collect::<Vec<_>>(), keys)

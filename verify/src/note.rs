@@ -35,6 +35,11 @@ pub struct Key {
 }
 
 impl Key {
+    /// Is it the same key under the same name?
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.name, self.kind, self.key) == (&other.name, other.kind, other.key)
+    }
+
     /// From `name+hash+base64`.
     pub fn parse(text: &str) -> Result<Self, Unchecked> {
         let read = || {
@@ -61,6 +66,9 @@ impl Key {
         })
     }
 }
+
+/// What begins the line of a checkpoint that names the key to follow.
+const NEXT_KEY: &str = "next-key ";
 
 /// A checkpoint with its signatures.
 #[derive(Debug)]
@@ -91,6 +99,13 @@ impl Note {
         let (size, root) = (size.parse().ok()?, base64(root)?.try_into().ok()?);
         let (text, origin) = (format!("{text}\n"), origin.to_owned());
         plain.then_some(Self { text, lines, origin, size, root })
+    }
+
+    /// The key that follows, if this checkpoint hands over to one that signed it too.
+    pub fn next_key(&self) -> Option<Key> {
+        let named = self.text.split('\n').skip(3).find_map(|line| line.strip_prefix(NEXT_KEY))?;
+        let next = Key::parse(named).ok().filter(|key| key.kind == PLAIN)?;
+        self.signed_by(&next).is_some().then_some(next)
     }
 
     /// Did this key sign it? `Some(Some(time))` for a cosignature: seconds since 1970.
@@ -151,9 +166,12 @@ pub fn notes(path: &Path) -> Result<Vec<Note>, Unchecked> {
 }
 
 /// `switchbook-verify checkpoint`.
-pub fn check(path: &Path, keys: &Keys) -> Result<Report, Unchecked> {
+pub fn check(path: &Path, keys: &mut Keys) -> Result<Report, Unchecked> {
     let mut report = Report::default();
-    for note in notes(path)? {
+    let mut notes = notes(path)?;
+    // Keys are followed from the oldest checkpoint to the newest.
+    notes.sort_by_key(|note| note.size);
+    for note in notes {
         let (origin, size) = (&note.origin, note.size);
         if keys.check(&note, &path.display().to_string(), Who::All, &mut report) {
             report.good(

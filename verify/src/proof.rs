@@ -28,7 +28,7 @@ fn read(file: &Path) -> Result<Value, Unchecked> {
 }
 
 /// Checks one.
-pub fn check(file: &Path, keys: &Keys) -> Result<Report, Unchecked> {
+pub fn check(file: &Path, keys: &mut Keys) -> Result<Report, Unchecked> {
     let (value, place) = (read(file)?, file.display().to_string());
     let mut report = Report::default();
     let note = |name: &str| value[name].as_str().and_then(Note::parse);
@@ -43,6 +43,13 @@ pub fn check(file: &Path, keys: &Keys) -> Result<Report, Unchecked> {
         wrong(&mut report);
         return Ok(report);
     };
+    // Each says itself whose word it is; what is proved stands below.
+    for handed in value["hand_overs"].as_array().into_iter().flatten() {
+        match handed.as_str().and_then(Note::parse) {
+            Some(note) => drop(keys.book_signed(&note)),
+            None => wrong(&mut report),
+        }
+    }
     if value["kind"] == "inclusion" {
         let body = value["body"].as_str().and_then(base64);
         match (note("checkpoint"), value["position"].as_u64(), body) {

@@ -63,7 +63,11 @@ impl Report {
     pub fn print(&self, json: bool, german: bool) {
         let mut out = std::io::stdout().lock();
         // A reader that has gone is no reason to give another exit code.
-        let _ = if json { writeln!(out, "{}", self.json()) } else { self.text(&mut out, german) };
+        let _ = if json {
+            writeln!(out, "{}", escaped(&self.json()))
+        } else {
+            self.text(&mut out, german)
+        };
     }
 
     fn json(&self) -> Value {
@@ -128,7 +132,25 @@ impl Report {
 
 /// Text from outside shall not steer a terminal.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '·' } else { c }).collect()
+}
+
+/// Control characters, separators of lines, and what turns the direction of writing.
+fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
+}
+
+/// JSON that steers no terminal: what would stands only in strings, where an escape says the same.
+fn escaped(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        match steers(c) {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 /// Why nothing could be checked.
@@ -159,7 +181,7 @@ impl Unchecked {
         let text = if german { &self.german } else { &self.english };
         let _ = if json {
             let value = json!({ "holds": null, "english": self.english, "german": self.german });
-            writeln!(std::io::stdout(), "{value}")
+            writeln!(std::io::stdout(), "{}", escaped(&value))
         } else {
             writeln!(error, "switchbook-verify: {}", clean(text))
         };
@@ -171,4 +193,12 @@ pub fn german_environment() -> bool {
     let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set);
     locale.is_some_and(|locale| locale.starts_with("de"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_a_bundle_says_steers_no_terminal() {
+        assert_eq!(super::clean("a\u{1b}[2J\u{202e}b\u{2066}\nc"), "a·[2J·b··c");
+    }
 }

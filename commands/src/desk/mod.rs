@@ -34,6 +34,7 @@ use memory::Sender;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
+use switchbook_core::personal::KeyId;
 use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
 use switchbook_journal::{EventStore, Leases};
@@ -192,6 +193,18 @@ impl DeskHandle {
         let message = Message::Settle(Reply::Waits(reply));
         self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
         answer.await.map_err(|_| DeskError::Closed)?.map(|_| ())
+    }
+
+    /// Lets the published state and the Desk's own forget what was sealed under keys that are destroyed. Comes back when
+    /// whoever asks for the published state from now on cannot read it there.
+    ///
+    /// # Errors
+    /// [`DeskError::Closed`].
+    pub async fn forget(&self, keys: Vec<KeyId>) -> Result<(), DeskError> {
+        let (reply, done) = oneshot::channel();
+        let message = Message::Forget(keys, reply);
+        self.queue.send(message).await.map_err(|_| DeskError::Closed)?;
+        done.await.map_err(|_| DeskError::Closed)
     }
 
     /// What an order would lead to now. Nothing is changed, nothing is recorded, no secret is kept.

@@ -117,6 +117,13 @@ pub(crate) fn superseded<'a>(
             add(set, &of_device(before, device), &of_device(after, device));
         }
     }
+    // A key for seals that has handed over signs nothing any more.
+    let key = |exchange: &Exchange| exchange.seals.key.as_ref().map(|key| key.value.secret);
+    if let (Some(former), now) = (key(before), key(after))
+        && now != Some(former)
+    {
+        gone.push(former);
+    }
     gone.sort_unstable();
     gone.dedup();
     gone

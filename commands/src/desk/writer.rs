@@ -20,11 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::CommandId;
+use switchbook_core::personal::KeyId;
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::refusal::AttemptRefused;
 use switchbook_core::user::SecretRef;
 use switchbook_journal::AppendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// What comes to the writer.
@@ -37,6 +38,8 @@ pub(crate) enum Message {
     BulkRefused(Box<Refused>, Reply),
     /// Tell when everything that came before is durable and answered.
     Settle(Reply),
+    /// Forget what was sealed under these keys, which are destroyed; tell when nobody can read it here any more.
+    Forget(Vec<KeyId>, oneshot::Sender<()>),
 }
 
 /// The first wait before the book is tried again; it doubles up to the longest.
@@ -66,6 +69,9 @@ pub(crate) struct Writer {
     /// Why the book takes no writes; `None` when it does.
     stopped: Option<String>,
     retry: Duration,
+    /// Keys destroyed since the group in flight took off, or since the book stopped: what comes back of that state
+    /// still holds what they sealed.
+    destroyed: Vec<KeyId>,
 }
 
 /// One thing that can happen to the writer.
@@ -103,6 +109,7 @@ impl Writer {
             untold_at: None,
             stopped: None,
             retry: FIRST_RETRY,
+            destroyed: Vec::new(),
         }
     }
 
@@ -162,6 +169,9 @@ impl Writer {
     /// Closes the group and begins to append it. A group without commits is answered at once.
     fn take_off(&mut self) -> Option<(Append, Group)> {
         let mut group = std::mem::take(&mut self.next);
+        if self.stopped.is_none() {
+            self.destroyed.clear();
+        }
         group.after = Some(self.private.clone());
         if group.commits.is_empty() {
             self.land(group, Ok(self.private.position));
@@ -176,7 +186,8 @@ impl Writer {
     fn land(&mut self, group: Group, result: Result<Position, AppendError>) {
         match result {
             Ok(_) => {
-                if let Some(exchange) = group.after {
+                if let Some(mut exchange) = group.after {
+                    self.destroyed.iter().for_each(|key| exchange.forget(*key));
                     let answers = group.waiting.iter().filter_map(|one| one.answer.as_ref().ok());
                     let records = answers.flat_map(|answer| answer.records.iter());
                     let gone = superseded(&self.published.load().exchange, &exchange, records);
@@ -280,8 +291,9 @@ impl Writer {
 
     fn resume(&mut self, state: Result<Box<Exchange>, String>) {
         match state {
-            Ok(exchange) => {
+            Ok(mut exchange) => {
                 tracing::warn!(position = %exchange.position, "the book is written again");
+                self.destroyed.iter().for_each(|key| exchange.forget(*key));
                 self.private = Exchange::clone(&exchange);
                 self.publish(*exchange);
                 self.stopped = None;
@@ -297,7 +309,22 @@ impl Writer {
             Message::Bulk(prepared, reply) => self.bulk(*prepared, reply).await,
             Message::BulkRefused(refused, reply) => self.bulk_refused(*refused, reply),
             Message::Settle(reply) => self.settle(reply),
+            Message::Forget(keys, done) => {
+                self.forget_sealed(keys);
+                let _ = done.send(());
+            }
         }
+    }
+
+    /// Both states let go of the clear text; that of the group in flight does when it lands.
+    fn forget_sealed(&mut self, keys: Vec<KeyId>) {
+        let mut published = self.published.load().exchange.clone();
+        for key in &keys {
+            self.private.forget(*key);
+            published.forget(*key);
+        }
+        self.publish(published);
+        self.destroyed.extend(keys);
     }
 
     /// A repeated id is not decided again.

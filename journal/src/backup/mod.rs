@@ -12,6 +12,7 @@ mod source;
 
 pub(crate) use create::Snapshot;
 pub use manifest::{FileSum, MANIFEST, Manifest};
+pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
 pub use restore::{Erased, Restored, check, read_erasures, restore};
 

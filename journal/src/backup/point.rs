@@ -105,3 +105,45 @@ fn link(
     let (bytes, sum) = summed.finish();
     Ok(FileSum { name: name.into(), bytes, sha256: hex(&sum) })
 }
+
+/// Removes restore points but the newest `keep`, and what is left of one that was never finished. Says which are gone.
+/// To be called when the upgrade has shown that it runs.
+///
+/// # Errors
+/// The operating system's; what was removed before stays removed.
+pub fn prune_restore_points(book_folder: &Path, keep: usize) -> Result<Vec<PathBuf>, BackupError> {
+    let folder = book_folder.join("restore-points");
+    let doing = || BackupError::io(format!("removing old restore points in {}", folder.display()));
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(doing())?,
+    };
+    let mut points = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(doing())?.path();
+        // What is not named like one is not ours.
+        let Some(age) = path.file_name().and_then(|name| age(name.to_str()?)) else { continue };
+        points.push(((path.join(super::MANIFEST).exists(), age), path));
+    }
+    points.sort_unstable_by(|one, other| other.cmp(one));
+    let mut gone = Vec::new();
+    for (_, path) in points.into_iter().skip(keep) {
+        // Without its manifest it is none any more, should this be cut short.
+        match std::fs::remove_file(path.join(super::MANIFEST)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(doing()(error)),
+            _ => std::fs::remove_dir_all(&path).map_err(doing())?,
+        }
+        gone.push(path);
+    }
+    Ok(gone)
+}
+
+/// How new a restore point of this name is: by position, then by version.
+fn age(name: &str) -> Option<(u64, Version)> {
+    let (by, position) = name.rsplit_once('-')?;
+    let version = match by {
+        "unknown" => Version { major: 0, minor: 0, patch: 0 },
+        by => by.parse().ok()?,
+    };
+    Some((position.parse().ok()?, version))
+}

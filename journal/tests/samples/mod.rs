@@ -137,6 +137,7 @@ fn exchange() -> Vec<Event> {
         }
         .into(),
         SealingKeyMade { secret: SECRET, verifier: "pbx.example/5b+0123abcd+AQ==".into() }.into(),
+        BackupTaken { target: "pbx-2026-11-23.tar".into() }.into(),
         RetentionSet { months: Some(6) }.into(),
         PeriodErased { period: Period(202_605) }.into(),
     ]

@@ -19,7 +19,8 @@ pub(super) fn line(event: &Event, names: &dyn Naming) -> Text {
         | Event::ForwardingTargetBlocked(_)
         | Event::ForwardingTargetUnblocked(_)
         | Event::AttemptRefused(_)
-        | Event::PersonalFieldsOpened(_) => exchange(event, names),
+        | Event::PersonalFieldsOpened(_)
+        | Event::BackupTaken(_) => exchange(event, names),
         Event::BookSealed(_)
         | Event::SealingKeyMade(_)
         | Event::RetentionSet(_)
@@ -126,6 +127,13 @@ fn exchange(event: &Event, names: &dyn Naming) -> Text {
                     "personenbezogene Felder wurden mit `{view}` geöffnet"
                 ),
             }
+        }
+        Event::BackupTaken(e) => {
+            let target = &e.target;
+            text!(
+                "a copy of the whole book, keys and secrets included, was taken as `{target}`",
+                "eine Kopie des ganzen Buchs mit Schlüsseln und Geheimnissen wurde als `{target}` gezogen"
+            )
         }
         other => bare(other),
     }

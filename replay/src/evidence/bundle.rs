@@ -26,6 +26,7 @@ const README: &[&str] = &[
     "By hand, with nothing but the RFCs:",
     "1. Each line with \"checkpoint\" is a C2SP signed note. The text is everything up to the empty line, its last newline included. After the name, each signature line has base64 of 4 bytes key hash and 64 bytes Ed25519 signature (RFC 8032) of the text. KEY is name+hash+base64 of one byte 01 and the 32 bytes of the public key.",
     "2. The text's lines are: whose book; its number of records; the root of the RFC 9162 Merkle tree (SHA-256) over them.",
+    "2b. A checkpoint whose text has a line next-key and a KEY, signed by the key before and by that one, hands over: the one before signs nothing longer.",
     "3. \"consistency\" shows that this checkpoint continues the one before it (RFC 9162, section 2.1.4.2).",
     "4. Each line with \"position\" is a record: its leaf is SHA-256 of one byte 00 and the bytes of \"body\", its index is position minus 1, and \"path\" leads from it to the root of the LAST checkpoint (RFC 9162, section 2.1.3.2).",
     "5. What a body says, byte for byte, tells docs/journal-format.md of Switchbook. Names and outside numbers in it are encrypted: whoever holds the vault can read them.",
@@ -131,8 +132,19 @@ fn checkpoints(
         prover.check(&own.1)?;
         notes.push(own);
     }
-    notes.sort_by_key(|(_, checkpoint)| checkpoint.size);
-    Ok(notes)
+    // Whoever holds an older key follows it from one to the next, up to the checkpoint that everything is proved against.
+    let upto = notes.iter().map(|(_, checkpoint)| checkpoint.size).max().unwrap_or(0);
+    let mut all = Vec::new();
+    for note in &prover.hand_overs.clone() {
+        let checkpoint = note.checkpoint()?;
+        if checkpoint.size <= upto && notes.iter().all(|(known, _)| known != note) {
+            prover.check(&checkpoint)?;
+            all.push((note.clone(), checkpoint));
+        }
+    }
+    all.extend(notes);
+    all.sort_by_key(|(_, checkpoint)| checkpoint.size);
+    Ok(all)
 }
 
 type Records = Box<dyn Iterator<Item = Result<StoredRecord, switchbook_journal::ReadError>>>;

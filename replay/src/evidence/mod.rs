@@ -103,11 +103,51 @@ pub fn sealed(reader: &SegmentReader, upto: Position) -> Result<Sealed, Evidence
     let note: SignedNote = seal.checkpoint.parse()?;
     let checkpoint = note.checkpoint()?;
     let made = reader.stored(seal.key).next().transpose()?;
-    let key = match made.map(|made| made.decoded.recorded.event) {
-        Some(Event::SealingKeyMade(made)) => made.verifier.parse()?,
+    let key = match (note.next_key(), made.map(|made| made.decoded.recorded.event)) {
+        (Some(next), _) => next,
+        (None, Some(Event::SealingKeyMade(made))) => made.verifier.parse()?,
         _ => return Err(none()),
     };
     Ok(Sealed { at: recorded.envelope.position, note, checkpoint, key })
+}
+
+/// The checkpoints with which one key of the book handed over to the next, oldest first, up to a seal's own key.
+///
+/// # Errors
+/// The reader's.
+pub fn hand_overs(
+    reader: &SegmentReader,
+    upto: Position,
+) -> Result<Vec<SignedNote>, EvidenceError> {
+    let mut found = Vec::new();
+    let seal_at = |at: Position| -> Result<Option<BookSealed>, EvidenceError> {
+        let stored = reader.stored(at).next().transpose()?;
+        Ok(stored.and_then(|stored| match stored.decoded.recorded.event {
+            Event::BookSealed(seal) => Some(seal),
+            _ => None,
+        }))
+    };
+    let Some(newest) = reader.last_of(BookSealed::TAG, upto)? else { return Ok(found) };
+    let mut seal = match newest.decoded.recorded.event {
+        Event::BookSealed(seal) => seal,
+        _ => return Ok(found),
+    };
+    // A seal names the event that made its key; behind that stands the seal that handed over to it, which names the key
+    // before. Positions only go down, so this ends.
+    loop {
+        let note: SignedNote = seal.checkpoint.parse()?;
+        let hands_over = note.next_key().is_some();
+        let made = seal.key;
+        if hands_over {
+            found.push(note);
+        }
+        match seal_at(made.next())? {
+            Some(before) if before.size < seal.size => seal = before,
+            _ => break,
+        }
+    }
+    found.reverse();
+    Ok(found)
 }
 
 /// Base64 as in RFC 4648 §4.

@@ -24,6 +24,9 @@ pub struct Proof {
     pub path: Vec<String>,
     /// The public key of the book's own seals.
     pub key: String,
+    /// The checkpoints with which its keys handed over, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hand_overs: Vec<String>,
 }
 
 /// What a proof proves.
@@ -54,6 +57,8 @@ pub struct Prover<'a> {
     tree: Tree<'a>,
     /// The newest seal of the book.
     pub sealed: Sealed,
+    /// The checkpoints with which its keys handed over, oldest first.
+    pub(super) hand_overs: Vec<SignedNote>,
 }
 
 impl<'a> Prover<'a> {
@@ -72,7 +77,8 @@ impl<'a> Prover<'a> {
         let right = tree.root(sealed.checkpoint.size)? == Some(sealed.checkpoint.root);
         // The cache may be wrong; the records are asked before anybody is accused.
         let tree = if right { tree } else { reader.tree(None, told)? };
-        Ok(Self { reader, tree, sealed })
+        let hand_overs = super::hand_overs(reader, Position(u64::MAX))?;
+        Ok(Self { reader, tree, sealed, hand_overs })
     }
 
     /// Is a checkpoint one of this book?
@@ -162,7 +168,13 @@ impl<'a> Prover<'a> {
     }
 
     fn proof(&self, proved: Proved, path: &[Hash]) -> Proof {
-        Proof { switchbook_proof: 1, proved, path: hashes(path), key: self.sealed.key.to_string() }
+        Proof {
+            switchbook_proof: 1,
+            proved,
+            path: hashes(path),
+            key: self.sealed.key.to_string(),
+            hand_overs: self.hand_overs.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 

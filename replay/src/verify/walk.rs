@@ -12,7 +12,7 @@ use switchbook_core::position::{Moment, Position};
 use switchbook_core::seal::{BookSealed, Root};
 use switchbook_core::user::SecretRef;
 use switchbook_journal::merkle::{Frontier, Hash};
-use switchbook_journal::note::{SignedNote, Verifier};
+use switchbook_journal::note::{Chain, SignedNote, Verifier};
 use switchbook_journal::{ReadError, SegmentReader, Snapshots, StoredRecord, Vault};
 use switchbook_projections::fold::Tables;
 use switchbook_projections::text;
@@ -38,6 +38,11 @@ pub(super) struct Walk<'a> {
     open: Option<CommandId>,
     /// Keys that personal fields name and the vault does not know, with the first record that does.
     lost: BTreeMap<KeyId, Position>,
+    /// The book's first key, and the checkpoints with which one handed over to the next.
+    first_key: Option<Verifier>,
+    hand_overs: Vec<SignedNote>,
+    /// A key that was replaced, as long as the checkpoint that hands over has not come.
+    former: Option<String>,
     /// A record was wrong: what stands behind it was not read.
     broken: bool,
 }
@@ -75,6 +80,9 @@ impl<'a> Walk<'a> {
             recorded_at: Moment(i64::MIN),
             open: None,
             lost: BTreeMap::new(),
+            first_key: None,
+            hand_overs: Vec::new(),
+            former: None,
             broken: false,
         }
     }
@@ -150,8 +158,16 @@ impl<'a> Walk<'a> {
         }
         self.recorded_at = envelope.recorded_at;
         self.open = (!decoded.last_of_commit).then_some(envelope.command);
-        if let Event::BookSealed(seal) = &decoded.recorded.event {
-            self.seal(&file, offset, position, seal);
+        match &decoded.recorded.event {
+            Event::BookSealed(seal) => self.seal(&file, offset, position, seal),
+            Event::SealingKeyMade(made) => {
+                let there = self.tables.exchange.seals.key.as_ref();
+                self.former = there.map(|key| key.value.verifier.clone());
+                if there.is_none() {
+                    self.first_key = made.verifier.parse().ok();
+                }
+            }
+            _ => {}
         }
         let mut recorded = decoded.recorded;
         self.personal(&file, offset, position, &mut recorded);
@@ -193,6 +209,16 @@ impl<'a> Walk<'a> {
         let root = there.map(|tree| Root(tree.root()));
         let key = self.tables.exchange.seals.key.as_ref();
         let signed = key.is_some_and(|key| signs(&key.value.verifier, &seal.checkpoint, seal));
+        // A key that takes another's place needs its word.
+        let former = self.former.take();
+        let note = seal.checkpoint.parse::<SignedNote>().ok();
+        let next = note.as_ref().and_then(SignedNote::next_key).map(|next| next.to_string());
+        let handed = former.is_none_or(|former| {
+            signs(&former, &seal.checkpoint, seal)
+                && next.as_ref() == key.map(|key| &key.value.verifier)
+        });
+        let signed = signed && handed;
+        self.hand_overs.extend(note.filter(|_| next.is_some()));
         if root == Some(seal.root) && signed {
             self.out.seals += 1;
             return;
@@ -258,8 +284,15 @@ impl<'a> Walk<'a> {
         }
         self.keys();
         self.secrets();
+        let mut chain = match check.keys.is_empty() {
+            true => Chain::of(self.first_key.clone()),
+            false => Chain::of(check.keys.clone()),
+        };
+        for note in &std::mem::take(&mut self.hand_overs) {
+            chain.accepts(note);
+        }
         for (place, note) in &check.outside {
-            self.checkpoint(place, note, &check.keys);
+            self.checkpoint(place, note, &mut chain);
         }
     }
 
@@ -313,12 +346,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn checkpoint(&mut self, place: &str, note: &SignedNote, keys: &[Verifier]) {
-        let own = self.tables.exchange.seals.key.as_ref();
-        let own = own.and_then(|key| key.value.verifier.parse().ok());
-        let keys: Vec<Verifier> =
-            if keys.is_empty() { own.into_iter().collect() } else { keys.to_vec() };
-        if !keys.iter().any(|key| note.verify(key).is_ok()) {
+    fn checkpoint(&mut self, place: &str, note: &SignedNote, chain: &mut Chain) {
+        if !chain.accepts(note) {
             let what = text!(
                 "the checkpoint is not signed with the book's key: it is forged, or of another book",
                 "der Prüfpunkt ist nicht mit dem Schlüssel des Buchs signiert: gefälscht oder von einem anderen Buch"

@@ -93,7 +93,8 @@ impl Written {
         }
         let new_key = first.then(|| (self.secret, self.key()));
         let root = Root(root);
-        self.order(Seal { size, root, checkpoint: note.to_string(), new_key }).await;
+        self.order(Seal { size, root, checkpoint: note.to_string(), new_key, replaces: None })
+            .await;
         note
     }
 

@@ -5,6 +5,9 @@ use crate::wire::{Side, Wire};
 use std::time::Duration;
 use switchbook_core::call::CallOutcome;
 
+/// Told to the end that is still there (RFC 3326).
+pub(super) const PEER_GONE: &str = "SIP;cause=408;text=\"Peer gone\"";
+
 impl Call {
     /// Sets the time of the next question, up to a fifth early or late: calls of one moment do not ask in one moment.
     pub(super) fn alive_later(&mut self, wire: &mut Wire) {
@@ -29,14 +32,18 @@ impl Call {
 
     /// An answer. Any but these two comes from somebody who is there (RFC 3261 §12.2.1.2).
     pub(super) fn alive_said(&mut self, cx: &mut Cx<'_>, side: Side, status: u16) {
-        if self.phase != Phase::Talking || !matches!(status, 408 | 481) {
-            return;
+        if self.phase == Phase::Talking && matches!(status, 408 | 481) {
+            self.peer_gone(cx, side);
         }
+    }
+
+    /// The dialog of one side is gone: that side is told nothing more, and the call ends for the other.
+    pub(super) fn peer_gone(&mut self, cx: &mut Cx<'_>, side: Side) {
         if let Some(leg) = self.leg_mut(side) {
             leg.closed = true;
             leg.owes_bye = false;
             leg.unacknowledged = None;
         }
-        self.hang_up(cx, CallOutcome::Failed, "SIP;cause=408;text=\"Peer gone\"");
+        self.hang_up(cx, CallOutcome::Failed, PEER_GONE);
     }
 }

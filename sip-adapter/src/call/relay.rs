@@ -1,6 +1,7 @@
 //! Requests passed on from one side of a call to the other: re-INVITE and UPDATE (hold, resume, other media), INFO and
 //! MESSAGE. Bodies are passed on as they came (RFC 3261 §14, RFC 3311, RFC 6086, RFC 3428).
 
+use super::alive::PEER_GONE;
 use super::leg::Ack;
 use super::{Call, Cx, Phase};
 use crate::wire::{ALLOW, Role, Side, Wire, finish_with_body};
@@ -182,9 +183,11 @@ impl Call {
             return self.hang_up(cx, CallOutcome::Failed, HOSTILE);
         }
         self.pass_back(cx, &relay, status, Some(response));
-        // The dialog is gone at the other end (RFC 3261 §12.2.1.2).
-        if status == 481 && relay.is_offer() {
-            self.hang_up(cx, CallOutcome::Failed, "");
+        // The dialog is gone at the other end, or nobody is there (RFC 3261 §12.2.1.2).
+        match status {
+            481 if relay.is_offer() => self.peer_gone(cx, relay.to),
+            408 if relay.is_offer() => self.hang_up(cx, CallOutcome::Failed, PEER_GONE),
+            _ => {}
         }
     }
 
@@ -199,7 +202,7 @@ impl Call {
         self.settle(relay.from, relay.to, &relay.request);
         self.pass_back(cx, &relay, 408, None);
         if relay.is_offer() {
-            self.hang_up(cx, CallOutcome::Failed, "SIP;cause=408;text=\"Peer gone\"");
+            self.hang_up(cx, CallOutcome::Failed, PEER_GONE);
         }
     }
 

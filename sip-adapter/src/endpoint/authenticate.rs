@@ -7,11 +7,11 @@ use crate::port::{Errand, Port};
 use crate::quirks;
 use bytes::Bytes;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::settings::DigestPolicy;
-use switchbook_sip::digest::{Algorithm, Expectation, Stale, Verdict, Verifier};
+use switchbook_sip::digest::{Algorithm, Expectation, Proof, Stale, Verdict, Verifier};
 use switchbook_sip::id::IdSource;
 use switchbook_sip::limits::{BackOff, Gate, SourceKey};
 use switchbook_sip::message::{Builder, HeaderName, Method, Request};
@@ -22,6 +22,8 @@ const MD5_ALONE: &[Algorithm] = &[Algorithm::Md5];
 const STRICT: &[Algorithm] = &[Algorithm::Sha256];
 /// Nonces whose counts are remembered; one that was pushed out is answered as stale.
 const NONCES: usize = 200_000;
+/// Answers made for somewhere else are told of again after so long.
+const ELSEWHERE_AGAIN: Duration = Duration::from_secs(60);
 
 /// What came of it.
 pub(super) enum Who {
@@ -42,6 +44,7 @@ pub(super) struct Gatekeeper {
     /// Names answered for wrongly, and names only asked for.
     guessed: Sprays,
     asked: Sprays,
+    elsewhere_told: Option<Instant>,
 }
 
 impl Gatekeeper {
@@ -58,6 +61,7 @@ impl Gatekeeper {
             sources: BackOff::new(limits.source_back_off),
             guessed: Sprays::new(GUESSED),
             asked: Sprays::new(ASKED),
+            elsewhere_told: None,
         }
     }
 }
@@ -81,6 +85,7 @@ impl Endpoint {
         let expectation = Expectation {
             realm: &settings.realm.value,
             method: request.method_token(),
+            uri: Some(request.uri_raw()),
             algorithms: match settings.digest.value {
                 DigestPolicy::Md5ThenSha256 if quirks::knows_md5_alone(request) => MD5_ALONE,
                 DigestPolicy::Md5ThenSha256 => BOTH,
@@ -90,11 +95,10 @@ impl Endpoint {
         let now = self.wire.now;
         let since_epoch = Duration::from_micros(u64::try_from(now.moment.0).unwrap_or(0));
         let source = SourceKey::of(flow.remote.ip());
-        let gatekeeper = &mut self.gatekeeper;
         let port: &dyn Port = &*self.port;
         let (config, domain) = (&self.config, &self.wire.domain);
         let given = request.authorizations().chain(request.proxy_authorizations());
-        let verdict = gatekeeper.verifier.verify_from(
+        let judged = self.gatekeeper.verifier.judge_from(
             flow.remote.ip(),
             since_epoch,
             &expectation,
@@ -106,69 +110,42 @@ impl Endpoint {
                 port.ha1(secret, algorithm)
             },
         );
-        let account = |username: &str| (self.gatekeeper.hasher.hash_one(username), source);
-        let (verdict, username) = match verdict {
-            Verdict::Ok { username } => (Check::Right, username),
-            Verdict::Wrong { username } => (Check::Wrong, username),
-            Verdict::Stale => (Check::Stale, ""),
-            Verdict::NoCredentials => (Check::None, ""),
-            Verdict::Malformed(_) => {
+        let (mut verdict, username) = match judged {
+            Ok(proof) => (Check::Right(proof), proof.username),
+            Err(Verdict::Wrong { username } | Verdict::Ok { username }) => (Check::Wrong, username),
+            Err(Verdict::Stale) => (Check::Stale, ""),
+            Err(Verdict::NoCredentials) => (Check::None, ""),
+            Err(Verdict::Elsewhere { username, uri }) => {
+                self.tell_elsewhere(flow, request, username, uri);
+                self.wire.refuse(key, flow, request, 400, "Digest URI Mismatch", &[]);
+                return Who::Answered;
+            }
+            Err(Verdict::Malformed(_)) => {
                 self.wire.refuse(key, flow, request, 400, "Bad Authorization", &[]);
                 return Who::Answered;
             }
         };
-        if matches!(verdict, Check::Right | Check::Wrong) {
-            let account = account(username);
-            let gates = [
-                self.gatekeeper.accounts.check(now.instant, &account),
-                self.gatekeeper.sources.check(now.instant, &source),
-            ];
-            let closed = gates.into_iter().find_map(|gate| match gate {
-                Gate::ClosedUntil(until) => Some(until),
-                Gate::Open => None,
-            });
-            // A guesser closes the gate of his own source alone, and a phone may share it: from where it lives, its call
-            // for help passes. To let it pass from anywhere would tell a guesser which password is right.
-            let helps = || {
-                let device = exchange.device_named(username).filter(|_| verdict == Check::Right);
-                device.is_some_and(|device| self.calls_for_help(request, flow, exchange, device))
-            };
-            if let Some(until) = closed.filter(|_| !helps()) {
-                let seconds = until.saturating_duration_since(now.instant).as_secs() + 1;
-                let seconds = seconds.to_string();
-                let later = [(HeaderName::RetryAfter, seconds.as_str())];
-                self.wire.refuse(key, flow, request, 503, "Service Unavailable", &later);
-                return Who::Answered;
-            }
-            match verdict {
-                Check::Right => self.gatekeeper.accounts.succeeded(&account),
-                _ => {
-                    self.wire.metrics.wrong_passwords.add(1);
-                    let failures = self.gatekeeper.accounts.failed(now.instant, account);
-                    self.gatekeeper.sources.failed(now.instant, source);
-                    // Told at 5, 10, 20, 40 …: a guesser fills no disk.
-                    if failures >= 5
-                        && failures.is_multiple_of(5)
-                        && (failures / 5).is_power_of_two()
-                    {
-                        tracing::warn!(source = %flow.remote.ip(), failures, "wrong passwords");
-                    }
-                }
+        if let Check::Right(_) | Check::Wrong = verdict
+            && let Some(until) = self.closed_until(source, username)
+        {
+            let claim = (&verdict, username, until);
+            return self.behind_closed_gate(key, flow, request, exchange, claim);
+        }
+        if let Check::Right(proof) = verdict {
+            match self.admit(key, flow, request, exchange, &proof, since_epoch) {
+                Some(Who::Device(device)) => return Who::Device(device),
+                Some(Who::Answered) => return Who::Answered,
+                None => verdict = Check::Stale,
             }
         }
-        if verdict == Check::Right {
-            self.budget.forgive(flow.remote.ip());
-            let name = self.gatekeeper.hasher.hash_one(username);
-            self.gatekeeper.guessed.proven(source, name);
-            self.gatekeeper.asked.proven(source, name);
-            if let Some(device) = exchange.device_named(username) {
-                return Who::Device(device);
-            }
+        if let Check::Wrong = verdict {
+            self.count_failure(flow, username);
         }
-        if verdict != Check::Stale {
+        let is_stale = matches!(verdict, Check::Stale);
+        if !is_stale {
             self.unproven(flow, request, username);
         }
-        let stale = (verdict == Check::Stale).then_some(Stale);
+        let stale = is_stale.then_some(Stale);
         let challenge = self.challenge(key, flow, request, &expectation, since_epoch, stale);
         if let Some(bytes) = challenge.filter(|_| request.method() == Method::Invite) {
             let claimed = super::invite::from_user(request);
@@ -178,6 +155,119 @@ impl Endpoint {
                 .map(|_| bytes);
         }
         Who::Answered
+    }
+
+    /// Until when too many wrong passwords keep an account shut for a source, right or wrong.
+    fn closed_until(&self, source: SourceKey, username: &str) -> Option<Instant> {
+        let now = self.wire.now.instant;
+        let account = (self.gatekeeper.hasher.hash_one(username), source);
+        let gates = [
+            self.gatekeeper.accounts.check(now, &account),
+            self.gatekeeper.sources.check(now, &source),
+        ];
+        gates.into_iter().find_map(|gate| match gate {
+            Gate::ClosedUntil(until) => Some(until),
+            Gate::Open => None,
+        })
+    }
+
+    /// A guesser closes the gate of his own source alone, and a phone may share it: what comes from exactly where the
+    /// phone lives, and is a call for help, passes. It does so whatever the password, and counts as a failure whatever
+    /// the password, since everything else that could be seen of it would tell a guesser which one is right.
+    fn behind_closed_gate(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        exchange: &Exchange,
+        (verdict, username, until): (&Check<'_>, &str, Instant),
+    ) -> Who {
+        let now = self.wire.now.instant;
+        let device = exchange.device_named(username);
+        let device = device.filter(|device| self.lives_at(flow, exchange, *device));
+        let helps = |device: &DeviceId| self.calls_for_help(request, flow, exchange, *device);
+        if let Some(device) = device.filter(helps) {
+            if let Check::Wrong = verdict {
+                self.wire.metrics.wrong_passwords.add(1);
+            }
+            let account =
+                (self.gatekeeper.hasher.hash_one(username), SourceKey::of(flow.remote.ip()));
+            let failures = self.gatekeeper.accounts.failed(now, account);
+            tracing::warn!(source = %flow.remote, failures, "a call for help passes a gate closed by wrong passwords");
+            let wants = (self.wants(request, flow, exchange, device), 1);
+            return match self.keeps_pace(key, flow, request, device, wants) {
+                true => Who::Device(device),
+                false => Who::Answered,
+            };
+        }
+        let seconds = until.saturating_duration_since(now).as_secs() + 1;
+        let seconds = seconds.to_string();
+        let later = [(HeaderName::RetryAfter, seconds.as_str())];
+        self.wire.refuse(key, flow, request, 503, "Service Unavailable", &later);
+        Who::Answered
+    }
+
+    /// Lets a phone in whose password is right: within its pace, and each count of a nonce once. `None`: the count was
+    /// taken before. Only what is within its pace takes a place in the table of counts.
+    fn admit(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        exchange: &Exchange,
+        proof: &Proof<'_>,
+        since_epoch: Duration,
+    ) -> Option<Who> {
+        let device = exchange.device_named(proof.username)?;
+        let (ip, source) = (flow.remote.ip(), SourceKey::of(flow.remote.ip()));
+        let name = self.gatekeeper.hasher.hash_one(proof.username);
+        if self.gatekeeper.verifier.is_taken(proof) {
+            return None;
+        }
+        let wants = (self.wants(request, flow, exchange, device), 1);
+        if !self.keeps_pace(key, flow, request, device, wants) {
+            return Some(Who::Answered);
+        }
+        if !self.gatekeeper.verifier.take(since_epoch, proof) {
+            return None;
+        }
+        // Only now: an answer that somebody overheard and sends again forgives nothing.
+        self.gatekeeper.accounts.succeeded(&(name, source));
+        self.budget.forgive(ip);
+        self.gatekeeper.guessed.proven(source, name);
+        self.gatekeeper.asked.proven(source, name);
+        Some(Who::Device(device))
+    }
+
+    fn count_failure(&mut self, flow: &Flow, username: &str) {
+        let (now, source) = (self.wire.now.instant, SourceKey::of(flow.remote.ip()));
+        self.wire.metrics.wrong_passwords.add(1);
+        let account = (self.gatekeeper.hasher.hash_one(username), source);
+        let failures = self.gatekeeper.accounts.failed(now, account);
+        self.gatekeeper.sources.failed(now, source);
+        // Told at 5, 10, 20, 40 …: a guesser fills no disk.
+        if failures >= 5 && failures.is_multiple_of(5) && (failures / 5).is_power_of_two() {
+            tracing::warn!(source = %flow.remote.ip(), failures, "wrong passwords");
+        }
+    }
+
+    /// An answer that was made for somewhere else (RFC 7616 §3.4.6): a phone behind a box that rewrites addresses, or one
+    /// that was lured elsewhere. Told once a minute at most.
+    fn tell_elsewhere(&mut self, flow: &Flow, request: &Request, username: &str, uri: &str) {
+        self.wire.metrics.digest_uris.add(1);
+        let (now, told) = (self.wire.now.instant, &mut self.gatekeeper.elsewhere_told);
+        if told.is_some_and(|at| now.saturating_duration_since(at) < ELSEWHERE_AGAIN) {
+            return;
+        }
+        *told = Some(now);
+        tracing::warn!(
+            code = "DIGEST_URI_MISMATCH",
+            source = %flow.remote.ip(),
+            ?username,
+            digest_uri = ?uri,
+            request_uri = ?request.uri_raw(),
+            "a password was proven for another address than the request's: refused with 400. If it is a phone, does it, or a box before it, know this server by a name that is not in `names`?"
+        );
     }
 
     /// A name was claimed: by an answer that was wrong, or by a request that is challenged now and may never come back.
@@ -239,9 +329,8 @@ impl Endpoint {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Check {
-    Right,
+enum Check<'a> {
+    Right(Proof<'a>),
     Wrong,
     Stale,
     None,

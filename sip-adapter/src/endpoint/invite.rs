@@ -24,7 +24,7 @@ use switchbook_core::routing::caller_id::{self, Shown};
 use switchbook_core::routing::outbound::{CallingAs, calling_as, is_emergency};
 use switchbook_core::routing::plan::{RoutePlan, Step, StepIndex};
 use switchbook_core::routing::{From, Routed, RoutingInput, route};
-use switchbook_sip::message::{HeaderName, Method, Request, Uri};
+use switchbook_sip::message::{Contact, HeaderName, Method, Request, Uri};
 use switchbook_sip::transaction::{Flow, Key};
 use uuid::Uuid;
 
@@ -42,7 +42,12 @@ impl Endpoint {
         let peer =
             |(_, trunk): &(_, &Arc<switchbook_core::trunk::Trunk>)| trunk.peer == flow.remote;
         let party = match exchange.trunks.iter().find(peer) {
-            Some((trunk, _)) => Party::Trunk(*trunk),
+            Some((id, trunk)) => {
+                if !self.trunk_keeps_pace(key, &flow, &request, (*id, &trunk.name)) {
+                    return;
+                }
+                Party::Trunk(*id)
+            }
             None => match self.authenticate(key, &flow, &request, &exchange) {
                 Who::Device(device) => Party::Device(device),
                 Who::Answered => return,
@@ -51,26 +56,24 @@ impl Endpoint {
         if let Party::Device(device) = party
             && let Some(claimed) = speaks_for_another(&request, &exchange, device)
         {
-            if !self.keeps_pace(key, &flow, &request, device, (Wants::Requests, 1)) {
-                return;
-            }
             return self.claims_another(key, &flow, &request, device, claimed);
         }
         let Some(dialled) = self.addressed(&request, &flow) else {
             return self.wire.refuse(key, &flow, &request, 404, "Not Found", &[]);
         };
-        if request.contacts().next().is_none() {
-            return self.wire.refuse(key, &flow, &request, 400, "Missing Contact", &[]);
+        let contact = request.contacts().next();
+        let Some(Ok(Contact::Addr(contact))) = contact else {
+            let phrase = if contact.is_none() { "Missing Contact" } else { "Bad Contact" };
+            return self.wire.refuse(key, &flow, &request, 400, phrase, &[]);
+        };
+        // What is sent to the caller later must not come back to us, and to nobody else (checklist 13).
+        if let Ok(Uri::Sip(uri)) = contact.uri()
+            && let Some((status, phrase)) = self.no_phone(&uri, &flow)
+        {
+            return self.wire.refuse(key, &flow, &request, status, phrase, &[]);
         }
         if super::sdp_is_hostile(&request) {
             return self.wire.refuse(key, &flow, &request, 488, "Not Acceptable Here", &[]);
-        }
-        if let Party::Device(device) = party {
-            let help = is_emergency(&exchange, &dialled);
-            let wants = if help { Wants::Help } else { Wants::Calls };
-            if !self.keeps_pace(key, &flow, &request, device, (wants, 1)) {
-                return;
-            }
         }
         match party {
             Party::Device(device) if dialled.starts_with('*') => {
@@ -216,6 +219,44 @@ impl Endpoint {
         request.method() == Method::Invite
             && self.addressed(request, flow).is_some_and(|dialled| is_emergency(exchange, &dialled))
             && world.contacts(device).iter().any(|target| target.remote.ip() == flow.remote.ip())
+    }
+
+    /// Has a phone a living binding at exactly the address and port that something came from? Its contact may name
+    /// another port than it sends from.
+    pub(super) fn lives_at(&self, flow: &Flow, exchange: &Exchange, device: DeviceId) -> bool {
+        let at = self.wire.now.moment;
+        let world = World { exchange, port: &*self.port, usage: &self.usage, at };
+        let from = flow.remote.to_string();
+        let registered_from = || {
+            let registration = exchange.registrations.get(&device);
+            registration.is_some_and(|registration| {
+                let here = |source: &Personal| source.known() == Some(&from);
+                registration.bindings.iter().any(|(binding, _)| here(&binding.source))
+            })
+        };
+        let contacts = world.contacts(device);
+        contacts.iter().any(|target| target.remote == flow.remote)
+            || (!contacts.is_empty() && registered_from())
+    }
+
+    /// Which of a phone's bounds a request of it counts against.
+    pub(super) fn wants(
+        &self,
+        request: &Request,
+        flow: &Flow,
+        exchange: &Exchange,
+        device: DeviceId,
+    ) -> Wants {
+        if request.method() != Method::Invite
+            || speaks_for_another(request, exchange, device).is_some()
+        {
+            return Wants::Requests;
+        }
+        let dialled = self.addressed(request, flow);
+        match dialled.is_some_and(|dialled| is_emergency(exchange, &dialled)) {
+            true => Wants::Help,
+            false => Wants::Calls,
+        }
     }
 
     /// Is there no room for a call more?

@@ -5,7 +5,7 @@ use super::Endpoint;
 use crate::config::Limits;
 use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
-use switchbook_core::id::DeviceId;
+use switchbook_core::id::{DeviceId, TrunkId};
 use switchbook_sip::limits::Buckets;
 use switchbook_sip::message::{HeaderName, Request};
 use switchbook_sip::transaction::{Flow, Key};
@@ -14,6 +14,9 @@ use switchbook_sip::transaction::{Flow, Key};
 const MOST: usize = 1_000_000;
 /// A phone that goes on asking is told of again after so long.
 const AGAIN: Duration = Duration::from_secs(3600);
+
+/// A trunk that goes on sending too much is told of again after so long.
+const TRUNK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What a phone wants that leaves an event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,7 +27,8 @@ pub(super) enum Wants {
     Calls,
     /// A call for help: far more than people can need, and not so many that a stolen password floods those who help.
     Help,
-    /// A REGISTER of any kind, or a request in another's name: those keep a transaction or the Desk busy.
+    /// A REGISTER of any kind, a request in another's name or one that is not served: those keep a transaction or the Desk
+    /// busy.
     Requests,
 }
 
@@ -34,7 +38,9 @@ pub(super) struct Paces {
     calls: Buckets<DeviceId>,
     help: Buckets<DeviceId>,
     requests: Buckets<DeviceId>,
+    trunks: Buckets<TrunkId>,
     told: FxHashMap<(DeviceId, Wants), Instant>,
+    trunks_told: FxHashMap<TrunkId, Instant>,
 }
 
 impl Paces {
@@ -44,7 +50,9 @@ impl Paces {
             calls: Buckets::new(limits.calls_placed, MOST),
             help: Buckets::new(limits.calls_for_help, MOST),
             requests: Buckets::new(limits.registers, MOST),
+            trunks: Buckets::new(limits.calls_from_trunk, MOST),
             told: FxHashMap::default(),
+            trunks_told: FxHashMap::default(),
         }
     }
 
@@ -75,6 +83,34 @@ impl Paces {
 }
 
 impl Endpoint {
+    /// May a trunk send in one call more? `false`: it was told to wait. Its address can be forged, so this is what bounds
+    /// a forger; the network itself tries again, or tells its caller that all lines are busy.
+    pub(super) fn trunk_keeps_pace(
+        &mut self,
+        key: Key,
+        flow: &Flow,
+        request: &Request,
+        (id, name): (TrunkId, &str),
+    ) -> bool {
+        let now = self.wire.now.instant;
+        let Err(wait) = self.paces.trunks.take(now, id, 1) else { return true };
+        self.wire.metrics.trunk_over_pace.add(1);
+        let told = self.paces.trunks_told.get(&id);
+        if told.is_none_or(|at| now.saturating_duration_since(*at) >= TRUNK_AGAIN) {
+            self.paces.trunks_told.insert(id, now);
+            tracing::warn!(
+                code = "TRUNK_OVER_PACE",
+                trunk = ?name,
+                source = %flow.remote,
+                "more calls come from a trunk's address than it may send: refused with 503. If it is the trunk, raise `calls_from_trunk` in [limits]; if not, somebody forges its address"
+            );
+        }
+        let seconds = (wait.as_secs() + 1).to_string();
+        let later = [(HeaderName::RetryAfter, seconds.as_str())];
+        self.wire.refuse(key, flow, request, 503, "Too Many Calls", &later);
+        false
+    }
+
     /// Takes so many units of what a phone may cause; `false`: it had too much, and was told to wait.
     pub(super) fn keeps_pace(
         &mut self,

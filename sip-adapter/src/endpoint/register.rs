@@ -22,9 +22,6 @@ impl Endpoint {
         let Who::Device(device) = self.authenticate(key, &flow, &request, &exchange) else {
             return;
         };
-        if !self.keeps_pace(key, &flow, &request, device, (Wants::Requests, 1)) {
-            return;
-        }
         let name = exchange.devices.get(&device).map_or("", |device| device.name.as_str());
         if let Some(aor) = address_of_record(&request).filter(|aor| aor != name) {
             let claimed = exchange.device_named(&aor);

@@ -13,4 +13,4 @@ pub use client::{Answer, AnswerError, Challenge};
 pub use hash::{Algorithm, Ha1, response};
 pub use nonce::{NonceError, Nonces};
 pub use replay::Replay;
-pub use verify::{Authorization, Expectation, Malformed, Stale, Verdict, Verifier};
+pub use verify::{Authorization, Expectation, Malformed, Proof, Stale, Verdict, Verifier};

@@ -59,6 +59,16 @@ impl Replay {
         true
     }
 
+    /// Would [`Replay::accept`] refuse this count?
+    pub fn is_taken(&self, nonce: &[u8], expires: Duration, count: u32) -> bool {
+        let Ok(key) = <[u8; 32]>::try_from(nonce) else { return true };
+        match self.entries.get(&key) {
+            _ if count == 0 => true,
+            Some(entry) => !Entry::accept(&mut { *entry }, count),
+            None => expires <= self.forgotten,
+        }
+    }
+
     /// Nonces remembered.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -110,6 +120,18 @@ mod tests {
         let mut take = |n| replay.accept(Duration::ZERO, &[b'n'; 32], T, n);
         assert!(take(1) && !take(1) && take(3) && take(2) && !take(2) && !take(3) && !take(0));
         assert!(take(200) && !take(136) && take(137));
+    }
+
+    #[test]
+    fn asking_takes_nothing() {
+        let mut replay = Replay::new(1);
+        assert!(!replay.is_taken(&[1; 32], T, 1) && replay.is_taken(&[1; 32], T, 0));
+        assert!(replay.is_empty());
+        assert!(replay.accept(Duration::ZERO, &[1; 32], T, 5));
+        assert!(replay.is_taken(&[1; 32], T, 5) && !replay.is_taken(&[1; 32], T, 4));
+        assert!(replay.accept(Duration::ZERO, &[1; 32], T, 4), "the question took nothing");
+        assert!(replay.accept(Duration::ZERO, &[2; 32], T, 1));
+        assert!(replay.is_taken(&[1; 32], T, 6), "pushed out");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::hash::{Algorithm, Ha1, response_hex};
 use super::nonce::Nonces;
 use super::replay::Replay;
-use crate::message::{Credentials, Host, Uri};
+use crate::message::{Credentials, Host, Uri, unescape};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -80,6 +81,8 @@ pub struct Expectation<'a> {
     pub realm: &'a str,
     /// The method as spelled
     pub method: &'a str,
+    /// The Request-URI as spelled, which the digest URI is held against (RFC 7616 §3.4.6); `None`: against nothing
+    pub uri: Option<&'a str>,
     /// Algorithms served, in the order they are offered
     pub algorithms: &'a [Algorithm],
 }
@@ -95,7 +98,15 @@ pub enum Verdict<'a> {
     /// The nonce is old, not ours, another source's, or the password is right but this count was used: challenge again
     /// with `stale=true`. Says nothing of the password.
     Stale,
-    /// Wrong password, unknown user, foreign URI, refused algorithm or missing qop: challenge again, count as failure.
+    /// The digest URI names another server, or somebody else than the Request-URI (RFC 7616 §3.4.6): 400. Says nothing of
+    /// the password.
+    Elsewhere {
+        /// Who it claims to be
+        username: &'a str,
+        /// What it names
+        uri: &'a str,
+    },
+    /// Wrong password, unknown user, refused algorithm or missing qop: challenge again, count as failure.
     Wrong {
         /// Who it claims to be
         username: &'a str,
@@ -104,6 +115,16 @@ pub enum Verdict<'a> {
     NoCredentials,
     /// 400
     Malformed(Malformed),
+}
+
+/// A right answer whose count is not taken yet: whoever is asked to wait takes no place in the replay table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof<'a> {
+    /// Who it is
+    pub username: &'a str,
+    nonce: &'a [u8],
+    expires: Duration,
+    count: u32,
 }
 
 /// Issues challenges and judges answers; holds the nonce key and the replay table.
@@ -176,16 +197,12 @@ impl Verifier {
         ours: impl Fn(&Host<'_>) -> bool,
         ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
     ) -> Verdict<'c> {
-        match find(credentials, expectation.realm) {
-            Ok(a) => self.judge(None, now, expectation, &a, ours, ha1),
-            Err(verdict) => verdict,
-        }
+        let found = find(credentials, expectation.realm);
+        let judged = found.and_then(|a| self.judge(None, now, expectation, &a, ours, ha1));
+        self.taken(now, judged)
     }
 
-    /// Judges the credentials of a request from `source`.
-    ///
-    /// `ha1` looks the user up; `ours` says whether a host in the digest URI is this server (only the host is compared).
-    /// An unknown user is hashed with a dummy, so that time does not tell who exists.
+    /// [`Verifier::judge_from`], and the count is taken at once.
     pub fn verify_from<'c>(
         &mut self,
         source: IpAddr,
@@ -195,26 +212,63 @@ impl Verifier {
         ours: impl Fn(&Host<'_>) -> bool,
         ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
     ) -> Verdict<'c> {
-        match find(credentials, expectation.realm) {
-            Ok(a) => self.judge(Some(source), now, expectation, &a, ours, ha1),
+        let judged = self.judge_from(source, now, expectation, credentials, ours, ha1);
+        self.taken(now, judged)
+    }
+
+    fn taken<'c>(&mut self, now: Duration, judged: Result<Proof<'c>, Verdict<'c>>) -> Verdict<'c> {
+        match judged {
+            Ok(proof) if self.take(now, &proof) => Verdict::Ok { username: proof.username },
+            Ok(_) => Verdict::Stale,
             Err(verdict) => verdict,
         }
     }
 
+    /// Judges the credentials of a request from `source`, without taking their count.
+    ///
+    /// `ha1` looks the user up; `ours` says whether a host in the digest URI is this server (only the host is compared).
+    /// An unknown user is hashed with a dummy, so that time does not tell who exists.
+    ///
+    /// # Errors
+    /// Every verdict but [`Verdict::Ok`].
+    pub fn judge_from<'c>(
+        &self,
+        source: IpAddr,
+        now: Duration,
+        expectation: &Expectation<'_>,
+        credentials: impl Iterator<Item = Credentials<'c>>,
+        ours: impl Fn(&Host<'_>) -> bool,
+        ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
+    ) -> Result<Proof<'c>, Verdict<'c>> {
+        let a = find(credentials, expectation.realm)?;
+        self.judge(Some(source), now, expectation, &a, ours, ha1)
+    }
+
+    /// Was the count of a right answer taken before?
+    pub fn is_taken(&self, proof: &Proof<'_>) -> bool {
+        self.replay.is_taken(proof.nonce, proof.expires, proof.count)
+    }
+
+    /// Takes the count of a right answer. `false`: it was taken before, or its nonce is forgotten; challenge again with
+    /// `stale=true`.
+    pub fn take(&mut self, now: Duration, proof: &Proof<'_>) -> bool {
+        self.replay.accept(now, proof.nonce, proof.expires, proof.count)
+    }
+
     fn judge<'c>(
-        &mut self,
+        &self,
         source: Option<IpAddr>,
         now: Duration,
         expectation: &Expectation<'_>,
         a: &Authorization<'c>,
         ours: impl Fn(&Host<'_>) -> bool,
         ha1: impl FnOnce(&str, Algorithm) -> Option<Ha1>,
-    ) -> Verdict<'c> {
+    ) -> Result<Proof<'c>, Verdict<'c>> {
         // First of all: a packet anybody can forge must not count as a wrong password of whom it names.
         let Ok(expires) = self.nonces.check(now, source, expectation.realm, a.nonce) else {
-            return Verdict::Stale;
+            return Err(Verdict::Stale);
         };
-        let wrong = Verdict::Wrong { username: a.username };
+        let wrong = Err(Verdict::Wrong { username: a.username });
         let Some(algorithm) = a.algorithm.filter(|x| expectation.algorithms.contains(x)) else {
             return wrong;
         };
@@ -222,14 +276,12 @@ impl Verifier {
             return wrong;
         }
         let Some(count) = a.count() else {
-            return Verdict::Malformed(Malformed("nc"));
+            return Err(Verdict::Malformed(Malformed("nc")));
         };
-        let uri_is_ours = match Uri::parse(a.uri) {
-            Ok(Uri::Sip(uri)) => ours(&uri.host),
-            // A call to a tel URI has no host to compare.
-            Ok(Uri::Tel(_)) => true,
-            _ => false,
-        };
+        // Before the password is looked at, so that it tells nothing of it.
+        if !fits(a.uri, expectation.uri, ours) {
+            return Err(Verdict::Elsewhere { username: a.username, uri: a.uri });
+        }
         let known = ha1(a.username, algorithm).filter(|h| h.algorithm() == algorithm);
         let dummy = &self.dummy[usize::from(algorithm == Algorithm::Sha256)];
         let secret = known.as_ref().unwrap_or(dummy);
@@ -243,14 +295,10 @@ impl Verifier {
         given[..length].copy_from_slice(a.response);
         given.make_ascii_lowercase();
         let same = bool::from(expected.as_bytes().ct_eq(&given[..length]));
-        if !same || known.is_none() || !uri_is_ours {
+        if !same || known.is_none() {
             return wrong;
         }
-        if self.replay.accept(now, a.nonce, expires, count) {
-            Verdict::Ok { username: a.username }
-        } else {
-            Verdict::Stale
-        }
+        Ok(Proof { username: a.username, nonce: a.nonce, expires, count })
     }
 
     /// Nonces in the replay table.
@@ -276,6 +324,32 @@ fn find<'c>(
         }
     }
     found.ok_or(Verdict::NoCredentials)
+}
+
+/// Does a digest URI name us, and whom the Request-URI names (RFC 3261 §22.4, RFC 7616 §3.4.6)? Phones leave out the user,
+/// add or drop ports and parameters, and write another of our names; none of that leads a request elsewhere.
+fn fits(given: &str, asked: Option<&str>, ours: impl Fn(&Host<'_>) -> bool) -> bool {
+    let Ok(given) = Uri::parse(given) else { return false };
+    let here = match &given {
+        Uri::Sip(uri) => ours(&uri.host),
+        // A call to a tel URI has no host to compare.
+        Uri::Tel(_) => true,
+        Uri::Other { .. } => false,
+    };
+    let asked = asked.and_then(|uri| Uri::parse(uri).ok());
+    here && match (named(&given), asked.as_ref().and_then(named)) {
+        (Some(given), Some(asked)) => given == asked,
+        _ => true,
+    }
+}
+
+/// The user or number a URI names.
+fn named<'a>(uri: &Uri<'a>) -> Option<Cow<'a, [u8]>> {
+    match uri {
+        Uri::Sip(uri) => unescape(uri.user?),
+        Uri::Tel(uri) => Some(Cow::Owned(uri.digits().map(|c| c as u8).collect())),
+        Uri::Other { .. } => None,
+    }
 }
 
 fn quoted(text: &str) -> String {

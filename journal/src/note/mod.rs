@@ -1,6 +1,10 @@
 //! Checkpoints as they leave the machine: signed notes (C2SP signed-note), whose text is a checkpoint (C2SP
 //! tlog-checkpoint), signed with Ed25519 and perhaps by witnesses (C2SP tlog-cosignature).
 
+mod chain;
+
+pub use chain::Chain;
+
 use crate::merkle::Hash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +16,9 @@ use zeroize::Zeroizing;
 
 /// What stands before each signature line: U+2014 and a space.
 const DASH: &str = "\u{2014} ";
+
+/// What begins the line of a checkpoint that names the key to follow.
+const NEXT_KEY: &str = "next-key ";
 
 /// What a key signs, by the number that stands for it in key hashes and verifier keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,6 +205,28 @@ impl SignedNote {
             }
         };
         lines.find_map(good).ok_or_else(|| NoteError::Forged(by.name.clone()))
+    }
+
+    /// A checkpoint with which one key hands over to the next: its text names the next one, and both sign it.
+    #[must_use]
+    pub fn hand_over(checkpoint: &Checkpoint, from: &Signer, to: &Signer) -> Self {
+        let text = format!("{}{NEXT_KEY}{}\n", checkpoint.body(), to.verifier());
+        let line = |signer: &Signer| Line {
+            name: signer.name.clone(),
+            hash: signer.verifier().hash(),
+            signature: signer.key.sign(text.as_bytes()).to_bytes().to_vec(),
+        };
+        let signatures = vec![line(from), line(to)];
+        Self { text, signatures }
+    }
+
+    /// The key that follows, if this checkpoint hands over to one that signed it too. Whether it may, says whoever trusts
+    /// the key before.
+    #[must_use]
+    pub fn next_key(&self) -> Option<Verifier> {
+        let named = self.text.lines().skip(3).find_map(|line| line.strip_prefix(NEXT_KEY))?;
+        let next: Verifier = named.parse().ok()?;
+        (next.kind == KeyKind::Log && self.verify(&next).is_ok()).then_some(next)
     }
 
     /// The checkpoint that the text is.
