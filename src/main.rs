@@ -1,28 +1,7 @@
-//! `switchbook`: the exchange, its command line and its demo in one binary. Wiring only: no rule stands here.
-
-mod audit;
-mod cli;
-mod console;
-mod demo;
-mod doors;
-mod erasure;
-mod failure;
-mod house;
-mod port;
-mod rooms;
-mod route;
-mod seal;
-mod serve;
-mod settings;
+//! The one binary.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            cli::output::failure(&failure);
-            ExitCode::from(failure.exit())
-        }
-    }
+    switchbook::main()
 }

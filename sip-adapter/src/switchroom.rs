@@ -31,6 +31,12 @@ impl Switchroom {
         Ok(Self { handle, _ends_when_dropped: end })
     }
 
+    /// A way to it.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Runs something on the thread.
     pub fn spawn<T: Send + 'static>(
         &self,
