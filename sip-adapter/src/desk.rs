@@ -9,7 +9,8 @@ use switchbook_core::registration::BindingId;
 use switchbook_core::user::{Language, SecretRef};
 use switchbook_sip::digest::{Algorithm, Ha1};
 
-/// The Desk, the leases and the secrets, as one port.
+/// The Desk, the leases and the secrets, as one port. Clones are the same.
+#[derive(Clone, Debug)]
 pub struct DeskPort {
     desk: DeskHandle,
     runtime: tokio::runtime::Handle,
