@@ -234,13 +234,12 @@ impl Life {
         self.handle(Input::Command(Command::HangUpAll), out);
         let desk = self.interior.desk.clone();
         let stopped = self.finish(async move { startup::stop(&desk).await });
-        stopped.map_err(|error| error.to_string())?;
         let Self { runtime, hands, interior, endpoint, port, .. } = self;
         drop((endpoint, port));
         runtime.shutdown_timeout(Duration::from_secs(5));
         drop(interior);
         hands.close();
-        Ok(())
+        stopped.map_err(|error| error.to_string())
     }
 
     /// Everything in memory is gone, whatever it was doing.

@@ -95,6 +95,9 @@ fn whatever_happens_nothing_acknowledged_is_lost_every_call_ends_and_phones_are_
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{} of {seeds} seeds hold: {}", sum.len(), told(&sum));
     let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    for (_, why) in &failures {
+        println!("{}", why.lines().next().unwrap_or_default());
+    }
     if let Some((_, why)) = failures.into_iter().next() {
         panic!("{} seeds fail: {seeds:?}\n{why}", seeds.len());
     }

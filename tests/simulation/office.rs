@@ -149,7 +149,7 @@ pub fn idea(random: &mut Random, life: &Life, serial: u64) -> String {
         ),
         13 => format!(r#"{{"command":"number.call_waiting","number":"{number}","on":{on}}}"#),
         14 => format!(
-            r#"{{"command":"device.ring","device":"{phone}","wait":{},"ring":{}}}"#,
+            r#"{{"command":"device.ring","user":"{user}","device":"{phone}","wait":{},"ring":{}}}"#,
             random.below(5),
             5 + random.below(40)
         ),

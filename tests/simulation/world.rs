@@ -101,6 +101,8 @@ pub struct World {
     /// When the last life of the server ended, and since when its disk had not been well by then.
     pub went_down: Duration,
     pub disk_ill: Option<Duration>,
+    /// The disk will do so many things more, and then nothing.
+    pub dying: bool,
     /// Nothing bad happens any more.
     pub calm: bool,
     disk: SimDisk,
@@ -132,6 +134,7 @@ impl World {
             tally: Tally::default(),
             went_down: Duration::ZERO,
             disk_ill: None,
+            dying: false,
             calm: false,
             disk: SimDisk::new(mix(seed)),
             folder: tempfile::tempdir().expect("a folder"),
@@ -206,7 +209,11 @@ impl World {
         self.check_end()?;
         self.go_down(Down::Stopped)?;
         self.start()?;
-        self.check_end()
+        self.check_end()?;
+        // Refreshes keep their transactions for half a minute: without them nothing at all is left.
+        self.phones.iter_mut().for_each(Handset::unplug);
+        self.run_until(self.now + Duration::from_secs(40))?;
+        self.check_idle()
     }
 
     fn founding(&mut self) -> Held {
@@ -237,28 +244,21 @@ impl World {
         self.calm = true;
         self.weather = Weather::default();
         self.disk.limit(None);
-        self.disk_ill = None;
+        self.queue.retain(|_, event| !matches!(event, Event::Down(_) | Event::Room | Event::Up));
         let wrong = self.wall.wrong_by();
         if wrong != 0 {
             self.jump(-wrong);
         }
         self.note("calm");
-        if self.life.is_some() && self.disk_is_dead() {
+        if self.dying {
             self.go_down(Down::PowerCut(Cut::Some))?;
         }
-        if self.life.is_none() {
-            self.queue.retain(|_, event| !matches!(event, Event::Up));
-            self.start()?;
-        }
+        self.disk_ill = None;
+        self.start()?;
         for phone in (0..self.phones.len()).step_by(2) {
             self.hang_up(phone);
         }
         Ok(())
-    }
-
-    fn disk_is_dead(&self) -> bool {
-        use switchbook_journal::files::Files;
-        self.disk.list(std::path::Path::new("/book")).is_err()
     }
 
     // ---- time
@@ -630,7 +630,8 @@ impl World {
         let (phone, new) = (office.below(self.phones.len() as u64) as usize, office.next() % 1000);
         let idea = office::idea(office, life, serial);
         let users = &life.interior.desk.published().exchange.users;
-        let name = |user: &switchbook_core::user::User| user.username.value.known().map(str::to_owned);
+        let name =
+            |user: &switchbook_core::user::User| user.username.value.known().map(str::to_owned);
         let eve = users.values().filter_map(|user| name(user)).find(|name| name.starts_with('u'));
         let (mut words, mut password) = (idea, None);
         let asked = match (kind, eve) {
@@ -815,7 +816,7 @@ impl World {
                     "the machine will die after {operations} operations of the disk"
                 ));
                 self.disk.die_after(operations);
-                self.disk_ill = Some(self.now);
+                (self.disk_ill, self.dying) = (Some(self.now), true);
                 self.later(soon, Event::Down(Down::PowerCut(cut)));
             }
             10..12 => self.later(Duration::ZERO, Event::Down(Down::Stopped)),
@@ -845,16 +846,20 @@ impl World {
         self.note(&format!("the server goes down: {how:?}"));
         let (mut out, mut clean) = (Vec::new(), false);
         // A machine that is dying does not stop in order.
-        if how == Down::Stopped && self.disk_ill.is_none() {
-            life.stop(&mut out)?;
-            clean = true;
+        if how == Down::Stopped && !self.dying {
+            match life.stop(&mut out) {
+                Ok(()) => clean = true,
+                Err(why) => {
+                    self.note(&format!("not everything was written before the stop: {why}"))
+                }
+            }
             self.tally.stops += 1;
         } else {
             life.end();
             self.tally.crashes += 1;
         }
         self.sent(out);
-        let died = self.disk_ill.is_some();
+        let died = std::mem::take(&mut self.dying);
         self.disk = match how {
             Down::PowerCut(cut) => self.disk.cut(cut),
             Down::Killed | Down::Stopped if died => self.disk.cut(Cut::Some),
@@ -888,7 +893,7 @@ impl World {
         if !self.calm && self.lives > 0 && self.chance.faults.chance(15) {
             let operations = self.chance.faults.below(60);
             self.disk.die_after(operations);
-            self.disk_ill = Some(self.now);
+            (self.disk_ill, self.dying) = (Some(self.now), true);
             self.note(&format!("a start that will die after {operations} operations of the disk"));
             let after = self.chance.faults.millis(1, 3000);
             self.later(after, Event::Down(Down::PowerCut(Cut::Some)));
@@ -908,13 +913,14 @@ impl World {
                 self.life = Some(life);
                 self.lives += 1;
                 self.note("the server is up");
-                self.check_recovered()
+                // On a dying disk the next start shows it.
+                if self.dying { Ok(()) } else { self.check_recovered() }
             }
-            Err(why) if self.disk_ill.is_some() => {
+            Err(why) if self.dying => {
                 self.note(&format!("the start died: {why}"));
                 self.queue.retain(|_, event| !matches!(event, Event::Down(_)));
                 self.disk = self.disk.cut(Cut::Some);
-                self.disk_ill = None;
+                (self.disk_ill, self.dying) = (None, false);
                 self.later(Duration::from_secs(1), Event::Up);
                 Ok(())
             }
