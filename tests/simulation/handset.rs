@@ -52,6 +52,9 @@ pub struct Handset {
     pub ask_again: Option<Duration>,
     pub told: Option<Told>,
     pub call: Option<CallSince>,
+    /// When its last REGISTER was sent first, and its CSeq: what it is granted is granted after that, however late and
+    /// often the answer is repeated.
+    asked: (Duration, String),
 }
 
 impl Handset {
@@ -67,6 +70,7 @@ impl Handset {
             ask_again: None,
             told: None,
             call: None,
+            asked: (Duration::ZERO, String::new()),
         }
     }
 
@@ -113,13 +117,22 @@ impl Handset {
         }
     }
 
+    /// What it sends, watched.
+    pub fn sends(&mut self, now: Duration, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let seq = text.lines().find(|line| line.starts_with("CSeq:") && line.ends_with("REGISTER"));
+        if let Some(seq) = seq.filter(|seq| text.starts_with("REGISTER") && **seq != self.asked.1) {
+            self.asked = (now, seq.to_owned());
+        }
+    }
+
     /// What it told, taken in. Whether something is to be done at once: hang up again.
     pub fn heard(&mut self, now: Duration, life: u32, jumps: u32, event: &PhoneEvent) -> bool {
         let stage = |stage| Some(CallSince { stage, since: now, life, given_up: false });
         match event {
             PhoneEvent::Registered(seconds) => {
                 self.asking = false;
-                let until = now + Duration::from_secs(u64::from(*seconds));
+                let until = self.asked.0 + Duration::from_secs(u64::from(*seconds));
                 let contact = self.contact();
                 let before = self.told.take().filter(|told| told.contact == contact);
                 let before = before.map(|told| told.until);

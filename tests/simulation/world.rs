@@ -445,7 +445,8 @@ impl World {
             }
             let events = ua.take_events();
             let quiet = out.is_empty() && events.is_empty();
-            let at = handset.at;
+            let (at, now) = (handset.at, self.now);
+            out.iter().for_each(|(_, bytes)| handset.sends(now, bytes));
             for (to, bytes) in out {
                 self.send(at, to, bytes);
             }
