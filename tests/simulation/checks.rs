@@ -4,9 +4,12 @@ use crate::handset::{Stage, Told};
 use crate::life::Life;
 use crate::world::{Held, World};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
+use switchbook_core::call::OpenCall;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
+use switchbook_core::id::CallId;
 use switchbook_core::personal::KeyId;
 use switchbook_core::position::{Moment, Position};
 use switchbook_projections::fold::Tables;
@@ -64,7 +67,11 @@ impl World {
         }
         let open = &life.interior.desk.published().exchange.open_calls;
         if !open.is_empty() {
-            return Err(format!("{} calls are open after a start", open.len()));
+            let of = |(call, open): (&CallId, &Arc<OpenCall>)| format!("{call} of {}", open.placed);
+            return Err(format!(
+                "calls are open: {}",
+                open.iter().map(of).collect::<Vec<_>>().join(", ")
+            ));
         }
         let vault = life.interior.store.vault();
         for user in &self.acknowledged.erased {
@@ -157,17 +164,17 @@ impl World {
             let has = self.registered(phone.name)?;
             let told: Vec<_> = told.into_iter().collect();
             for told in &told {
-                let until = self.wall.at(told.until);
-                let near = |end: &Moment| (end.0 - until.0).abs() < 3_000_000;
+                // A refresh may have been granted whose answer is still on its way.
+                let from = self.wall.at(told.until).plus_seconds(-3);
+                let to = now.plus_seconds(i64::from(told.granted) + 3);
+                let near = |end: &Moment| (from..=to).contains(end);
                 if !has.iter().any(|(contact, end)| *contact == told.contact && near(end)) {
                     return Err(format!("{} was told {told:?}; registered is {has:?}", phone.name));
                 }
             }
             let strange =
                 |(contact, _): &&(String, Moment)| told.iter().all(|told| told.contact != *contact);
-            // A binding made while the wall clock was ahead lives until that time.
-            let ahead = |end: Moment| self.tally.jumps > 0 && end.0 - now.0 > 0;
-            if let Some((contact, end)) = has.iter().find(strange).filter(|(_, end)| !ahead(*end)) {
+            if let Some((contact, end)) = has.iter().find(strange) {
                 return Err(format!(
                     "{} is registered at {contact} until {end}, and gave that up",
                     phone.name

@@ -12,6 +12,8 @@ pub struct Told {
     /// When it was told, and until when it was told to count on it.
     pub at: Duration,
     pub until: Duration,
+    /// Seconds granted.
+    pub granted: u32,
     /// The end it was told the time before, if that was about the same binding.
     pub before: Option<Duration>,
     /// How often the server's wall clock had jumped by then.
@@ -55,6 +57,8 @@ pub struct Handset {
     /// When its last REGISTER was sent first, and its CSeq: what it is granted is granted after that, however late and
     /// often the answer is repeated.
     asked: (Duration, String),
+    /// How often the server's wall clock had jumped by then.
+    asked_jumps: u32,
 }
 
 impl Handset {
@@ -71,6 +75,7 @@ impl Handset {
             told: None,
             call: None,
             asked: (Duration::ZERO, String::new()),
+            asked_jumps: 0,
         }
     }
 
@@ -118,16 +123,16 @@ impl Handset {
     }
 
     /// What it sends, watched.
-    pub fn sends(&mut self, now: Duration, bytes: &[u8]) {
+    pub fn sends(&mut self, now: Duration, jumps: u32, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let seq = text.lines().find(|line| line.starts_with("CSeq:") && line.ends_with("REGISTER"));
         if let Some(seq) = seq.filter(|seq| text.starts_with("REGISTER") && **seq != self.asked.1) {
-            self.asked = (now, seq.to_owned());
+            (self.asked, self.asked_jumps) = ((now, seq.to_owned()), jumps);
         }
     }
 
     /// What it told, taken in. Whether something is to be done at once: hang up again.
-    pub fn heard(&mut self, now: Duration, life: u32, jumps: u32, event: &PhoneEvent) -> bool {
+    pub fn heard(&mut self, now: Duration, life: u32, event: &PhoneEvent) -> bool {
         let stage = |stage| Some(CallSince { stage, since: now, life, given_up: false });
         match event {
             PhoneEvent::Registered(seconds) => {
@@ -136,7 +141,8 @@ impl Handset {
                 let contact = self.contact();
                 let before = self.told.take().filter(|told| told.contact == contact);
                 let before = before.map(|told| told.until);
-                let told = Told { contact, at: now, until, before, jumps };
+                let jumps = self.asked_jumps;
+                let told = Told { contact, at: now, until, granted: *seconds, before, jumps };
                 self.told = (*seconds > 0).then_some(told);
                 if (*seconds > 0) != (self.wants > 0) {
                     // It was told otherwise meanwhile.

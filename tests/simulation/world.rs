@@ -445,17 +445,17 @@ impl World {
             }
             let events = ua.take_events();
             let quiet = out.is_empty() && events.is_empty();
-            let (at, now) = (handset.at, self.now);
-            out.iter().for_each(|(_, bytes)| handset.sends(now, bytes));
+            let (at, now, jumps) = (handset.at, self.now, self.tally.jumps);
+            out.iter().for_each(|(_, bytes)| handset.sends(now, jumps, bytes));
             for (to, bytes) in out {
                 self.send(at, to, bytes);
             }
             for event in events {
                 let name = self.phones[phone].name;
                 self.note(&format!("{name}: {event:?}"));
-                let (now, lives, jumps) = (self.now, self.lives, self.tally.jumps);
+                let (now, lives) = (self.now, self.lives);
                 let handset = &mut self.phones[phone];
-                if handset.heard(now, lives, jumps, &event) {
+                if handset.heard(now, lives, &event) {
                     self.hang_up(phone);
                 }
             }
