@@ -69,7 +69,7 @@ impl Handset {
             at: SocketAddr::from(([198, 51, 100, host], 5060)),
             ua: None,
             wants: 0,
-            on_call: OnCall::Ring,
+            on_call: OnCall::Answer(Duration::from_secs(2)),
             asking: false,
             ask_again: None,
             told: None,

@@ -110,7 +110,7 @@ pub fn idea(random: &mut Random, life: &Life, serial: u64) -> String {
     let phone = random.pick(&["p1", "p2", "p3", "p4", "p5", "p6", "q1"]);
     let on = random.chance(50);
     match random.below(18) {
-        0 => format!(r#"{{"command":"user.dnd","user":"{user}","on":{}}}"#, random.chance(25)),
+        0 => format!(r#"{{"command":"user.dnd","user":"{user}","on":{}}}"#, random.chance(15)),
         1 => format!(r#"{{"command":"number.tick","number":"{number}","slot":"{slot}"}}"#),
         2 => format!(r#"{{"command":"number.untick","number":"{number}","slot":"{slot}"}}"#),
         3 => format!(r#"{{"command":"forwarding.set","number":"{number}","profile":"{profile}"}}"#),
@@ -118,8 +118,21 @@ pub fn idea(random: &mut Random, life: &Life, serial: u64) -> String {
         5 => format!(
             r#"{{"command":"profile.add","user":"{user}","name":"n{serial}","rules":[{{"when":"busy","to":"{number}"}}]}}"#
         ),
-        6 => format!(r#"{{"command":"device.log_out","device":"{phone}","force":{on}}}"#),
-        7 => format!(r#"{{"command":"device.log_in","device":"{phone}","user":"{user}"}}"#),
+        6 if random.chance(30) => {
+            format!(r#"{{"command":"device.log_out","device":"{phone}","force":{on}}}"#)
+        }
+        6 | 7 => {
+            let homes = [
+                ("p1", "ada"),
+                ("p2", "ada"),
+                ("p3", "bob"),
+                ("p4", "cat"),
+                ("p5", "cat"),
+                ("p6", "dan"),
+            ];
+            let (phone, user) = if on { random.pick(&homes) } else { (phone, user) };
+            format!(r#"{{"command":"device.log_in","device":"{phone}","user":"{user}"}}"#)
+        }
         8 => {
             let verb = if on { "grant" } else { "withdraw" };
             format!(

@@ -510,7 +510,7 @@ impl World {
         }
         let chance = &mut self.chance.phones;
         let phone = chance.below(self.phones.len() as u64) as usize;
-        let (act, after) = (chance.below(100), chance.millis(100, 2500));
+        let (act, after) = (chance.below(100), chance.millis(100, 1500));
         let handset = &self.phones[phone];
         let (plugged, free) = (handset.ua.is_some(), handset.call.is_none());
         match act {
@@ -544,10 +544,10 @@ impl World {
             0..38 => self.hang_up(phone),
             38..60 => {
                 let chance = &mut self.chance.phones;
-                let ring = Duration::from_millis(chance.below(15_000));
+                let ring = Duration::from_millis(chance.below(12_000));
                 let on_call = match chance.below(10) {
-                    0..6 => OnCall::Answer(ring),
-                    6..8 => OnCall::Ring,
+                    0..7 => OnCall::Answer(ring),
+                    7 => OnCall::Ring,
                     _ => OnCall::Refuse(chance.pick(&[486, 603, 480, 500])),
                 };
                 self.phones[phone].on_call = on_call;
