@@ -560,6 +560,23 @@ fn a_call_that_ends_while_the_book_cannot_be_written_ends_in_the_book_when_it_ca
     assert!(!world.sim.calls().iter().any(|told| told.starts_with("missed")), "nothing is");
 }
 
+/// Found by the simulation (seed 490): its call stayed open in the book until the next start.
+#[test]
+fn a_code_given_up_before_the_desk_has_spoken_ends_in_the_book() {
+    let mut world = world(&[]);
+    world.sim.desk_sleeps = true;
+    let mut call = world.s1.call(&mut world.sim, "*78");
+    call.cancel(&mut world.sim);
+    assert_eq!(call.status(&mut world.sim), 200);
+    let refused = call.response(&mut world.sim);
+    assert_eq!(refused.status(), 487);
+    call.ack_failure(&mut world.sim, &refused);
+    world.sim.desk_sleeps = false;
+    world.sim.settle();
+    assert!(world.sim.desk.state().open_calls.is_empty(), "{:?}", world.sim.calls());
+    world.sim.expect_idle();
+}
+
 #[test]
 fn a_gap_is_told_at_a_stop() {
     let mut world = world(&[]);

@@ -36,6 +36,7 @@ impl World {
         for phone in &self.phones {
             let Some(call) = phone.call.filter(|call| call.life == self.lives) else { continue };
             let (long, what) = match call.stage {
+                Stage::Rings if !call.known => continue,
                 Stage::Rings => (RINGS, "rings for ever"),
                 Stage::Calls => (CALLS, "waits for an answer for ever"),
                 Stage::Talks => continue,
@@ -130,6 +131,7 @@ impl World {
     /// After a long quiet time.
     pub fn check_end(&mut self) -> Held {
         self.check_now()?;
+        self.nothing_is_left()?;
         self.check_recovered()?;
         if !self.waiting.is_empty() {
             let words: Vec<_> = self.waiting.iter().map(|waiting| &waiting.words).collect();
@@ -140,7 +142,6 @@ impl World {
         commands_are_whole(&records)?;
         self.count(&records);
         self.registrar_is_what_phones_were_told()?;
-        self.nothing_is_left()?;
         self.tables_are_a_fold(&records)
     }
 

@@ -36,6 +36,9 @@ pub struct CallSince {
     pub since: Duration,
     /// The life of the server that it began in.
     pub life: u32,
+    /// The server has heard of it. A phone that comes back when its INVITE is sent for the last time may ring with no
+    /// word of it getting through: nobody may send it a CANCEL then (RFC 3261 §9.1).
+    pub known: bool,
     /// Its user has hung up; it may still be answered meanwhile.
     pub given_up: bool,
 }
@@ -133,15 +136,18 @@ impl Handset {
 
     /// What it told, taken in. Whether something is to be done at once: hang up again.
     pub fn heard(&mut self, now: Duration, life: u32, event: &PhoneEvent) -> bool {
-        let stage = |stage| Some(CallSince { stage, since: now, life, given_up: false });
+        let stage =
+            |stage| Some(CallSince { stage, since: now, life, known: false, given_up: false });
         match event {
             PhoneEvent::Registered(seconds) => {
                 self.asking = false;
                 let until = self.asked.0 + Duration::from_secs(u64::from(*seconds));
                 let contact = self.contact();
                 let before = self.told.take().filter(|told| told.contact == contact);
-                let before = before.map(|told| told.until);
                 let jumps = self.asked_jumps;
+                // What the clock had told before a jump says nothing of an end after it.
+                let same = |told: Told| if told.jumps == jumps { told.until } else { now };
+                let before = before.map(same);
                 let told = Told { contact, at: now, until, granted: *seconds, before, jumps };
                 self.told = (*seconds > 0).then_some(told);
                 if (*seconds > 0) != (self.wants > 0) {

@@ -411,6 +411,11 @@ impl World {
         self.note(&line(from, to, &bytes));
         if to == flow(to).local {
             if self.life.is_some() {
+                let ringing = bytes.starts_with(b"SIP/2.0 18");
+                let at = self.phones.iter_mut().find(|phone| phone.at == from && ringing);
+                if let Some(call) = at.and_then(|phone| phone.call.as_mut()) {
+                    call.known = true;
+                }
                 self.server(Input::Datagram(flow(from), bytes));
             }
             return;
@@ -537,8 +542,13 @@ impl World {
                     false => chance.pick(&codes),
                 };
                 let (since, life) = (self.now, self.lives);
-                self.phones[phone].call =
-                    Some(CallSince { stage: Stage::Calls, since, life, given_up: false });
+                self.phones[phone].call = Some(CallSince {
+                    stage: Stage::Calls,
+                    since,
+                    life,
+                    known: false,
+                    given_up: false,
+                });
                 self.wishes(phone, Wish::Call(number.into()));
             }
             0..38 => self.hang_up(phone),
@@ -607,7 +617,9 @@ impl World {
             }
             let Some(call) = handset.call else { continue };
             let orphan = call.life != self.lives || self.life.is_none();
-            if orphan && !call.given_up && self.now > call.since + Duration::from_secs(60) {
+            let long = if orphan { 60 } else { 180 };
+            let waits = orphan || call.stage == Stage::Rings;
+            if waits && !call.given_up && self.now > call.since + Duration::from_secs(long) {
                 self.hang_up(phone);
             }
         }
