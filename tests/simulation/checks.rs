@@ -19,6 +19,8 @@ use switchbook_projections::registrar;
 const RINGS: Duration = Duration::from_secs(60 + 32 + 8);
 /// The longest that a caller may be left without an answer: every hop of the longest way rings out.
 const CALLS: Duration = Duration::from_secs(6 * 100);
+/// So long a phone may have a call that its server has ended: whatever it was told needed all its repetitions.
+const FORGOTTEN: Duration = Duration::from_secs(40);
 /// A refresh is on disk after so long, at a beat of half a second.
 const LEASE: Duration = Duration::from_millis(1100);
 
@@ -28,21 +30,35 @@ impl World {
     }
 
     /// Every second.
-    pub fn check_now(&self) -> Held {
-        let Some(life) = &self.life else { return Ok(()) };
+    pub fn check_now(&mut self) -> Held {
+        let now = self.now;
+        let Some(life) = &self.life else {
+            self.empty_since = None;
+            return Ok(());
+        };
         if let Some(part) = life.broken() {
             return Err(format!("{part} ended by a fault"));
         }
+        match life.endpoint.sessions() {
+            0 => drop(self.empty_since.get_or_insert(now)),
+            _ => self.empty_since = None,
+        }
         for phone in &self.phones {
             let Some(call) = phone.call.filter(|call| call.life == self.lives) else { continue };
+            let unknown = call.stage == Stage::Rings && !call.known;
+            if unknown || !phone.ua.as_ref().is_some_and(|ua| ua.has_call()) {
+                continue;
+            }
             let (long, what) = match call.stage {
-                Stage::Rings if !call.known => continue,
                 Stage::Rings => (RINGS, "rings for ever"),
                 Stage::Calls => (CALLS, "waits for an answer for ever"),
-                Stage::Talks => continue,
+                Stage::Talks => (Duration::MAX, "talks"),
             };
-            if phone.ua.as_ref().is_some_and(|ua| ua.has_call()) && self.now > call.since + long {
+            if now - call.since > long {
                 return Err(format!("{} {what}: since {:?}", phone.name, call.since));
+            }
+            if self.empty_since.is_some_and(|since| now > since.max(call.since) + FORGOTTEN) {
+                return Err(format!("{} has a call of which the server knows nothing", phone.name));
             }
         }
         Ok(())

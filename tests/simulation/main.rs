@@ -13,18 +13,26 @@
 //! | File | Subject |
 //! |---|---|
 //! | `world` | what happens, and when |
+//! | `network` | datagrams: lost, doubled, late |
+//! | `people` | phones' users |
+//! | `administrator` | what he asks, and asks again |
+//! | `trouble` | machine, disk and clock |
 //! | `life` | the server from start to crash |
 //! | `handset` | a phone and what it was told |
-//! | `office` | the administrator |
+//! | `office` | what an administrator may think of, and how he asks it |
 //! | `checks` | what must hold |
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod administrator;
 mod checks;
 mod handset;
 mod life;
+mod network;
 mod office;
+mod people;
 mod random;
 mod time;
+mod trouble;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

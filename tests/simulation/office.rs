@@ -6,7 +6,7 @@ use switchbook::erasure::is_erasure;
 use switchbook_commands::desk::{Answer, Bulk, DeskError, Progress};
 use switchbook_commands::{Command, Order};
 use switchbook_core::envelope::{Actor, Recorded};
-use switchbook_core::id::UserId;
+use switchbook_core::id::{CommandId, UserId};
 use tokio::task::JoinHandle;
 
 pub const CONSOLE: Actor = Actor::Supervisor { uid: 0 };
@@ -38,6 +38,16 @@ pub enum Asked {
     /// An erasure, which is done when its key is gone.
     Erase(Box<Order>),
     Seal,
+}
+
+impl Asked {
+    pub fn id(&self) -> Option<CommandId> {
+        match self {
+            Self::One(order) | Self::Erase(order) => Some(order.id),
+            Self::Many(bulk) => Some(bulk.id),
+            Self::Seal => None,
+        }
+    }
 }
 
 /// What came of it.
