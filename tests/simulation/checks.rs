@@ -253,10 +253,8 @@ fn calls_end(records: &[Recorded]) -> Held {
     for recorded in records {
         let position = recorded.envelope.position;
         match &recorded.event {
-            Event::CallPlaced(placed) => {
-                if open.insert(placed.call, position).is_some() {
-                    return Err(format!("call {} is placed twice", placed.call));
-                }
+            Event::CallPlaced(placed) if open.insert(placed.call, position).is_some() => {
+                return Err(format!("call {} is placed twice", placed.call));
             }
             Event::CallEnded(ended) if open.remove(&ended.call).is_none() => {
                 return Err(format!("{position}: {} ends and was not open", ended.call));

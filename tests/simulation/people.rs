@@ -85,12 +85,14 @@ impl World {
         let (act, after) = (chance.below(100), chance.millis(100, 1500));
         let handset = &self.phones[phone];
         let (plugged, free) = (handset.ua.is_some(), handset.call.is_none());
-        match act {
-            _ if !plugged => {
-                if act < 20 {
-                    self.plug_in(phone);
-                }
+        self.later(after, Event::Phones);
+        if !plugged {
+            if act < 20 {
+                self.plug_in(phone);
             }
+            return;
+        }
+        match act {
             0..38 if free => {
                 let numbers = ["100", "101", "200", "300", "400", "999", "100", "200", "300"];
                 let codes = [
@@ -157,7 +159,6 @@ impl World {
             }
             _ => {}
         }
-        self.later(after, Event::Phones);
     }
 
     pub fn asks_for(&mut self, phone: usize, wants: u32) {

@@ -48,7 +48,7 @@ impl World {
                 self.disk_ill = Some(self.now);
                 self.later(long, Event::Room);
             }
-            14..17 if self.seed % 3 == 0 => {
+            14..17 if self.seed.is_multiple_of(3) => {
                 let wrong = self.wall.wrong_by();
                 self.jump(if wrong == 0 { jump } else { -wrong });
             }
