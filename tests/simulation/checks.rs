@@ -131,6 +131,13 @@ impl World {
             .collect())
     }
 
+    /// How many bindings the book knows, whether their time is over or not.
+    fn in_the_book(&self, name: &str) -> Held<usize> {
+        let published = self.server_runs()?.interior.desk.published();
+        let device = published.exchange.device_named(name).ok_or("no device of this name")?;
+        Ok(published.exchange.registrations.get(&device).map_or(0, |found| found.bindings.len()))
+    }
+
     fn read_book(&mut self) -> Held<Vec<Recorded>> {
         let life = self.life.as_mut().ok_or("the server is down")?;
         let book = life.interior.desk.book();
@@ -179,6 +186,10 @@ impl World {
                 return Err(format!("{} wants to be registered and never is", phone.name));
             }
             let has = self.registered(phone.name)?;
+            let bound = self.in_the_book(phone.name)?;
+            if bound != has.len() {
+                return Err(format!("{} has {bound} bindings, of which {has:?} live", phone.name));
+            }
             let told: Vec<_> = told.into_iter().collect();
             for told in &told {
                 // A refresh may have been granted whose answer is still on its way.
