@@ -2,29 +2,19 @@
 
 use crate::console::{self};
 use crate::doors::{Doors, http_limits, sip_config};
-use crate::erasure::{Erasures, Missing, beside};
 use crate::failure::{Failure, failed};
-use crate::port::DeskPort;
+use crate::interior::{Interior, Wishes};
 use crate::rooms::Rooms;
-use crate::seal::Sealer;
 use crate::settings::Settings;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use switchbook_commands::desk::{Parts, SystemClock};
-use switchbook_commands::settings::StopBefore;
-use switchbook_commands::{Calls, schedules, startup};
-use switchbook_core::exchange::Exchange;
-use switchbook_core::id::DeviceId;
-use switchbook_core::position::Position;
-use switchbook_core::registration::BindingId;
+use switchbook_commands::desk::SystemClock;
+use switchbook_commands::startup;
 use switchbook_journal::backup::prune_restore_points;
-use switchbook_journal::{Book, OpenReport, Opened, Options, Vault};
-use switchbook_projections::fold::{self};
-use switchbook_projections::readers::{self, Opener, Readers};
-use switchbook_sip_adapter::endpoint::LiveCalls;
-use switchbook_sip_adapter::{Server, Switchroom};
+use switchbook_journal::{Book, OpenReport, Options};
+use switchbook_sip_adapter::{DeskPort, Server, Switchroom};
 use tokio::task::JoinHandle;
 
 /// So many restore points are kept when nothing else is set.
@@ -66,62 +56,20 @@ impl House {
             move || Book::open(&data, options)
         });
         let opened = book.await.map_err(failed("opening the book broke off"))?;
-        let Opened { store, vault, leases, report } =
+        let opened =
             opened.map_err(|error| Failure::new(format!("the book cannot be opened: {error}")))?;
         // A first start that cannot serve founds nothing: its realm would be the book's for ever.
         let doors = Doors::bind(data, settings).await?;
-        // A book without a record has erased nobody.
-        let missing = match report.tail == Position::START {
-            true => Missing::Begin,
-            false if settings.accept_lost_erasures => Missing::Accept,
-            false => Missing::Ask,
-        };
-        let list = settings.erasures.clone().unwrap_or_else(|| beside(data));
-        let erasures = Arc::new(Erasures::open(&list, report.book, missing, vault.clone())?);
-        let founding = startup::Founding {
-            book: report.book,
-            realm: settings.realm.clone().unwrap_or_else(|| "switchbook".into()),
-            time_zone: settings.time_zone.unwrap_or_else(machine_zone),
-        };
-        let calls = Arc::new(LateCalls::default());
-        let parts = Parts {
-            store: store.clone(),
-            secrets: vault.clone(),
-            calls: calls.clone(),
-            leases: Arc::new(leases.clone()),
-            clock: Arc::new(SystemClock),
-        };
-        let before = if report.clean { StopBefore::Clean } else { StopBefore::Unclean };
-        let version = env!("CARGO_PKG_VERSION");
-        let open = opener(&vault);
-        let exchange = fold::exchange_at(store.as_ref(), report.tail, readers::borrow(&open))
-            .await
-            .map_err(failed("the book cannot be read"))?;
-        leases.retain(|device, binding| known(&exchange, device, binding));
-        // With a lost watermark the end of the book is not certain, and an entry may belong to what is missing.
-        if !report.watermark_lost {
-            startup::forget_unnamed(&parts, &exchange).await;
-        }
+        let wishes = wishes(data, settings);
         let room = Switchroom::open().map_err(failed("the server's threads cannot be started"))?;
-        let (desk, writer) = room
-            .spawn(startup::start(parts, exchange, founding, version, before))
-            .await
-            .map_err(failed("starting the exchange broke off"))?
-            .map_err(failed("the exchange cannot be started"))?;
-        let erased_again = erasures.record_restored(&desk).await?;
-        let readers = Readers::start(desk.book(), open)
-            .await
-            .map_err(failed("the read models cannot be folded"))?;
-        let readers = Arc::new(readers);
-        let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
-        let edges = tokio::spawn(schedules::run(desk.clone()));
-        let port = DeskPort::new(desk.clone(), leases.clone());
+        let interior = Interior::open(opened, &wishes, Arc::new(SystemClock), room.handle());
+        let interior = interior.await?;
+        let port = DeskPort::new(interior.desk.clone());
         let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port), &room)
             .map_err(failed("phones cannot be served"))?;
-        let _ = calls.0.set(server.live_calls());
-        let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
-        let (sealing, times) = (Arc::clone(&sealer), settings.seal.times());
-        let sealing = tokio::spawn(async move { sealing.run(&times).await });
+        interior.calls_are(server.live_calls());
+        let Interior { desk, readers, erasures, sealer, leases, store, .. } = interior;
+        let Interior { report, erased_again, vital, .. } = interior;
         let carriers = sealer.carry_to(settings.seal.places());
         let rooms = Arc::new(Rooms {
             sealer: Arc::clone(&sealer),
@@ -155,12 +103,7 @@ impl House {
             admin,
             erased_again,
             pruned,
-            vital: vec![
-                ("the writer", writer),
-                ("the schedules", edges),
-                ("the erasures", erasing),
-                ("the seals", sealing),
-            ],
+            vital,
             carriers,
             console,
             socket: console::socket_of(data),
@@ -214,11 +157,18 @@ impl House {
     }
 }
 
-/// Leases of bindings that are not in the book any more are of no use.
-fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
-    exchange.registrations.get(&device).is_some_and(|registration| {
-        registration.bindings.iter().any(|(bound, _)| bound.binding == binding)
-    })
+fn wishes(data: &Path, settings: &Settings) -> Wishes {
+    let mut wishes = Wishes::new(data);
+    if let Some(list) = &settings.erasures {
+        wishes.erasures.clone_from(list);
+    }
+    if let Some(realm) = &settings.realm {
+        wishes.realm.clone_from(realm);
+    }
+    wishes.accept_lost_erasures = settings.accept_lost_erasures;
+    wishes.time_zone = settings.time_zone.unwrap_or_else(machine_zone);
+    wishes.seals = settings.seal.times();
+    wishes
 }
 
 /// The zone of the machine, as `/etc/localtime` points to it; UTC when that says nothing.
@@ -226,19 +176,4 @@ fn machine_zone() -> chrono_tz::Tz {
     let link = std::fs::read_link("/etc/localtime").unwrap_or_default();
     let name = link.to_string_lossy().split_once("zoneinfo/").map(|(_, name)| name.to_owned());
     name.and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::Tz::UTC)
-}
-
-fn opener(vault: &Arc<Vault>) -> Opener {
-    let vault = Arc::clone(vault);
-    Arc::new(move |key, sealed| vault.open_sealed(key, sealed))
-}
-
-/// Calls in progress as decisions see them. The Desk is there before the phones are: until then, none.
-#[derive(Default)]
-struct LateCalls(OnceLock<Arc<LiveCalls>>);
-
-impl Calls for LateCalls {
-    fn in_call(&self, device: DeviceId) -> bool {
-        self.0.get().is_some_and(|live| live.in_call(device))
-    }
 }

@@ -81,8 +81,7 @@ impl Decide for Register {
             .map(|(binding, _)| {
                 let lease = draft.leases().lease(self.device, binding.binding);
                 Bound {
-                    expires_at: lease
-                        .map_or(binding.expires_at, |l| l.expires_at.max(binding.expires_at)),
+                    expires_at: binding.said_to_end(lease.map(|lease| lease.expires_at)),
                     cseq: lease.map_or(binding.cseq, |l| l.cseq.max(binding.cseq)),
                     binding: binding.clone(),
                 }
@@ -253,6 +252,7 @@ impl Register {
         if let Some(old) = place.and_then(|place| bound.get(place))
             && old.binding.contact.key() >= key
             && self.only_refreshes(&old.binding, contact, granted)
+            && !old.binding.is_out_of_reach(Some(old.expires_at), draft.now())
         {
             let binding = old.binding.binding;
             draft.renew(LeaseRenewal { device, binding, expires_at, cseq: self.cseq });
@@ -299,7 +299,8 @@ impl Register {
     }
 }
 
-/// A binding's time is over: nobody refreshed it.
+/// A binding's time is over: nobody refreshed it. With an end that is out of reach, since the clock was set back, this is
+/// asked when nobody has refreshed it for as long as was granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Expire {
     /// Whose.
@@ -313,13 +314,14 @@ impl Decide for Expire {
         let registration = draft.exchange().registrations.get(&self.device);
         let present = registration
             .and_then(|r| r.bindings.iter().find(|(b, _)| b.binding == self.binding))
-            .map(|(binding, _)| binding.expires_at);
+            .map(|(binding, _)| binding);
         // Gone, or refreshed in the meantime: nothing happened.
-        let Some(granted_until) = present else { return Ok(()) };
-        let lease = draft.leases().lease(self.device, self.binding);
-        let expired_at = lease.map_or(granted_until, |l| l.expires_at.max(granted_until));
-        if expired_at <= draft.now() {
-            let (device, binding) = (self.device, self.binding);
+        let Some(binding) = present else { return Ok(()) };
+        let lease = draft.leases().lease(self.device, self.binding).map(|lease| lease.expires_at);
+        let (ends, now) = (binding.said_to_end(lease), draft.now());
+        // Whoever asks has waited as long as was granted, whatever the clock says by now.
+        if ends <= now || binding.is_out_of_reach(lease, now) {
+            let (device, binding, expired_at) = (self.device, self.binding, ends.min(now));
             draft.tell_last(RegistrationExpired { device, binding, expired_at });
         }
         Ok(())

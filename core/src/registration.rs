@@ -48,6 +48,32 @@ pub struct Binding {
     pub user_agent: Option<String>,
 }
 
+/// Ends of bindings are compared with the clock to so many seconds: a restart adds one to a lease.
+const SLACK_SECONDS: i64 = 5;
+
+impl Binding {
+    /// When it ends, as book and lease have it: the later of the two.
+    #[must_use]
+    pub fn said_to_end(&self, lease: Option<Moment>) -> Moment {
+        lease.map_or(self.expires_at, |lease| lease.max(self.expires_at))
+    }
+
+    /// When it ends, seen at `now`. An end further off than what was granted was told by a clock that has been set back
+    /// since: the binding lasts no longer than a new one would.
+    #[must_use]
+    pub fn ends(&self, lease: Option<Moment>, now: Moment) -> Moment {
+        self.said_to_end(lease).min(now.plus_seconds(i64::from(self.granted.0)))
+    }
+
+    /// Is its end further off than anything that was granted, since the clock was set back? Then `now` never comes to
+    /// it by itself: the next refresh is an event that sets it right, and without one the binding is over.
+    #[must_use]
+    pub fn is_out_of_reach(&self, lease: Option<Moment>, now: Moment) -> bool {
+        let most = now.plus_seconds(i64::from(self.granted.0)).plus_seconds(SLACK_SECONDS);
+        self.said_to_end(lease) > most
+    }
+}
+
 /// The bindings of one device.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Registration {
@@ -91,7 +117,7 @@ pub struct RegistrationExpired {
     pub device: DeviceId,
     /// Which binding.
     pub binding: BindingId,
-    /// When its last lease ended.
+    /// When its last lease ended; when that was recorded, if the clock had been set back meanwhile.
     pub expired_at: Moment,
 }
 

@@ -57,7 +57,7 @@ impl<F: Fn(DeviceId, BindingId) -> Option<Moment>> Refreshes for F {
 pub struct Bound<'a> {
     /// As the book has it.
     pub binding: &'a Binding,
-    /// When it ends unless refreshed: the later of what the book and the lease say.
+    /// When it ends unless refreshed: the later of what the book and the lease say, and no later than granted from now.
     pub expires_at: Moment,
     /// The event that made or last changed it.
     pub at: Position,
@@ -72,8 +72,11 @@ pub fn bindings<'a, L: Refreshes>(
 ) -> impl Iterator<Item = Bound<'a>> + 'a {
     let entries = exchange.registrations.get(&device).map(|entry| entry.bindings.as_slice());
     entries.unwrap_or_default().iter().filter_map(move |(binding, at)| {
-        let leased = refreshes.until(device, binding).unwrap_or(binding.expires_at);
-        let expires_at = binding.expires_at.max(leased);
+        let leased = refreshes.until(device, binding);
+        let expires_at = match refreshes.known() {
+            true => binding.ends(leased, now),
+            false => binding.expires_at,
+        };
         (expires_at > now || !refreshes.known()).then_some(Bound { binding, expires_at, at: *at })
     })
 }

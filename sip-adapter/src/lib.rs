@@ -11,6 +11,7 @@
 
 mod call;
 pub mod config;
+pub mod desk;
 pub mod endpoint;
 pub mod metrics;
 mod moderation;
@@ -24,6 +25,7 @@ mod switchroom;
 mod wire;
 
 pub use config::Config;
+pub use desk::DeskPort;
 pub use metrics::Metrics;
 pub use server::{Door, Server};
 pub use switchroom::Switchroom;

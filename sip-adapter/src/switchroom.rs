@@ -46,6 +46,12 @@ impl Switchroom {
         Arc::clone(&self.nap)
     }
 
+    /// A way to it.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Runs something on the thread.
     pub fn spawn<T: Send + 'static>(
         &self,

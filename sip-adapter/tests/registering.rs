@@ -423,3 +423,54 @@ fn c7_a_replayed_answer_forgives_no_wrong_passwords() {
     }
     assert!(statuses.contains(&503), "{statuses:?}");
 }
+
+const HOUR: i64 = 3600 * 1_000_000;
+
+fn expires(response: &switchbook_sip::message::Response) -> Vec<Option<u32>> {
+    response.contacts().map(|contact| contact.unwrap().expires()).collect()
+}
+
+/// Found by the simulation (seed 225): a phone was told to come back in an hour, since the later of two ends counted.
+#[test]
+fn after_the_clock_was_set_back_a_refresh_is_told_what_it_was_granted_and_sets_the_end_right() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    phone.register(&mut sim, 600);
+    sim.now.moment.0 -= HOUR;
+    sim.pass_seconds(300);
+    assert_eq!(expires(&phone.register(&mut sim, 600)), [Some(600)]);
+    assert_eq!(registrations(&sim), ["registered", "changed"]);
+    // From here on refreshes are leases again.
+    sim.pass_seconds(300);
+    assert_eq!(expires(&phone.register(&mut sim, 600)), [Some(600)]);
+    assert_eq!(registrations(&sim), ["registered", "changed"]);
+}
+
+#[test]
+fn a_binding_of_a_clock_that_was_years_ahead_ends_when_nobody_refreshes_it() {
+    let mut sim = Sim::new(&[ADA]);
+    sim.now.moment.0 += 10 * 365 * 24 * HOUR;
+    let mut phone = Phone::new("p1", 1);
+    phone.register(&mut sim, 600);
+    sim.now.moment.0 -= 10 * 365 * 24 * HOUR;
+    sim.pass_seconds(602);
+    assert_eq!(registrations(&sim), ["registered"], "it may have been refreshed before the jump");
+    sim.pass_seconds(602);
+    assert_eq!(registrations(&sim), ["registered", "expired"]);
+}
+
+#[test]
+fn a_phone_that_refreshes_stays_registered_however_often_the_clock_is_set_back() {
+    let mut sim = Sim::new(&[ADA]);
+    let mut phone = Phone::new("p1", 1);
+    phone.register(&mut sim, 600);
+    for hours in [-1, -1, -24, -87_600] {
+        sim.now.moment.0 += hours * HOUR;
+        for _ in 0..5 {
+            assert_eq!(expires(&phone.register(&mut sim, 600)), [Some(600)]);
+            sim.pass_seconds(300);
+        }
+    }
+    let told = registrations(&sim);
+    assert!(told.iter().all(|told| *told != "expired"), "{told:?}");
+}

@@ -543,6 +543,40 @@ fn the_gap_is_told_as_soon_as_the_book_takes_writes_again_although_nobody_calls(
     assert_eq!(world.sim.calls(), ["missed 3"]);
 }
 
+/// Found by the simulation (seed 10): a call stayed open in the book until the next start.
+#[test]
+fn a_call_that_ends_while_the_book_cannot_be_written_ends_in_the_book_when_it_can() {
+    let mut world = world(&[]);
+    let (mut caller, mut called) = world.connect("100", "s1");
+    world.sim.desk.read_only.store(true, Relaxed);
+    caller.bye(&mut world.sim);
+    called.agrees_to(&mut world.sim, Method::Bye);
+    world.sim.pass_seconds(60);
+    assert!(!world.sim.desk.state().open_calls.is_empty());
+    world.sim.desk.read_only.store(false, Relaxed);
+    world.sim.pass_seconds(1);
+    assert!(world.sim.desk.state().open_calls.is_empty());
+    assert!(world.sim.calls().iter().any(|told| told.starts_with("ended HungUpByCaller")));
+    assert!(!world.sim.calls().iter().any(|told| told.starts_with("missed")), "nothing is");
+}
+
+/// Found by the simulation (seed 490): its call stayed open in the book until the next start.
+#[test]
+fn a_code_given_up_before_the_desk_has_spoken_ends_in_the_book() {
+    let mut world = world(&[]);
+    world.sim.desk_sleeps = true;
+    let mut call = world.s1.call(&mut world.sim, "*78");
+    call.cancel(&mut world.sim);
+    assert_eq!(call.status(&mut world.sim), 200);
+    let refused = call.response(&mut world.sim);
+    assert_eq!(refused.status(), 487);
+    call.ack_failure(&mut world.sim, &refused);
+    world.sim.desk_sleeps = false;
+    world.sim.settle();
+    assert!(world.sim.desk.state().open_calls.is_empty(), "{:?}", world.sim.calls());
+    world.sim.expect_idle();
+}
+
 #[test]
 fn a_gap_is_told_at_a_stop() {
     let mut world = world(&[]);

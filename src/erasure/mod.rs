@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use switchbook_commands::Order;
-use switchbook_commands::desk::{Clock, DeskHandle, SystemClock};
+use switchbook_commands::desk::DeskHandle;
 use switchbook_commands::erasure::Apply;
 use switchbook_core::envelope::{Actor, Subject};
 use switchbook_core::erasure::Period;
@@ -78,7 +78,7 @@ impl Erasures {
                 KeyId::Person(user) => Apply::Person(user),
                 KeyId::Period(period) => Apply::Period(Period(period)),
             };
-            let order = Order::new(CommandId(SystemClock.new_id()), Actor::System, apply);
+            let order = Order::new(CommandId(desk.clock().new_id()), Actor::System, apply);
             desk.submit(order).await.map_err(|error| {
                 Failure::new(format!("an erasure of the list cannot be recorded: {error}"))
             })?;
@@ -132,7 +132,7 @@ impl Erasures {
             let gone = tokio::task::spawn_blocking(move || vault.destroy(key)).await;
             let gone = gone.map_err(|error| Failure::new(error.to_string()))?;
             gone.map_err(|error| Failure::new(error.to_string()))?;
-            self.list().add(key, at, SystemClock.now())?;
+            self.list().add(key, at, desk.clock().now())?;
         }
         // What was opened before is closed again everywhere.
         desk.forget(keys).await.map_err(|error| Failure::new(error.to_string()))?;
@@ -165,14 +165,14 @@ impl Erasures {
         let Some(months) = exchange.exchange.erasures.retention.map(|fact| fact.value) else {
             return;
         };
-        let oldest = Period::of(SystemClock.now()).before(months);
+        let oldest = Period::of(desk.clock().now()).before(months);
         for key in self.vault.keys() {
             let KeyId::Period(period) = key else { continue };
             if Period(period) >= oldest {
                 continue;
             }
             let apply = Apply::Period(Period(period));
-            let order = Order::new(CommandId(SystemClock.new_id()), Actor::System, apply);
+            let order = Order::new(CommandId(desk.clock().new_id()), Actor::System, apply);
             if let Err(error) = desk.submit(order).await {
                 tracing::warn!(%error, period, "a month could not be erased; it is tried again");
             }

@@ -11,7 +11,7 @@ use outside::Waiting;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use switchbook_commands::desk::{Clock, DeskError, DeskHandle, SystemClock};
+use switchbook_commands::desk::{DeskError, DeskHandle};
 use switchbook_commands::seal::Seal;
 use switchbook_commands::{Order, Refusal, RefusalCode};
 use switchbook_core::envelope::Actor;
@@ -102,7 +102,7 @@ impl Sealer {
         loop {
             let exchange = self.desk.published();
             let zone = switchbook_projections::text::zone(&exchange.exchange);
-            let now = SystemClock.now();
+            let now = self.desk.clock().now();
             let Some(next) = times.next(now, zone) else { return std::future::pending().await };
             let micros = u64::try_from(next.0.saturating_sub(now.0)).unwrap_or(0);
             tokio::time::sleep(Duration::from_micros(micros)).await;
@@ -169,7 +169,7 @@ impl Sealer {
         let new_key = new_key.map(|secret| (secret, key.clone()));
         let (root, checkpoint_too) = (Root(root), checkpoint.clone());
         let seal = Seal { size, root, checkpoint: checkpoint_too, new_key, replaces };
-        let mut order = Order::new(CommandId(uuid::Uuid::now_v7()), actor, seal);
+        let mut order = Order::new(CommandId(self.desk.clock().new_id()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
         let before = handed_over.clone();
@@ -200,7 +200,7 @@ impl Sealer {
     /// A new key, kept in the vault before anything names it.
     fn fresh(&self, origin: &str) -> Result<(Signer, SecretRef), NoSeal> {
         let seed = Signer::fresh_seed().map_err(failed("no key for seals can be made"))?;
-        let secret = SecretRef { id: SecretId(uuid::Uuid::new_v4()), version: 1 };
+        let secret = SecretRef { id: SecretId(self.desk.clock().new_id()), version: 1 };
         let kept = self.desk.secrets().keep(&[(secret, zeroizing(&seed[..]))]);
         kept.map_err(|_| NoSeal::Refused(Refusal::new(RefusalCode::SecretsUnavailable).into()))?;
         Ok((signer(origin, &seed)?, secret))

@@ -86,7 +86,7 @@ mutant "watermark, when written" $segment \
 mutant "watermark, when read" journal/src/book/open.rs \
 	's/let marked = mark\.map_or\(Position::START, \|mark\| mark\.position\);/let marked = Position::START;/' faults below_the_watermark
 mutant "watermark, when made durable" journal/src/book/keeper.rs \
-	's/shared\.watermark\.sync\(\)/Ok::<(), std::io::Error>(())/' flips a_beat_later
+	's/self\.shared\.watermark\.sync\(\)/Ok::<(), std::io::Error>(())/' flips a_beat_later
 mutant "a second for leases after a crash" journal/src/leases.rs \
 	's/if !clean \{/if false {/' lib an_unclean_stop_adds
 mutant "void bytes stay void" journal/src/book/open.rs \

@@ -259,6 +259,12 @@ impl DeskHandle {
         &self.parts.secrets
     }
 
+    /// Refreshes that are no events.
+    #[must_use]
+    pub fn leases(&self) -> &Arc<dyn LeaseBook> {
+        &self.parts.leases
+    }
+
     /// The book, for reading.
     #[must_use]
     pub fn book(&self) -> Arc<dyn switchbook_journal::EventReader> {

@@ -6,20 +6,47 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// Keeps house at every beat until the book is closed, then closes the leases properly.
-pub(super) fn run(shared: &Arc<Shared>, beat: Duration) {
-    let mut leases = Trouble::new("leases wait for the disk");
-    let mut watermark =
-        Trouble::new("the watermark could not be made durable; records themselves are");
-    let mut vault = Trouble::new("the vault's disk failed; the next write that needs it says so");
-    while !shared.is_closing() {
-        thread::park_timeout(beat);
-        leases.look(shared.leases.flush());
-        watermark.look(shared.watermark.sync());
-        vault.look(shared.vault.settle());
+/// Keeps house.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    leases: Trouble,
+    watermark: Trouble,
+    vault: Trouble,
+}
+
+impl Keeper {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            leases: Trouble::new("leases wait for the disk"),
+            watermark: Trouble::new(
+                "the watermark could not be made durable; records themselves are",
+            ),
+            vault: Trouble::new("the vault's disk failed; the next write that needs it says so"),
+        }
     }
-    if let Err(error) = shared.leases.close() {
-        tracing::warn!(%error, "leases could not be closed properly: a second is added to each at the next start");
+
+    /// Keeps house at every beat until the book is closed, then closes the leases properly.
+    pub(super) fn run(mut self, beat: Duration) {
+        while !self.shared.is_closing() {
+            thread::park_timeout(beat);
+            self.beat();
+        }
+        self.close();
+    }
+
+    /// What is done at every beat.
+    pub(super) fn beat(&mut self) {
+        self.leases.look(self.shared.leases.flush());
+        self.watermark.look(self.shared.watermark.sync());
+        self.vault.look(self.shared.vault.settle());
+    }
+
+    /// Closes the leases.
+    pub(super) fn close(&self) {
+        if let Err(error) = self.shared.leases.close() {
+            tracing::warn!(%error, "leases could not be closed properly: a second is added to each at the next start");
+        }
     }
 }
 

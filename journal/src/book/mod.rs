@@ -1,5 +1,6 @@
 //! The real book: segments written by one thread, read from memory, index or segments.
 
+mod hands;
 mod keeper;
 mod open;
 mod read;
@@ -37,6 +38,7 @@ use tail::Tail;
 use tokio::sync::{mpsc, oneshot, watch};
 use writer::Work;
 
+pub use hands::Hands;
 pub use open::{OpenReport, Opened};
 
 /// How a book is opened.

@@ -1,7 +1,9 @@
 //! Opening a book: whose it is, where it validly ends, what was torn off, what is damaged.
 
+use super::hands::{Hands, Pen};
+use super::keeper::Keeper;
 use super::writer::{Writer, open_for_writing};
-use super::{Book, INDEX_THREAD, Options, Shared, keeper};
+use super::{Book, INDEX_THREAD, Options, Shared};
 use crate::backup::restore_point;
 use crate::error::{Damage, OpenError};
 use crate::files::{FileLike, Files, How, replace};
@@ -81,6 +83,36 @@ impl Book {
     /// When another process has it, it is damaged, of a newer version, or the disk fails. Never serves what does not
     /// check.
     pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
+        let place = follow::Place { book_folder: folder.to_path_buf(), cache: options.index_cache };
+        let (beat, index) = (options.beat, options.index);
+        let (mut opened, Hands { pen, keeper }) = Self::take_up(folder, options)?;
+        let shared = Arc::clone(&opened.book.shared);
+        let threads = &mut opened.book.threads;
+        threads.push(spawn("book-writer", move || pen.run())?);
+        threads.push(spawn("book-keeper", move || keeper.run(beat))?);
+        if index {
+            let (opened, opening) = channels::sync_channel(1);
+            let run = move || follow::run(&shared, &place, &opened);
+            threads.push(spawn(INDEX_THREAD, run)?);
+            // Snapshots make the start quick, so it waits for the index; not for ever, since it can do without.
+            if opening.recv_timeout(INDEX_WAIT).is_err() {
+                tracing::warn!("the index takes long to open: the segments serve meanwhile");
+            }
+        }
+        Ok(opened.share())
+    }
+
+    /// Opens the book as [`open`](Self::open) does, but starts no thread: whoever holds the [`Hands`] does their work,
+    /// when he wants it done. There is no index then.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_by_hand(folder: &Path, options: Options) -> Result<(Opened, Hands), OpenError> {
+        let (opened, hands) = Self::take_up(folder, options)?;
+        Ok((opened.share(), hands))
+    }
+
+    fn take_up(folder: &Path, options: Options) -> Result<(TakenUp, Hands), OpenError> {
         let files = Arc::clone(&options.files);
         check_segments(&*files, folder)?;
         files
@@ -188,23 +220,24 @@ impl Book {
             spare: Vec::new(),
         };
         let (work, queue) = mpsc::channel(QUEUE);
-        let mut threads = vec![spawn("book-writer", move || writer.run(queue))?];
-        let keeping = Arc::clone(&shared);
-        threads.push(spawn("book-keeper", move || keeper::run(&keeping, options.beat))?);
-        if options.index {
-            let following = Arc::clone(&shared);
-            let place =
-                follow::Place { book_folder: folder.to_path_buf(), cache: options.index_cache };
-            let (opened, opening) = channels::sync_channel(1);
-            let run = move || follow::run(&following, &place, &opened);
-            threads.push(spawn(INDEX_THREAD, run)?);
-            // Snapshots make the start quick, so it waits for the index; not for ever, since it can do without.
-            if opening.recv_timeout(INDEX_WAIT).is_err() {
-                tracing::warn!("the index takes long to open: the segments serve meanwhile");
-            }
-        }
-        let store = Arc::new(Self { shared, work: Some(work), threads, _lock: lock });
-        Ok(Opened { store, vault, leases, report })
+        let hands = Hands { pen: Pen { writer, queue }, keeper: Keeper::new(Arc::clone(&shared)) };
+        let book = Self { shared, work: Some(work), threads: Vec::new(), _lock: lock };
+        Ok((TakenUp { book, vault, leases, report }, hands))
+    }
+}
+
+/// A book that nobody else has yet.
+struct TakenUp {
+    book: Book,
+    vault: Arc<Vault>,
+    leases: Leases,
+    report: OpenReport,
+}
+
+impl TakenUp {
+    fn share(self) -> Opened {
+        let Self { book, vault, leases, report } = self;
+        Opened { store: Arc::new(book), vault, leases, report }
     }
 }
 

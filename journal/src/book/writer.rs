@@ -1,4 +1,4 @@
-//! The one thread that writes: takes what waits, writes it with one write and one fdatasync, then answers.
+//! The one that writes: takes what waits, writes it with one write and one fdatasync, then answers.
 
 use super::Shared;
 use crate::codec::Codec;
@@ -17,10 +17,9 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use switchbook_core::position::Position;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-/// So many callers are answered by one write at most, and so many bytes written.
-const GROUPS: usize = 4096;
+/// A batch that has so many bytes is written before more is taken in.
 const BYTES: usize = 8 * 1024 * 1024;
 /// Small batches are written with so many zeros behind them, if there is none yet: the batches that follow overwrite
 /// bytes that the file has already, so their fdatasync writes them alone and not the file's length as well. A length
@@ -31,7 +30,7 @@ const SPARE: usize = 2 * 1024 * 1024;
 
 type Reply = oneshot::Sender<Result<Position, AppendError>>;
 
-/// What the thread is asked to do.
+/// What it is asked to do.
 #[derive(Debug)]
 pub(super) enum Work {
     Append { commits: Vec<Commit>, reply: Reply },
@@ -66,31 +65,27 @@ struct Group {
 }
 
 impl Writer {
-    /// Works until the last handle of the book is gone, then closes properly.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
-        let mut waiting = Vec::new();
-        while queue.blocking_recv_many(&mut waiting, GROUPS) > 0 {
-            let mut batch = Batch::new(&mut self);
-            for work in waiting.drain(..) {
-                match work {
-                    Work::Append { commits, reply } => {
-                        if batch.bytes.len() >= BYTES {
-                            self.finish(batch);
-                            batch = Batch::new(&mut self);
-                        }
-                        batch.add(&self, commits, reply);
-                    }
-                    Work::Resume { reply } => {
+    /// Does what waits, with as few writes as it can.
+    pub(super) fn do_all(&mut self, waiting: &mut Vec<Work>) {
+        let mut batch = Batch::new(self);
+        for work in waiting.drain(..) {
+            match work {
+                Work::Append { commits, reply } => {
+                    if batch.bytes.len() >= BYTES {
                         self.finish(batch);
-                        // Whoever does not wait any more is answered by `health`.
-                        let _ = reply.send(self.resume());
-                        batch = Batch::new(&mut self);
+                        batch = Batch::new(self);
                     }
+                    batch.add(self, commits, reply);
+                }
+                Work::Resume { reply } => {
+                    self.finish(batch);
+                    // Whoever does not wait any more is answered by `health`.
+                    let _ = reply.send(self.resume());
+                    batch = Batch::new(self);
                 }
             }
-            self.finish(batch);
         }
-        self.close();
+        self.finish(batch);
     }
 
     /// Writes a batch, makes it durable, publishes it and answers.
@@ -271,7 +266,7 @@ impl Writer {
         }
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         let vault = &self.shared.vault;
         let flushed = vault.flush().and_then(|()| vault.settle());
         if self.stopped.is_some() || flushed.is_err() {

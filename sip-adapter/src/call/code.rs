@@ -18,6 +18,8 @@ pub(crate) struct CodeCall {
     leg: Leg,
     /// The INVITE has its final answer.
     answered: bool,
+    /// The Desk has spoken. The caller may have gone before: what came of it is told all the same.
+    decided: bool,
     /// A BYE waits for its answer.
     bye: bool,
 }
@@ -34,7 +36,8 @@ impl CodeCall {
         let dialog = Dialog::uas(&invite, &tag, Stage::Early)?;
         wire.dialogs.insert(tag, (id, Side::A));
         wire.owners.insert(key, (id, Role::Caller));
-        Ok(Self { id, key, invite, leg: Leg::new(dialog, flow), answered: false, bye: false })
+        let leg = Leg::new(dialog, flow);
+        Ok(Self { id, key, invite, leg, answered: false, decided: false, bye: false })
     }
 
     pub fn tag(&self) -> &str {
@@ -46,11 +49,12 @@ impl CodeCall {
     }
 
     pub fn is_over(&self) -> bool {
-        self.answered && self.leg.unacknowledged.is_none() && !self.bye
+        self.answered && self.decided && self.leg.unacknowledged.is_none() && !self.bye
     }
 
     /// The Desk has spoken; the status told to the phone.
     pub fn decided(&mut self, wire: &mut Wire, outcome: &Result<Done, Trouble>) -> u16 {
+        self.decided = true;
         if std::mem::replace(&mut self.answered, true) {
             return 487;
         }

@@ -8,7 +8,7 @@ use super::{Endpoint, user_of};
 use crate::call::code::CodeCall;
 use crate::call::{Begin, Call, Cx, Party, Places};
 use crate::config::Limits;
-use crate::port::Errand;
+use crate::port::{Errand, Trouble};
 use std::borrow::Cow;
 use std::sync::Arc;
 use switchbook_core::call::{CallPlaced, Caller, Dialled, Facts};
@@ -202,7 +202,9 @@ impl Endpoint {
         self.wire.metrics.feature_codes.add(1);
         self.record_from(Box::new(placed.into()), way);
         self.sessions.insert(id, call, Session::Code(Box::new(machine), call));
-        self.submit(Errand::Code { device, code, from: way }, Self::pending_code(id));
+        if !self.submit(Errand::Code { device, code, from: way }, Self::pending_code(id)) {
+            self.code_decided(id, Err(Trouble::Overloaded));
+        }
     }
 
     /// Does a request call for help from where a phone is? `device` must be the one that sends it: its credentials

@@ -37,7 +37,7 @@ use authenticate::Gatekeeper;
 use bytes::{Bytes, BytesMut};
 use pace::{Paces, Wants};
 use places::Usage;
-use record::Recorder;
+use record::{End, Recorder};
 use rustc_hash::FxHashMap;
 use sessions::Sessions;
 use std::collections::VecDeque;
@@ -99,7 +99,9 @@ enum Pending {
     },
     Code(crate::wire::SessionId),
     Expire(DeviceId, Vec<BindingId>),
-    Record,
+    /// What a call did; a copy of it if that was its end.
+    Record(Option<Box<End>>),
+    LateEnd(Box<End>),
     RecordsMissed,
     /// Nobody waits for it.
     Told,
@@ -203,7 +205,7 @@ impl Endpoint {
             Input::Command(Command::HangUp(call, cause)) => self.hang_up(Some(call), Some(cause)),
             Input::Command(Command::HangUpAll) => {
                 self.hang_up(None, None);
-                self.tell_of_gap();
+                self.catch_up(1);
             }
         }
         self.drain();
@@ -325,7 +327,8 @@ impl Endpoint {
             }
             Some(Pending::Code(session)) => self.code_decided(session, outcome),
             Some(Pending::Expire(device, bindings)) => self.expired(device, bindings, outcome),
-            Some(Pending::Record) => self.recorded(outcome.is_ok()),
+            Some(Pending::Record(end)) => self.recorded(outcome, end),
+            Some(Pending::LateEnd(end)) => self.late_end_recorded(outcome, *end),
             Some(Pending::RecordsMissed) => self.missed_recorded(outcome.is_ok()),
             Some(Pending::Told) | None => {}
         }

@@ -103,7 +103,7 @@ impl World<'_> {
         let bindings = registration.into_iter().flat_map(|found| found.bindings.iter());
         bindings.filter_map(move |(binding, _)| {
             let lease = self.port.lease(device, binding.binding);
-            if lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at)) <= self.at {
+            if binding.said_to_end(lease) <= self.at {
                 return None;
             }
             let uri = binding.contact.known()?.to_owned();

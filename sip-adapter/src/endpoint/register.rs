@@ -145,7 +145,7 @@ impl Endpoint {
         if let Some(registration) = exchange.registrations.get(&device) {
             for (binding, _) in &registration.bindings {
                 let lease = self.port.lease(device, binding.binding);
-                let ends = lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at));
+                let ends = binding.ends(lease, now.moment);
                 let left = (ends.0 - now.moment.0 + 999_999) / 1_000_000;
                 let Some(contact) = binding.contact.known().filter(|_| left > 0) else { continue };
                 let told = told_back(&binding.parameters, binding.instance.as_deref());

@@ -1,8 +1,9 @@
-//! Bindings that nobody refreshed. Each is looked at when it should have ended, and again when a lease has moved that.
+//! Bindings that nobody refreshed. Each is looked at when it should have ended, and again when a lease has moved that. An
+//! end that is out of reach, since the wall clock was set back, is waited for by the other clock.
 
 use super::{Endpoint, Pending};
 use crate::port::{Done, Errand, Trouble};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Sweeper {
     queue: BinaryHeap<Reverse<(Instant, DeviceId, BindingId)>>,
-    watched: FxHashSet<(DeviceId, BindingId)>,
+    /// With the end that was out of reach at the last look.
+    watched: FxHashMap<(DeviceId, BindingId), Option<Moment>>,
 }
 
 impl Sweeper {
@@ -42,9 +44,9 @@ impl Endpoint {
         let exchange = self.port.exchange();
         let Some(registration) = exchange.registrations.get(&device) else { return };
         for (binding, _) in &registration.bindings {
-            if self.sweeper.watched.insert((device, binding.binding)) {
-                let due = self.instant_of(binding.expires_at) + GRACE;
-                self.sweeper.queue.push(Reverse((due, device, binding.binding)));
+            let id = binding.binding;
+            if !self.sweeper.watched.contains_key(&(device, id)) {
+                self.look_at(binding.ends(None, self.wire.now.moment), device, id, None);
             }
         }
     }
@@ -65,10 +67,13 @@ impl Endpoint {
                 continue;
             };
             let lease = self.port.lease(device, id);
-            let ends = lease.map_or(binding.expires_at, |lease| lease.max(binding.expires_at));
-            if ends > now.moment {
-                let due = self.instant_of(ends) + GRACE;
-                self.sweeper.queue.push(Reverse((due, device, id)));
+            let (said, ends) = (binding.said_to_end(lease), binding.ends(lease, now.moment));
+            let seen = self.sweeper.watched.get(&(device, id)).copied().flatten();
+            // An end out of reach is waited for once more, for as long as was granted: a phone that is there has
+            // refreshed by then, and so set it right.
+            let strange = binding.is_out_of_reach(lease, now.moment).then_some(said);
+            if ends > now.moment && (strange.is_none() || strange != seen) {
+                self.look_at(ends, device, id, strange);
                 continue;
             }
             self.sweeper.watched.remove(&(device, id));
@@ -95,10 +100,17 @@ impl Endpoint {
     fn watch_again(&mut self, device: DeviceId, bindings: Vec<BindingId>) {
         let due = self.wire.now.instant + AGAIN;
         for id in bindings {
-            if self.sweeper.watched.insert((device, id)) {
+            if self.sweeper.watched.insert((device, id), None).is_none() {
                 self.sweeper.queue.push(Reverse((due, device, id)));
             }
         }
+    }
+
+    /// Looks at a binding again when it should have ended.
+    fn look_at(&mut self, ends: Moment, device: DeviceId, id: BindingId, strange: Option<Moment>) {
+        let due = self.instant_of(ends) + GRACE;
+        self.sweeper.watched.insert((device, id), strange);
+        self.sweeper.queue.push(Reverse((due, device, id)));
     }
 
     fn instant_of(&self, moment: Moment) -> Instant {

@@ -1,5 +1,6 @@
 //! A built-in phone: registers with digest, calls, answers, holds, plays a tone and tells the tone it hears. For
-//! demonstrations and tests; one task, one socket for SIP and one for sound, commands by channel.
+//! demonstrations and tests; one task, one socket for SIP and one for sound, commands by channel. [`Ua`] is its SIP side
+//! alone, as a machine without sockets.
 
 mod sound;
 mod ua;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use ua::Ua;
+pub use ua::Ua;
 
 /// What a phone is.
 #[derive(Clone, Debug)]
@@ -69,12 +70,18 @@ pub enum PhoneEvent {
     Hears(u32),
 }
 
-#[derive(Clone, Debug)]
-enum Wish {
+/// What a phone is told to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Register for so many seconds, and go on doing so; 0 takes the registration back.
     Register(u32),
+    /// Call a number, or dial a code.
     Call(String),
+    /// End the call, or give it up.
     HangUp,
+    /// Put the other side on hold, or take it back.
     Hold(bool),
+    /// What it does when it is called from now on.
     OnCall(OnCall),
 }
 

@@ -15,7 +15,8 @@ use switchbook_sip::message::{Builder, HeaderName, Method, Request, Response};
 use switchbook_sip::sdp::{Connection, Direction, Sdp};
 use switchbook_sip::transaction::{Config, Flow, Key, Output, Transactions, Transport};
 
-pub(super) struct Ua {
+/// A phone's SIP side as a machine: wishes, datagrams and the clock in, datagrams and [`PhoneEvent`]s out.
+pub struct Ua {
     config: PhoneConfig,
     flow: Flow,
     media_port: u16,
@@ -25,7 +26,7 @@ pub(super) struct Ua {
     direct: VecDeque<(SocketAddr, Bytes)>,
     registration: Registration,
     call: Option<Call>,
-    pub events: Vec<PhoneEvent>,
+    pub(super) events: Vec<PhoneEvent>,
 }
 
 struct Registration {
@@ -61,6 +62,8 @@ struct Call {
 }
 
 impl Ua {
+    /// A phone at this address that does nothing by itself. `seed` must be random where others may guess.
+    #[must_use]
     pub fn new(config: PhoneConfig, local: SocketAddr, media_port: u16, seed: [u8; 32]) -> Self {
         let mut ids = IdSource::new(seed);
         let mut secret = [0; 16];
@@ -89,6 +92,7 @@ impl Ua {
         }
     }
 
+    /// It is told to do something.
     pub fn wish(&mut self, now: Instant, wish: Wish) {
         match wish {
             Wish::Register(seconds) => {
@@ -104,11 +108,13 @@ impl Ua {
         self.drain(now);
     }
 
+    /// A datagram came.
     pub fn receive(&mut self, now: Instant, from: SocketAddr, bytes: Bytes) {
         self.table.receive(now, Flow { remote: from, ..self.flow }, bytes);
         self.drain(now);
     }
 
+    /// The deadline came.
     pub fn timer(&mut self, now: Instant) {
         self.table.handle_timeout(now);
         if self.registration.again.is_some_and(|due| due <= now) {
@@ -133,6 +139,8 @@ impl Ua {
         self.drain(now);
     }
 
+    /// When [`timer`](Self::timer) is due.
+    #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let call = self.call.as_ref();
         let waits = call.and_then(|call| call.answer_at);
@@ -143,11 +151,35 @@ impl Ua {
             .min()
     }
 
+    /// The next datagram it sends; ask until `None` after each input.
     pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Bytes)> {
         self.direct.pop_front()
     }
 
+    /// What it has to tell since the last time.
+    pub fn take_events(&mut self) -> Vec<PhoneEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// It is at another port or address from now on; what it registered before stays where it is.
+    pub const fn move_to(&mut self, local: SocketAddr) {
+        self.flow.local = local;
+    }
+
+    /// Has it a call, in whatever state?
+    #[must_use]
+    pub const fn has_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Is nothing of any call or request left?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.call.is_none() && self.table.is_empty()
+    }
+
     /// Where its tone goes at present.
+    #[must_use]
     pub fn sends_sound_to(&self) -> Option<SocketAddr> {
         let call = self.call.as_ref().filter(|call| !call.held)?;
         call.dialog.as_ref().filter(|dialog| dialog.stage() == Stage::Confirmed)?;

@@ -160,6 +160,16 @@ impl MemoryDesk {
         };
         let recorded = Recorded { envelope, event };
         next.evolve(&recorded);
+        // As the Desk does: a binding that is gone, or has an end of its own, has no lease.
+        let gone = match &recorded.event {
+            Event::RegistrationChanged(e) => Some((e.device, e.binding.binding)),
+            Event::RegistrationRemoved(e) => Some((e.device, e.binding)),
+            Event::RegistrationExpired(e) => Some((e.device, e.binding)),
+            _ => None,
+        };
+        if let Some(gone) = gone {
+            self.leases.0.lock().unwrap().remove(&gone);
+        }
         if self.keeps_book.load(Relaxed) {
             self.book.lock().unwrap().push(recorded);
         }

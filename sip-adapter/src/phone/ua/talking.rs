@@ -21,7 +21,10 @@ impl Ua {
                 self.call = None;
                 self.events.push(PhoneEvent::Ended);
             }
-            (Method::Options, _) => self.respond(now, key, flow, &request, 200, None),
+            // Within a dialog that it knows, or outside of all; of another it knows nothing (RFC 3261 §12.2.2).
+            (Method::Options, ours) if ours || tag.is_none() => {
+                self.respond(now, key, flow, &request, 200, None);
+            }
             (Method::Info | Method::Message, true) => {
                 self.respond(now, key, flow, &request, 200, None);
             }

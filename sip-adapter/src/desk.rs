@@ -1,27 +1,27 @@
 //! The Desk as the phones' room sees it: errands become orders, answers become replies.
 
+use crate::orders::{language_at, orders, trouble};
+use crate::port::{Done, Errand, Port, Reply, Snapshot, Trouble};
 use switchbook_commands::desk::{Answer, DeskError, DeskHandle};
 use switchbook_core::id::{CommandId, DeviceId};
 use switchbook_core::position::Moment;
 use switchbook_core::registration::BindingId;
 use switchbook_core::user::{Language, SecretRef};
-use switchbook_journal::Leases;
 use switchbook_sip::digest::{Algorithm, Ha1};
-use switchbook_sip_adapter::orders::{language_at, orders, trouble};
-use switchbook_sip_adapter::port::{Done, Errand, Port, Reply, Snapshot, Trouble};
 
-/// The Desk, the leases and the secrets, as one port.
+/// The Desk, the leases and the secrets, as one port. Clones are the same.
+#[derive(Clone, Debug)]
 pub struct DeskPort {
     desk: DeskHandle,
-    leases: Leases,
     runtime: tokio::runtime::Handle,
 }
 
 impl DeskPort {
     /// A port to this Desk. Must be made inside the runtime that the Desk runs on.
-    pub fn new(desk: DeskHandle, leases: Leases) -> Self {
+    #[must_use]
+    pub fn new(desk: DeskHandle) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        Self { desk, leases, runtime }
+        Self { desk, runtime }
     }
 }
 
@@ -46,7 +46,7 @@ impl Port for DeskPort {
     }
 
     fn lease(&self, device: DeviceId, binding: BindingId) -> Option<Moment> {
-        self.leases.get(device, binding).map(|lease| lease.expires_at)
+        self.desk.leases().lease(device, binding).map(|lease| lease.expires_at)
     }
 
     fn submit(&self, errand: Errand, reply: Reply) {
@@ -60,7 +60,7 @@ impl Port for DeskPort {
             let text = "nothing is known by this name".into();
             return reply.tell(Err(Trouble::Refused { code: "CODE_UNKNOWN", text }));
         };
-        let id = || CommandId(uuid::Uuid::now_v7());
+        let id = || CommandId(self.desk.clock().new_id());
         for before in list {
             self.desk.enqueue(before.order(id()), |_| ());
         }

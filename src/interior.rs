@@ -1,0 +1,176 @@
+//! What of the house has no door to the outside: the Desk on its book, the tables that follow it, and what reacts to it.
+//! Nothing here knows a socket, a thread of its own or the time: whoever opens it brings them.
+
+use crate::erasure::{Erasures, Missing, beside};
+use crate::failure::{Failure, failed};
+use crate::seal::{Sealer, Times};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use switchbook_commands::desk::{Clock, DeskHandle, Parts};
+use switchbook_commands::settings::StopBefore;
+use switchbook_commands::{Calls, schedules, startup};
+use switchbook_core::exchange::Exchange;
+use switchbook_core::id::DeviceId;
+use switchbook_core::position::Position;
+use switchbook_core::registration::BindingId;
+use switchbook_journal::{Book, Leases, OpenReport, Opened, Vault};
+use switchbook_projections::fold;
+use switchbook_projections::readers::{self, Opener, Readers};
+use switchbook_sip_adapter::endpoint::LiveCalls;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// What an interior is to be.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// The list of erasures.
+    pub erasures: PathBuf,
+    /// Start although that list is lost.
+    pub accept_lost_erasures: bool,
+    /// The realm of a book that is founded now.
+    pub realm: String,
+    /// Its time zone.
+    pub time_zone: chrono_tz::Tz,
+    /// When the book is sealed.
+    pub seals: Times,
+}
+
+impl Wishes {
+    /// The defaults for a book in this folder.
+    pub fn new(data: &Path) -> Self {
+        Self {
+            erasures: beside(data),
+            accept_lost_erasures: false,
+            realm: "switchbook".into(),
+            time_zone: chrono_tz::Tz::UTC,
+            seals: Times::default(),
+        }
+    }
+}
+
+/// The interior of a running house.
+pub struct Interior {
+    /// The single writer.
+    pub desk: DeskHandle,
+    /// The read models.
+    pub readers: Arc<Readers>,
+    /// Keys that are to be gone.
+    pub erasures: Arc<Erasures>,
+    /// Seals the book.
+    pub sealer: Arc<Sealer>,
+    /// Refreshes of registrations.
+    pub leases: Leases,
+    /// The book.
+    pub store: Arc<Book>,
+    /// What was found on disk.
+    pub report: OpenReport,
+    /// Erasures that the list knew and the book did not.
+    pub erased_again: usize,
+    /// What must not end while the house stands, with its name.
+    pub vital: Vec<(&'static str, JoinHandle<()>)>,
+    calls: Arc<LateCalls>,
+}
+
+impl Interior {
+    /// Takes the state up from an opened book and starts whatever follows it. The Desk runs in `room`, the rest where
+    /// this is called.
+    pub async fn open(
+        opened: Opened,
+        wishes: &Wishes,
+        clock: Arc<dyn Clock>,
+        room: &Handle,
+    ) -> Result<Self, Failure> {
+        let Opened { store, vault, leases, report } = opened;
+        // A book without a record has erased nobody.
+        let missing = match report.tail == Position::START {
+            true => Missing::Begin,
+            false if wishes.accept_lost_erasures => Missing::Accept,
+            false => Missing::Ask,
+        };
+        let erasures = Erasures::open(&wishes.erasures, report.book, missing, vault.clone())?;
+        let erasures = Arc::new(erasures);
+        let calls = Arc::new(LateCalls::default());
+        let parts = Parts {
+            store: store.clone(),
+            secrets: vault.clone(),
+            calls: calls.clone(),
+            leases: Arc::new(leases.clone()),
+            clock,
+        };
+        let open = opener(&vault);
+        let exchange = fold::exchange_at(store.as_ref(), report.tail, readers::borrow(&open))
+            .await
+            .map_err(failed("the book cannot be read"))?;
+        leases.retain(|device, binding| known(&exchange, device, binding));
+        // With a lost watermark the end of the book is not certain, and an entry may belong to what is missing.
+        if !report.watermark_lost {
+            startup::forget_unnamed(&parts, &exchange).await;
+        }
+        let before = if report.clean { StopBefore::Clean } else { StopBefore::Unclean };
+        let founding = startup::Founding {
+            book: report.book,
+            realm: wishes.realm.clone(),
+            time_zone: wishes.time_zone,
+        };
+        let (desk, writer) = room
+            .spawn(startup::start(parts, exchange, founding, env!("CARGO_PKG_VERSION"), before))
+            .await
+            .map_err(failed("starting the exchange broke off"))?
+            .map_err(failed("the exchange cannot be started"))?;
+        let erased_again = erasures.record_restored(&desk).await?;
+        let readers = Readers::start(desk.book(), open)
+            .await
+            .map_err(failed("the read models cannot be folded"))?;
+        let readers = Arc::new(readers);
+        let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
+        let edges = tokio::spawn(schedules::run(desk.clone()));
+        let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
+        let (sealing, times) = (Arc::clone(&sealer), wishes.seals.clone());
+        let sealing = tokio::spawn(async move { sealing.run(&times).await });
+        let vital = vec![
+            ("the writer", writer),
+            ("the schedules", edges),
+            ("the erasures", erasing),
+            ("the seals", sealing),
+        ];
+        Ok(Self {
+            desk,
+            readers,
+            erasures,
+            sealer,
+            leases,
+            store,
+            report,
+            erased_again,
+            vital,
+            calls,
+        })
+    }
+
+    /// Calls in progress are these from now on: the Desk is there before the phones are.
+    pub fn calls_are(&self, live: Arc<LiveCalls>) {
+        let _ = self.calls.0.set(live);
+    }
+}
+
+/// Leases of bindings that are not in the book any more are of no use.
+fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
+    exchange.registrations.get(&device).is_some_and(|registration| {
+        registration.bindings.iter().any(|(bound, _)| bound.binding == binding)
+    })
+}
+
+fn opener(vault: &Arc<Vault>) -> Opener {
+    let vault = Arc::clone(vault);
+    Arc::new(move |key, sealed| vault.open_sealed(key, sealed))
+}
+
+/// Calls in progress as decisions see them. Until the phones are let in, none.
+#[derive(Default)]
+struct LateCalls(OnceLock<Arc<LiveCalls>>);
+
+impl Calls for LateCalls {
+    fn in_call(&self, device: DeviceId) -> bool {
+        self.0.get().is_some_and(|live| live.in_call(device))
+    }
+}
