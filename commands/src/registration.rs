@@ -258,7 +258,10 @@ impl Register {
             draft.renew(LeaseRenewal { device, binding, expires_at, cseq: self.cseq });
             return;
         }
-        let name = place.and_then(|place| bound.get(place)).map(|old| old.binding.binding);
+        let before = place.and_then(|place| bound.get(place)).map(|old| &old.binding);
+        let name = before.map(|old| old.binding);
+        // After the clock was set back: the key of a later month is no nearer to its end.
+        let key = before.map_or(key, |old| old.contact.key().max(key));
         let binding = Binding {
             binding: name.unwrap_or(BindingId(last.0.saturating_add(1))),
             contact: Personal::new(key, &contact.uri),

@@ -149,7 +149,7 @@ fn x15_the_first_refresh_of_a_month_seals_the_binding_anew_and_the_next_do_not()
     let mut phone = Phone::new();
     assert_eq!(phone.says(&[ONE]), ["PhoneRegistered"]);
     assert_eq!(phone.says(&[ONE]), [] as [&str; 0], "a refresh in the same month is a lease");
-    phone.world.now = at("2026-12-01T00:00:05Z");
+    phone.world.now = at("2026-12-01T00:00:01Z");
     assert_eq!(phone.says(&[ONE]), ["RegistrationChanged"]);
     let sealed_in = |phone: &Phone| {
         let (binding, _) =
@@ -158,9 +158,12 @@ fn x15_the_first_refresh_of_a_month_seals_the_binding_anew_and_the_next_do_not()
     };
     assert_eq!(sealed_in(&phone), [KeyId::Period(202_612); 2]);
     assert_eq!(phone.says(&[ONE]), [] as [&str; 0]);
-    // A clock set back makes no event: the key of a later month is no nearer to its end.
-    phone.world.now = at("2026-11-30T23:00:00Z");
+    // A clock set back a little makes no event, and when its end is out of reach not one of another month: the key of a
+    // later month is no nearer to its end.
+    phone.world.now = at("2026-11-30T23:59:59Z");
     assert_eq!(phone.says(&[ONE]), [] as [&str; 0]);
+    phone.world.now = at("2026-11-30T21:00:00Z");
+    assert_eq!(phone.says(&[ONE]), ["RegistrationChanged"]);
     assert_eq!(sealed_in(&phone), [KeyId::Period(202_612); 2]);
 }
 
