@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// No datagram waits longer for the server to look up. T1 of RFC 3261 is 500 ms.
-pub const LONGEST: Duration = Duration::from_millis(2);
+pub const LONGEST: Duration = Duration::from_millis(4);
 /// Datagrams per second from which on it looks away at all.
 const BUSY: f64 = 800.0;
 /// So many datagrams at once are worth a wake-up; when so many came, more are on their way.

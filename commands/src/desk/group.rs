@@ -56,7 +56,7 @@ impl Group {
     /// So many are worth an fdatasync of their own.
     const WORTHWHILE: usize = 16;
     /// A group of phones leaves so long after the one before, when it is small.
-    const PATIENCE: Duration = Duration::from_millis(10);
+    const PATIENCE: Duration = Duration::from_millis(20);
 
     /// When it may leave, if the one before left at `before`. An fdatasync costs more than deciding what it saves, so
     /// under load small groups are gathered; at a quiet Desk each leaves at once. Whoever waits at a console is not kept
