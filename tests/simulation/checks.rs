@@ -222,17 +222,18 @@ impl World {
                 return Err(format!("{} still has a call: {:?}", phone.name, phone.call));
             }
         }
-        if life.wants_disk() {
-            return Err("something waits for the disk".into());
-        }
         Ok(())
     }
 
     /// Once every phone is silent.
     pub fn check_idle(&self) -> Held {
-        match self.server_runs()?.endpoint.is_idle() {
-            true => Ok(()),
-            false => Err("something of a call or a request is left".into()),
+        let life = self.server_runs()?;
+        if !life.endpoint.is_idle() {
+            return Err("something of a call or a request is left".into());
+        }
+        match life.wants_disk() {
+            true => Err("something waits for the disk".into()),
+            false => Ok(()),
         }
     }
 
