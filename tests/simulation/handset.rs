@@ -165,9 +165,13 @@ impl Handset {
             }
             PhoneEvent::Called(_) => self.call = stage(Stage::Rings),
             PhoneEvent::Talks => {
-                let given_up = self.call.is_some_and(|call| call.given_up);
+                // An answer that was on its way when the server went down is of that life.
+                let before = self.call;
                 self.call = stage(Stage::Talks);
-                return given_up;
+                if let (Some(call), Some(before)) = (&mut self.call, before) {
+                    call.life = before.life;
+                }
+                return before.is_some_and(|call| call.given_up);
             }
             PhoneEvent::Ended | PhoneEvent::Refused(..) => self.call = None,
             _ => {}
