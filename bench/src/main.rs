@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use switchbook_bench::year::{self, Year};
-use switchbook_bench::{replay, report::Report};
+use switchbook_bench::{as_of, replay, report::Report, start};
 use switchbook_core::position::Moment;
 
 /// Makes large books and measures on them.
@@ -35,6 +35,30 @@ enum What {
         /// Best of so many.
         #[arg(long, default_value_t = 5)]
         turns: u32,
+    },
+    /// Starting the server after kill -9, to the first REGISTER accepted.
+    Start {
+        #[command(flatten)]
+        book: Wanted,
+        /// The server.
+        #[arg(long, default_value = "target/release/switchbook")]
+        binary: PathBuf,
+        /// So many kills.
+        #[arg(long, default_value_t = 5)]
+        turns: u32,
+    },
+    /// Tables as of random positions.
+    AsOf {
+        #[command(flatten)]
+        book: Wanted,
+        /// So many positions.
+        #[arg(long, default_value_t = 50)]
+        looks: u32,
+    },
+    /// The whole book verified.
+    Verify {
+        #[command(flatten)]
+        book: Wanted,
     },
 }
 
@@ -112,6 +136,14 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
         What::Replay { book, turns } => {
             book.with(|folder| replay::measure(folder, *turns)).map(Some)
         }
+        What::Start { book, binary, turns } => {
+            book.with(|folder| start::measure(binary, folder, *turns)).map(Some)
+        }
+        What::AsOf { book, looks } => {
+            let seed = book.size.seed;
+            book.with(|folder| as_of::measure(folder, *looks, seed)).map(Some)
+        }
+        What::Verify { book } => book.with(as_of::verified).map(Some),
     }
 }
 
