@@ -4,6 +4,7 @@ use crate::console::{self};
 use crate::doors::{Doors, http_limits, sip_config};
 use crate::erasure::{Erasures, Missing, beside};
 use crate::failure::{Failure, failed};
+use crate::keeping;
 use crate::port::DeskPort;
 use crate::rooms::Rooms;
 use crate::seal::Sealer;
@@ -42,7 +43,7 @@ pub struct House {
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
     vital: Vec<(&'static str, JoinHandle<()>)>,
-    /// Take checkpoints outside.
+    /// Take checkpoints outside, and keep the tables: the server goes on without them.
     carriers: Vec<JoinHandle<()>>,
     console: JoinHandle<()>,
     socket: PathBuf,
@@ -116,7 +117,9 @@ impl House {
         let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
         let (sealing, times) = (Arc::clone(&sealer), settings.seal.times());
         let sealing = tokio::spawn(async move { sealing.run(&times).await });
-        let carriers = sealer.carry_to(settings.seal.places());
+        let mut carriers = sealer.carry_to(settings.seal.places());
+        let keeping = keeping::run(Arc::clone(&readers), store.clone(), keeping::STRIDE);
+        carriers.push(tokio::spawn(keeping));
         let rooms = Arc::new(Rooms {
             sealer: Arc::clone(&sealer),
             desk,

@@ -8,6 +8,7 @@ mod doors;
 mod erasure;
 mod failure;
 mod house;
+mod keeping;
 mod port;
 mod rooms;
 mod route;
