@@ -9,7 +9,7 @@ use switchbook_sip::digest::{Answer, Challenge, Ha1};
 /// A request is sent again when nothing came for so long: the server may not be there yet.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Registers until it is accepted, or `patience` is over. Gives the number of requests sent.
+/// Registers until it is accepted, `patience` is over, or the server does not run any more. Gives the number of requests sent.
 ///
 /// # Errors
 /// When the time is over, or the server refuses.
@@ -17,6 +17,7 @@ pub fn register(
     server: SocketAddr,
     (name, realm, password): (&str, &str, &str),
     patience: Duration,
+    runs: &mut dyn FnMut() -> bool,
 ) -> Result<u32, Box<dyn Error>> {
     let socket = UdpSocket::bind((server.ip(), 0))?;
     socket.connect(server)?;
@@ -35,6 +36,9 @@ pub fn register(
         let response = loop {
             if began.elapsed() > patience {
                 return Err(format!("nothing was accepted within {patience:?}").into());
+            }
+            if !runs() {
+                return Err("the server has ended: what it said stands above".into());
             }
             // Nobody listens yet: refused, and tried again.
             let _ = socket.send(request.as_bytes());
