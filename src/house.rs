@@ -4,6 +4,7 @@ use crate::console::{self};
 use crate::doors::{Doors, http_limits, sip_config};
 use crate::failure::{Failure, failed};
 use crate::interior::{Interior, Wishes};
+use crate::keeping;
 use crate::rooms::Rooms;
 use crate::settings::Settings;
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ pub struct House {
     admin: Option<switchbook_admin::Server>,
     /// What must not end while the server runs, with its name.
     vital: Vec<(&'static str, JoinHandle<()>)>,
-    /// Take checkpoints outside.
+    /// Take checkpoints outside, and keep the tables: the server goes on without them.
     carriers: Vec<JoinHandle<()>>,
     console: JoinHandle<()>,
     socket: PathBuf,
@@ -70,7 +71,9 @@ impl House {
         interior.calls_are(server.live_calls());
         let Interior { desk, readers, erasures, sealer, leases, store, .. } = interior;
         let Interior { report, erased_again, vital, .. } = interior;
-        let carriers = sealer.carry_to(settings.seal.places());
+        let mut carriers = sealer.carry_to(settings.seal.places());
+        let keeping = keeping::run(Arc::clone(&readers), store.clone(), keeping::STRIDE);
+        carriers.push(tokio::spawn(keeping));
         let rooms = Arc::new(Rooms {
             sealer: Arc::clone(&sealer),
             desk,

@@ -10,6 +10,7 @@ pub mod erasure;
 pub mod failure;
 mod house;
 pub mod interior;
+mod keeping;
 mod log;
 mod rooms;
 mod route;

@@ -4,6 +4,7 @@ use crate::console::protocol::Language;
 use crate::console::views;
 use crate::erasure::Erasures;
 use crate::failure::{Failure, failed};
+use crate::keeping;
 use crate::route::{self, Asked};
 use crate::seal::Sealer;
 use serde_json::{Map, Value, json};
@@ -19,7 +20,7 @@ use switchbook_core::event::Event;
 use switchbook_core::id::{CommandId, CorrelationId, UserId};
 use switchbook_core::position::Moment;
 use switchbook_journal::backup::Manifest;
-use switchbook_journal::{BackupError, Book, EventStore, Leases};
+use switchbook_journal::{BackupError, Book, Leases};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::{self, Readers};
 use switchbook_projections::registrar::{self, BookOnly};
@@ -244,13 +245,7 @@ impl Rooms {
 
     /// Keeps the tables, so that the next start and every look at the past fold less.
     pub(crate) async fn keep_snapshots(&self) {
-        let tables = self.readers.now();
-        for (name, bytes) in tables.snapshots() {
-            let kept = self.store.put_snapshot(name, tables.position(), bytes).await;
-            if let Err(error) = kept {
-                tracing::warn!(%error, name, "a snapshot was not kept; the next start folds more");
-            }
-        }
+        keeping::keep(self.readers.now(), &*self.store).await;
     }
 }
 

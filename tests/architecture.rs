@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Room → the rooms it may use. What is not here may use nothing.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("core", &[]),
     ("sip", &[]),
     // Who checks the evidence shares no code with who makes it.
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("replay", &["core", "journal", "projections", "commands"]),
     ("sip-adapter", &["core", "commands", "projections", "sip"]),
     ("admin", &["core", "commands", "projections", "replay"]),
+    ("bench", &["core", "journal", "commands", "projections", "replay", "sip"]),
     (
         "switchbook",
         &[

@@ -4,14 +4,30 @@
 //! is 16 bytes without a length, in JSON the usual hyphenated text.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cmp::Ordering;
 use std::fmt;
 use uuid::Uuid;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name(pub Uuid);
+
+        impl Ord for $name {
+            /// By bytes. As one number, since every look-up in a table compares a dozen times.
+            #[inline]
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.0.as_u128().cmp(&other.0.as_u128())
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline]
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,6 +110,27 @@ fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     if deserializer.is_human_readable() {
         Uuid::deserialize(deserializer)
     } else {
-        <[u8; 16]>::deserialize(deserializer).map(Uuid::from_bytes)
+        // Sixteen bytes one by one cost more than the rest of most events. Floating-point numbers are the only ones
+        // that the book's codec leaves at their width, so they bring eight bytes at a time; only their bits are looked at.
+        let [front, back] = <[f64; 2]>::deserialize(deserializer)?;
+        let number = u128::from(back.to_bits()) << 64 | u128::from(front.to_bits());
+        Ok(Uuid::from_bytes(number.to_le_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_in_the_order_of_their_bytes() {
+        let of = |first: u8, last: u8| {
+            let mut bytes = [0; 16];
+            (bytes[0], bytes[15]) = (first, last);
+            CallId(Uuid::from_bytes(bytes))
+        };
+        let mut ids = [of(1, 0), of(0, 9), of(0xff, 0), of(1, 1), of(0, 0)];
+        ids.sort_unstable();
+        assert!(ids.is_sorted_by_key(|id| *id.bytes()));
     }
 }

@@ -155,18 +155,31 @@ impl SegmentReader {
         StoredRecords { walk: self.segments.walk(from), failed: false }
     }
 
-    /// All records at `from` and behind; personal fields are opened if there is a vault.
+    /// All records at `from` and behind, checked in full, each decoded once and not kept as bytes: for folding. Personal
+    /// fields are opened if there is a vault. Ends after the first error.
     pub fn records<'a>(
         &self,
         from: Position,
         vault: Option<&'a Arc<Vault>>,
     ) -> impl Iterator<Item = Result<Recorded, ReadError>> + use<'a> {
-        self.stored(from).map(move |stored| {
-            let mut recorded = stored?.decoded.recorded;
-            if let Some(vault) = vault {
-                open_personal(vault, &mut recorded);
+        let mut walk = self.segments.walk(from);
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
             }
-            Ok(recorded)
+            let next = walk.next().transpose()?.and_then(|raw| {
+                let position = raw.outline.position;
+                raw.outline.decode().map_err(|error| undecodable(position, &error))
+            });
+            failed = next.is_err();
+            Some(next.map(|decoded| {
+                let mut recorded = decoded.recorded;
+                if let Some(vault) = vault {
+                    open_personal(vault, &mut recorded);
+                }
+                recorded
+            }))
         })
     }
 
@@ -272,13 +285,16 @@ impl Iterator for StoredRecords {
 
 fn stored(raw: Raw<'_>) -> Result<StoredRecord, ReadError> {
     let position = raw.outline.position;
-    let undecodable =
-        |error: RecordError| ReadError::Undecodable { position, what: error.to_string() };
     Ok(StoredRecord {
-        decoded: decode_record(raw.frame.body).map_err(undecodable)?,
+        // From the body: whoever asked what the record concerns has read the subjects off the outline.
+        decoded: decode_record(raw.frame.body).map_err(|error| undecodable(position, &error))?,
         segment: raw.segment,
         offset: raw.offset,
         leaf: raw.frame.leaf,
         body: raw.frame.body.to_vec(),
     })
+}
+
+fn undecodable(position: Position, error: &RecordError) -> ReadError {
+    ReadError::Undecodable { position, what: error.to_string() }
 }

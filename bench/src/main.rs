@@ -1,0 +1,162 @@
+//! `switchbook-bench`: makes large books and measures on them. Every measurement is one command.
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use switchbook_bench::year::{self, Year};
+use switchbook_bench::{as_of, replay, report::Report, start};
+use switchbook_core::position::Moment;
+
+/// Makes large books and measures on them.
+#[derive(Parser)]
+#[command(name = "switchbook-bench", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Output for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Writes the book of a year into a folder.
+    Year {
+        /// The folder; it is made.
+        folder: PathBuf,
+        #[command(flatten)]
+        size: Size,
+    },
+    /// Reading, decoding, and folding into all tables.
+    Replay {
+        #[command(flatten)]
+        book: Wanted,
+        /// Best of so many.
+        #[arg(long, default_value_t = 5)]
+        turns: u32,
+    },
+    /// Starting the server after kill -9, to the first REGISTER accepted.
+    Start {
+        #[command(flatten)]
+        book: Wanted,
+        /// The server.
+        #[arg(long, default_value = "target/release/switchbook")]
+        binary: PathBuf,
+        /// So many kills.
+        #[arg(long, default_value_t = 5)]
+        turns: u32,
+    },
+    /// Tables as of random positions.
+    AsOf {
+        #[command(flatten)]
+        book: Wanted,
+        /// So many positions.
+        #[arg(long, default_value_t = 50)]
+        looks: u32,
+    },
+    /// The whole book verified.
+    Verify {
+        #[command(flatten)]
+        book: Wanted,
+    },
+}
+
+#[derive(clap::Args)]
+struct Size {
+    /// So many events.
+    #[arg(long, default_value_t = 5_000_000)]
+    events: u64,
+    /// So many users.
+    #[arg(long, default_value_t = 10_000)]
+    users: u32,
+    /// The same seed, the same book.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// When the year ends, in seconds since 1970; now when not given.
+    #[arg(long)]
+    ends: Option<i64>,
+    /// Lets the index take it in as well, as a server does.
+    #[arg(long)]
+    index: bool,
+}
+
+/// A book that is there, or one that is made for the measurement and removed.
+#[derive(clap::Args)]
+struct Wanted {
+    /// A folder made by `year`; made anew in a folder of its own when not given.
+    #[arg(long)]
+    book: Option<PathBuf>,
+    #[command(flatten)]
+    size: Size,
+}
+
+impl Wanted {
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Path) -> Result<T, Box<dyn Error>>,
+    ) -> Result<T, Box<dyn Error>> {
+        if let Some(folder) = &self.book {
+            return work(folder);
+        }
+        let folder = tempfile::tempdir_in(".")?;
+        make(folder.path(), &self.size)?;
+        work(folder.path())
+    }
+}
+
+fn now() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn make(folder: &Path, size: &Size) -> Result<(), Box<dyn Error>> {
+    let ends = size.ends.map_or_else(now, |seconds| Moment(0).plus_seconds(seconds));
+    let wanted = Year::ending(ends, size.events, size.users, size.seed);
+    let began = Instant::now();
+    let runtime = runtime()?;
+    let told = &mut |written| eprint!("\r{written} of {} events", wanted.events);
+    let tail = runtime.block_on(year::write(folder, &wanted, told))?;
+    eprintln!("\r{} events in {:.1} s", tail.0, began.elapsed().as_secs_f64());
+    if size.index {
+        let began = Instant::now();
+        runtime.block_on(year::index(folder))?;
+        eprintln!("indexed in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
+    match &arguments.what {
+        What::Year { folder, size } => make(folder, size).map(|()| None),
+        What::Replay { book, turns } => {
+            book.with(|folder| replay::measure(folder, *turns)).map(Some)
+        }
+        What::Start { book, binary, turns } => {
+            book.with(|folder| start::measure(binary, folder, *turns)).map(Some)
+        }
+        What::AsOf { book, looks } => {
+            let seed = book.size.seed;
+            book.with(|folder| as_of::measure(folder, *looks, seed)).map(Some)
+        }
+        What::Verify { book } => book.with(as_of::verified).map(Some),
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    match measured(&arguments) {
+        Ok(report) => {
+            report.iter().for_each(|report| report.print(arguments.json));
+            std::process::ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
