@@ -217,13 +217,13 @@ fn unfold(buf: &[u8], end: usize) -> Bytes {
     let mut first = true;
     while let Ok((stop, next)) = line_end(&out[..end], line) {
         let mut stop_next = (stop, next);
-        while !first
-            && stop_next.0 > line
-            && out[..end].get(stop_next.1).copied().is_some_and(scan::is_ws)
-        {
-            if memchr::memchr(b':', &out[line..stop_next.0]).is_none() {
-                break;
-            }
+        let folds =
+            |out: &[u8], next: usize| out[..end].get(next).copied().is_some_and(scan::is_ws);
+        // Looked at once a header: a datagram may be all folds.
+        let header = !first
+            && folds(&out, next)
+            && memchr::memchr(b':', out.get(line..stop).unwrap_or_default()).is_some();
+        while header && folds(&out, stop_next.1) {
             out[stop_next.0..stop_next.1].fill(b' ');
             match line_end(&out[..end], stop_next.1) {
                 Ok(found) => stop_next = found,

@@ -7,6 +7,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+/// A queue as short as this is not tidied.
+const SPARE: usize = 4096;
+
 #[derive(Debug)]
 pub(crate) enum Transaction {
     Server(Server),
@@ -31,7 +34,8 @@ struct Place {
 }
 
 /// A transaction has at most one live entry in the queue, for its earliest deadline. An entry that no longer fits is
-/// dropped or replaced when its time comes, so the queue is bounded by transactions begun within the longest timer.
+/// dropped or replaced when its time comes, or when most of the queue is such entries: it is never longer than
+/// [`SPARE`] entries or four times the transactions there are.
 #[derive(Debug, Default)]
 pub(crate) struct Slab {
     places: Vec<Place>,
@@ -80,7 +84,21 @@ impl Slab {
         place.generation = place.generation.wrapping_add(1);
         place.queued = None;
         self.free.push(key.index);
+        self.tidy();
         Some(transaction)
+    }
+
+    /// Drops entries of transactions that are gone, once they are most of the queue: each is looked at a few times in
+    /// all, and a flood of answers without a transaction of their own leaves nothing behind.
+    fn tidy(&mut self) {
+        if self.queue.len() > SPARE && self.queue.len() > 4 * self.len() {
+            let places = &self.places;
+            self.queue.retain(|Reverse((at, index, generation))| {
+                places
+                    .get(*index as usize)
+                    .is_some_and(|p| p.generation == *generation && p.queued == Some(*at))
+            });
+        }
     }
 
     /// To be called after the deadlines of a transaction changed.

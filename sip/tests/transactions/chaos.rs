@@ -20,6 +20,22 @@ fn many_transactions_leave_nothing_behind() {
     assert_eq!(sim.table.queued_timers(), 0);
 }
 
+/// Each had a place in the queue of timers for 32 seconds, and a flood brings many in that time.
+#[test]
+fn a_flood_of_answers_without_a_transaction_leaves_no_queue_of_timers() {
+    let mut sim = Sim::new(Transport::Udp);
+    for n in 0..50_000u32 {
+        let t = text("REGISTER", &format!("z9hG4bK-{n}"));
+        let (key, register) = sim.incoming(&t);
+        let remote = sim.flow.remote;
+        let mut reply = Builder::reply(&mut sim.buf, &register, 401, "x", Some("tt"), remote);
+        let bytes = reply.finish().unwrap();
+        sim.table.respond_stateless(key, bytes).unwrap();
+        assert!(sim.table.queued_timers() <= 4097, "{} timers", sim.table.queued_timers());
+    }
+    assert!(sim.table.is_empty());
+}
+
 /// Random commands and mangled messages: nothing panics, keys end once, and in the end nothing is left.
 #[test]
 fn chaos_leaves_nothing_behind() {
