@@ -147,6 +147,10 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
     }
 }
 
+/// As the server has.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     match measured(&arguments) {
