@@ -55,17 +55,12 @@ impl Group {
     pub(crate) const LIMIT: usize = 512;
     /// So many are worth an fdatasync of their own.
     const WORTHWHILE: usize = 16;
-    /// A group of phones leaves so long after the one before, when it is small.
-    const PATIENCE: Duration = Duration::from_millis(20);
 
-    /// When it may leave, if the one before left at `before`. An fdatasync costs more than deciding what it saves, so
-    /// under load small groups are gathered; at a quiet Desk each leaves at once. Whoever waits at a console is not kept
-    /// waiting; a phone is for [`PATIENCE`](Self::PATIENCE) at most (T1 of RFC 3261 is 500 ms).
-    pub(crate) fn leaves(&self, before: Option<Instant>) -> Option<Instant> {
-        let hurry = self.commits.is_empty()
+    /// Does somebody wait who is not a phone, is it large enough, or is there nothing to write?
+    fn hurries(&self) -> bool {
+        self.commits.is_empty()
             || self.commits.len() >= Self::WORTHWHILE
-            || self.waiting.iter().any(|one| matches!(one.reply, Reply::Waits(_)));
-        before.filter(|_| !hurry).map(|before| before + Self::PATIENCE)
+            || self.waiting.iter().any(|one| matches!(one.reply, Reply::Waits(_)))
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -74,6 +69,44 @@ impl Group {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.commits.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// How long small groups are gathered. An fdatasync costs more than deciding what it saves, so a busy Desk gathers phones'
+/// commits; at a quiet one each group leaves at once. Whoever waits at a console is not kept waiting; a phone is for
+/// [`LONGEST`](Self::LONGEST) at most (T1 of RFC 3261 is 500 ms).
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    /// When the last group left.
+    left: Option<Instant>,
+    /// Since when commits are counted.
+    window: Option<Instant>,
+    commits: u128,
+    busy: bool,
+}
+
+impl Patience {
+    /// A small group of a busy Desk leaves so long after the one before.
+    pub(crate) const LONGEST: Duration = Duration::from_millis(20);
+    const WINDOW: Duration = Duration::from_millis(100);
+    /// Busy is who had so many commits a second.
+    const BUSY: u128 = 150;
+
+    /// When this group may leave, if that is not now.
+    pub(crate) fn keeps(&self, group: &Group, now: Instant) -> Option<Instant> {
+        let due = self.left? + Self::LONGEST;
+        (self.busy && due > now && !group.hurries()).then_some(due)
+    }
+
+    /// A group of so many commits leaves.
+    pub(crate) fn leaves(&mut self, now: Instant, commits: usize) {
+        self.left = Some(now);
+        self.commits += commits as u128;
+        let passed = now - *self.window.get_or_insert(now);
+        if passed >= Self::WINDOW {
+            self.busy = self.commits * 1000 >= Self::BUSY * passed.as_millis();
+            (self.window, self.commits) = (Some(now), 0);
+        }
     }
 }
 
@@ -114,4 +147,61 @@ pub(crate) fn refusal_of(records: &[Recorded]) -> Option<Refusal> {
     let code = RefusalCode::ALL.iter().copied().find(|code| code.as_str() == attempt.code)?;
     let refusal = Refusal::new(code);
     Some(attempt.about.iter().fold(refusal, |refusal, subject| refusal.about(*subject)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commits of phones that come evenly for a second: how many groups leave, and how long the last one was kept.
+    fn a_second_of(per_second: u32) -> (usize, Duration) {
+        let began = Instant::now();
+        let (mut patience, mut group) = (Patience::default(), Group::default());
+        let (mut groups, mut kept) = (0, Duration::ZERO);
+        for n in 0..per_second {
+            let mut now = began + Duration::from_secs(1) * n / per_second;
+            group.commits.push(Commit { records: Vec::new() });
+            let next = began + Duration::from_secs(1) * (n + 1) / per_second;
+            kept = Duration::ZERO;
+            if let Some(due) = patience.keeps(&group, now) {
+                if due > next {
+                    continue;
+                }
+                (kept, now) = (due - now, due);
+            }
+            patience.leaves(now, std::mem::take(&mut group).commits.len());
+            groups += 1;
+        }
+        (groups, kept)
+    }
+
+    #[test]
+    fn at_a_quiet_desk_every_group_leaves_at_once() {
+        assert_eq!(a_second_of(100), (100, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_busy_one_gathers_and_keeps_nobody_longer_than_it_says() {
+        let (groups, kept) = a_second_of(600);
+        assert!(groups < 150, "{groups}");
+        assert!(kept <= Patience::LONGEST);
+    }
+
+    #[test]
+    fn full_groups_leave_at_once_and_so_does_whoever_waits_at_a_console() {
+        let now = Instant::now();
+        let patience = Patience { left: Some(now), busy: true, ..Patience::default() };
+        let mut group = Group::default();
+        group.commits.push(Commit { records: Vec::new() });
+        assert_eq!(patience.keeps(&group, now), Some(now + Patience::LONGEST));
+        let (reply, _answer) = oneshot::channel();
+        let answer = Err(DeskError::Closed);
+        let command = CommandId(uuid::Uuid::nil());
+        let reply = Reply::Waits(reply);
+        group.waiting.push(Waiting { command, reply, answer, leases: Vec::new() });
+        assert_eq!(patience.keeps(&group, now), None);
+        group.waiting.clear();
+        group.commits.resize_with(Group::WORTHWHILE, || Commit { records: Vec::new() });
+        assert_eq!(patience.keeps(&group, now), None);
+    }
 }

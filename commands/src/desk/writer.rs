@@ -6,7 +6,7 @@ use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::{Attempts, Untold};
 use super::bulk::{Prepared, Refused};
-use super::group::{Group, Reply, Waiting};
+use super::group::{Group, Patience, Reply, Waiting};
 use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
 use super::secrets::{forgetter, superseded};
@@ -118,13 +118,14 @@ impl Writer {
         let mut flight: Option<(Append, Group)> = None;
         let mut resume: Option<Resume> = None;
         let mut open = true;
-        let mut left = None;
+        let mut patience = Patience::default();
         while open || flight.is_some() || !self.next.is_empty() {
             let mut due = None;
             if flight.is_none() && !self.next.is_empty() {
-                due = self.next.leaves(left).filter(|at| open && *at > Instant::now());
+                let now = Instant::now();
+                due = patience.keeps(&self.next, now).filter(|_| open);
                 if due.is_none() {
-                    left = Some(Instant::now());
+                    patience.leaves(now, self.next.commits.len());
                     flight = self.take_off();
                     continue;
                 }
