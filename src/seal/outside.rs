@@ -232,8 +232,9 @@ mod tests {
         assert_eq!(waiting.notices(), [] as [String; 0]);
     }
 
-    /// Answers one request with a status, and gives what came.
-    fn answer(listener: &TcpListener, status: &str) -> String {
+    /// Tells what one request brought, and only then answers with a status: whoever waits for the telling is awake before
+    /// the sender goes on, and the driven clock does not run ahead of it.
+    fn answer(listener: &TcpListener, status: &str, tell: impl FnOnce(String)) {
         let (mut stream, _) = listener.accept().unwrap();
         let mut bytes = Vec::new();
         let mut chunk = [0; 4096];
@@ -242,9 +243,9 @@ mod tests {
             assert!(read > 0);
             bytes.extend_from_slice(&chunk[..read]);
         }
+        tell(String::from_utf8(bytes).unwrap());
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(bytes).unwrap()
     }
 
     /// Answers two requests, from a thread of its own: what blocks inside the runtime would hold its clock.
@@ -252,7 +253,7 @@ mod tests {
         let (tell, told) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || {
             for status in ["503 Busy", "200 OK"] {
-                let _ = tell.send(answer(&listener, status));
+                answer(&listener, status, |came| drop(tell.send(came)));
             }
         });
         told
