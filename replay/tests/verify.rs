@@ -6,7 +6,7 @@ mod folder;
 use folder::*;
 use std::path::Path;
 use switchbook_core::user::Language;
-use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer};
+use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer, Verifier};
 use switchbook_replay::verify::{Check, Index, NotVerified, Verified, verify};
 
 const NAMES: [&str; 8] = ["ada", "bob", "cleo", "dora", "emil", "fritz", "gerd", "hanna"];
@@ -43,11 +43,15 @@ impl More for Written {
 }
 
 fn check(folder: &Path, outside: &[SignedNote]) -> Verified {
+    check_with(folder, outside, Vec::new())
+}
+
+fn check_with(folder: &Path, outside: &[SignedNote], keys: Vec<Verifier>) -> Verified {
     let scratch = tempfile::tempdir().unwrap();
     let check = Check {
         folder: folder.to_path_buf(),
         outside: outside.iter().map(|note| ("outside".to_owned(), note.clone())).collect(),
-        keys: Vec::new(),
+        keys,
         index: Index::Copied(scratch.path().join("index")),
     };
     verify(check, &mut |_| true).unwrap()
@@ -362,6 +366,63 @@ async fn who_stops_it_is_told_that_nothing_is_proved() {
     assert!(matches!(verify(check, &mut |_| false), Err(NotVerified::Stopped)));
     let none = Check { folder: folder.path().join("none"), ..Check::default() };
     assert!(verify(none, &mut |_| true).is_err());
+}
+
+/// A book that was written anew is sealed as well, with another key.
+#[tokio::test]
+async fn a_key_that_was_given_from_outside_must_have_signed_the_newest_seal() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("book");
+    let book = Written::open(&folder).await;
+    book.people(&NAMES[..2]).await;
+    book.seal().await;
+    let right = book.signer.verifier();
+    book.close().await;
+    assert!(check_with(&folder, &[], vec![right]).holds());
+    let other = Signer::new(ORIGIN, KeyKind::Log, &[9; 32]).unwrap().verifier();
+    let found = check_with(&folder, &[], vec![other]);
+    assert!(first(&found).3.contains("newest seal"), "{:?}", found.findings);
+}
+
+/// A second key would speak for the first, which has said nothing.
+#[tokio::test]
+async fn a_key_that_was_never_replaced_in_its_own_name_is_found_behind_another_one() {
+    use switchbook_commands::seal::Seal;
+    use switchbook_core::id::SecretId;
+    use switchbook_core::seal::Root;
+    use switchbook_core::user::SecretRef;
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("book");
+    let book = Written::open(&folder).await;
+    book.people(&NAMES[..2]).await;
+    book.seal().await;
+    let mut before = [7; 32];
+    for (number, seed) in [(1, [8; 32]), (2, [9; 32])] {
+        let (tree, next) = (book.store.tree(), Signer::new(ORIGIN, KeyKind::Log, &seed).unwrap());
+        let size = tree.leaves();
+        let checkpoint = Checkpoint { origin: ORIGIN.into(), size, root: tree.root() };
+        let note = match number {
+            1 => SignedNote::sign(&checkpoint, &next),
+            _ => {
+                let before = Signer::new(ORIGIN, KeyKind::Log, &before).unwrap();
+                SignedNote::hand_over(&checkpoint, &before, &next)
+            }
+        };
+        let secret = SecretRef { id: SecretId(uuid::Uuid::from_u128(number)), version: 1 };
+        book.store.vault().put_secret(secret, &seed).unwrap();
+        book.order(Seal {
+            size,
+            root: Root(checkpoint.root),
+            checkpoint: note.to_string(),
+            new_key: Some((secret, next.verifier().to_string())),
+            replaces: book.desk.published().exchange.seals.key.as_ref().map(|key| key.at),
+        })
+        .await;
+        before = seed;
+    }
+    book.close().await;
+    let found = check(&folder, &[]);
+    assert!(!found.holds());
 }
 
 /// Whoever has the machine has no word of the key before: a key that takes its place without it is found.

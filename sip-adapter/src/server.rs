@@ -191,17 +191,19 @@ impl Loop {
             }
             let woken = tokio::select! {
                 biased;
+                // Few and bounded, so no flood keeps an administrator from stopping.
+                wanted = wants.recv() => Woken::Wanted(wanted),
                 Some(answer) = answers.recv() => Woken::Answer(answer),
                 readable = self.udp.readable() => {
                     if readable.is_err() { break }
                     Woken::Datagrams
                 }
-                wanted = wants.recv() => Woken::Wanted(wanted),
                 () = sleep.as_mut(), if deadline.is_some() => Woken::Timer,
             };
             let now = now();
+            let mut taken = 0;
             match woken {
-                Woken::Datagrams => self.take_datagrams(now),
+                Woken::Datagrams => taken = self.take_datagrams(now),
                 Woken::Answer((ticket, outcome)) => {
                     self.endpoint.handle(now, Input::Answer(ticket, outcome));
                     for _ in 0..BATCH {
@@ -209,7 +211,7 @@ impl Loop {
                         self.endpoint.handle(now, Input::Answer(ticket, outcome));
                     }
                     // A stream of answers must not keep the socket waiting.
-                    self.take_datagrams(now);
+                    taken = self.take_datagrams(now);
                 }
                 Woken::Wanted(Some(Wanted::Command(command))) => {
                     self.endpoint.handle(now, Input::Command(command));
@@ -228,6 +230,11 @@ impl Loop {
             if self.endpoint.deadline().is_some_and(|due| due <= now.instant) {
                 self.endpoint.handle(now, Input::Timer);
             }
+            if taken == BATCH {
+                // The socket may never run empty, and the Desk shares the thread: it gets its turn.
+                self.send_all(&tell).await;
+                tokio::task::yield_now().await;
+            }
         }
         if let Some((_, done)) = stopping {
             let _ = done.send(());
@@ -235,7 +242,7 @@ impl Loop {
     }
 
     /// What they ask for goes out together, when the loop comes round: whoever is woken by the first finds the rest.
-    fn take_datagrams(&mut self, now: Now) {
+    fn take_datagrams(&mut self, now: Now) -> usize {
         let mut taken = 0;
         while taken < BATCH {
             let Some((remote, bytes)) = self.udp.receive() else { break };
@@ -245,6 +252,7 @@ impl Loop {
             self.endpoint.handle(now, Input::Datagram(flow, bytes));
         }
         self.nap.set(now.instant, self.moderation.taken(now.instant, taken));
+        taken
     }
 
     async fn send_all(&mut self, tell: &mpsc::UnboundedSender<Answered>) {

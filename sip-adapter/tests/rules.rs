@@ -560,6 +560,21 @@ fn a_call_that_ends_while_the_book_cannot_be_written_ends_in_the_book_when_it_ca
     assert!(!world.sim.calls().iter().any(|told| told.starts_with("missed")), "nothing is");
 }
 
+/// The end was written although the disk said otherwise: that it is refused when it is told again is no gap.
+#[test]
+fn an_end_whose_outcome_was_unknown_is_no_gap_when_it_stands_in_the_book() {
+    let mut world = world(&[]);
+    let (mut caller, mut called) = world.connect("100", "s1");
+    world.sim.desk.mute.store(true, Relaxed);
+    caller.bye(&mut world.sim);
+    called.agrees_to(&mut world.sim, Method::Bye);
+    world.sim.desk.mute.store(false, Relaxed);
+    world.sim.pass_seconds(60);
+    let told = world.sim.calls();
+    assert_eq!(told.iter().filter(|told| told.starts_with("ended")).count(), 1, "{told:?}");
+    assert!(!told.iter().any(|told| told.starts_with("missed")), "{told:?}");
+}
+
 /// Found by the simulation (seed 490): its call stayed open in the book until the next start.
 #[test]
 fn a_code_given_up_before_the_desk_has_spoken_ends_in_the_book() {

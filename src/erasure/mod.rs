@@ -2,6 +2,7 @@
 //! months whose time has come are erased by themselves.
 
 mod list;
+mod steady;
 
 pub use list::{Missing, beside};
 
@@ -10,6 +11,7 @@ use list::List;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use steady::Steady;
 use switchbook_commands::Order;
 use switchbook_commands::desk::DeskHandle;
 use switchbook_commands::erasure::Apply;
@@ -22,6 +24,7 @@ use switchbook_core::position::Position;
 use switchbook_journal::{EventReader, Vault};
 use switchbook_projections::readers::Readers;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// After a disk failed, so long until the next try.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -90,11 +93,16 @@ impl Erasures {
     pub async fn run(self: Arc<Self>, desk: DeskHandle, readers: Arc<Readers>) {
         let mut reached = desk.subscribe();
         let mut retention = tokio::time::interval(RETENTION);
-        let mut set = None;
+        retention.reset();
+        let mut steady = Steady::since(desk.clock().now(), Instant::now());
+        let mut set = desk.published().exchange.erasures.retention;
+        // Somebody has just set it, and looks at what comes of it.
+        let mut asked = false;
         loop {
             let position = *reached.borrow_and_update();
             let now = desk.published().exchange.erasures.retention;
             if std::mem::replace(&mut set, now) != now {
+                asked = true;
                 retention.reset_immediately();
             }
             let stuck =
@@ -107,7 +115,14 @@ impl Erasures {
             tokio::select! {
                 changed = reached.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(PAUSE), if again => {}
-                _ = retention.tick() => self.expire(&desk).await,
+                _ = retention.tick() => {
+                    let steady = steady.agrees(desk.clock().now(), Instant::now());
+                    if std::mem::take(&mut asked) || steady {
+                        self.expire(&desk).await;
+                    } else {
+                        tracing::warn!("the clock was set: months whose time has come are erased once it has been steady for an hour");
+                    }
+                }
             }
         }
     }
@@ -159,7 +174,8 @@ impl Erasures {
         gone.map_err(|error| Failure::new(error.to_string()))
     }
 
-    /// Erases the months whose time has come, an event each.
+    /// Erases the months whose time has come, an event each. What is erased does not come back: nothing is at the start,
+    /// when a clock may be years ahead until it is set, nor after it was set.
     async fn expire(&self, desk: &DeskHandle) {
         let exchange = desk.published();
         let Some(months) = exchange.exchange.erasures.retention.map(|fact| fact.value) else {

@@ -27,7 +27,8 @@ struct Walk {
     open: Option<[u8; 16]>,
     /// The tree as it was after each of the newest records: a seal names one of these.
     lately: VecDeque<Growing>,
-    seals: u64,
+    /// The seals in it: segment, record, checkpoint.
+    seals: Vec<(String, u64, Note)>,
 }
 
 /// A seal is made within moments of what it seals.
@@ -42,6 +43,12 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
     }
     // Keys are followed from the oldest checkpoint to the newest.
     checkpoints.sort_by_key(|(_, note)| note.size);
+    if checkpoints.is_empty() && !keys.witnesses.is_empty() {
+        return Err(Unchecked::new(
+            "--witness says nothing without --checkpoint: witnesses sign what is outside of the book",
+            "--witness sagt ohne --checkpoint nichts: Zeugen signieren, was außerhalb des Buchs ist",
+        ));
+    }
     let mut keys = if checkpoints.is_empty() { keys } else { keys.needed()? };
     let mark = std::fs::read(folder.join("watermark")).ok().and_then(|bytes| watermark(&bytes));
     let wanted = checkpoints.iter().map(|(_, note)| (note.size, None)).collect();
@@ -53,7 +60,7 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         recorded_at: i64::MIN,
         open: None,
         lately: VecDeque::new(),
-        seals: 0,
+        seals: Vec::new(),
     };
     let segments = list(folder)?;
     walk.segments(folder, &segments)?;
@@ -69,7 +76,10 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         );
     }
     if walk.report.holds() {
-        let (segments, seals) = (segments.len(), walk.seals);
+        walk.signatures(&mut keys);
+    }
+    if walk.report.holds() {
+        let (segments, seals) = (segments.len(), walk.seals.len());
         walk.report.good(
             "book",
             json!({ "records": leaves, "segments": segments, "seals": seals, "root": root }),
@@ -212,8 +222,11 @@ impl Walk {
                     at += length;
                 }
                 // The end of the book: zeros, or a tail that nobody was told of.
-                Found::End if end.is_none() => break,
-                Found::Bad(..) if end.is_none() && !self.was_durable(&valid[at..], record) => break,
+                Found::End | Found::Bad(..)
+                    if end.is_none() && !self.was_durable(&valid[at..], record) =>
+                {
+                    break;
+                }
                 Found::End => {
                     self.report.bad_at(
                         place,
@@ -252,10 +265,11 @@ impl Walk {
     /// Is what stands here known to have been durable: by the watermark, by a record before, or by a sound one behind it?
     fn was_durable(&self, bytes: &[u8], record: u64) -> bool {
         record <= self.durable
-            || (1..bytes.len()).any(|at| match frame::read(&bytes[at..]) {
-                Found::Frame(_, body, _) => {
-                    let body = Body::read(body);
-                    body.is_some_and(|body| body.position > record && body.durable >= record)
+            || (1..bytes.len()).any(|at| match frame::position(&bytes[at..]) {
+                // A checksum over a mebibyte for each byte would never end: only where such a record can stand.
+                Some(position) if position > record && position - record <= bytes.len() as u64 => {
+                    let Found::Frame(_, body, _) = frame::read(&bytes[at..]) else { return false };
+                    Body::read(body).is_some_and(|body| body.durable >= record)
                 }
                 _ => false,
             })
@@ -324,9 +338,21 @@ impl Walk {
         let (Some(size), Some(root)) = (rest.variable(), rest.hash()) else { return };
         let first = self.lately.front().map_or(0, Growing::leaves);
         let there = size.checked_sub(first).and_then(|n| self.lately.get(usize::try_from(n).ok()?));
-        let Some(there) = there else { return };
-        self.seals += 1;
-        if there.root() != root {
+        // Behind the root the position of the key's event, then the text.
+        let text = rest.variable().and_then(|_| rest.variable());
+        let text = text.and_then(|length| rest.take(usize::try_from(length).ok()?));
+        let note = text.and_then(|text| Note::parse(std::str::from_utf8(text).ok()?));
+        match note.filter(|note| (note.size, note.root) == (size, root)) {
+            Some(note) => self.seals.push((place.to_owned(), record, note)),
+            None => self.report.bad_at(
+                place,
+                offset,
+                Some(record),
+                "this seal and the checkpoint in it say different things",
+                "dieses Siegel und der Prüfpunkt darin sagen Verschiedenes",
+            ),
+        }
+        if there.is_none_or(|there| there.root() != root) {
             self.report.bad_at(
                 place,
                 offset,
@@ -335,6 +361,37 @@ impl Walk {
                 &format!("dieses Siegel nennt eine andere Wurzel für die ersten {size} Einträge: Einer davon wurde verändert"),
             );
         }
+    }
+
+    /// The newest seal covers what those before it do, so it is the one that must be signed; those before it bring the keys
+    /// that were handed over to.
+    fn signatures(&mut self, keys: &mut Keys) {
+        let Some((place, record, newest)) = self.seals.last() else { return };
+        let size = newest.size;
+        if keys.book.is_empty() {
+            return self.report.good(
+                "unsigned",
+                json!("no --key"),
+                "without --key no signature of the seals in the book was checked: who can write the book can write them".into(),
+                "ohne --key wurde keine Signatur der Siegel im Buch geprüft: Wer das Buch schreiben kann, kann auch sie schreiben".into(),
+            );
+        }
+        let signed = self.seals.iter().fold(false, |_, (.., note)| keys.book_signed(note));
+        if signed {
+            return self.report.good(
+                "signed",
+                json!(size),
+                format!("the first {size} records are sealed with the given key, or one that it handed over to"),
+                format!("die ersten {size} Einträge sind mit dem angegebenen Schlüssel versiegelt oder mit einem, an den er übergeben hat"),
+            );
+        }
+        self.report.bad_at(
+            place,
+            None,
+            Some(*record),
+            "the newest seal in the book is not signed with the given key, nor with one that it handed over to: it is forged, or of another book",
+            "das neueste Siegel im Buch ist nicht mit dem angegebenen Schlüssel signiert und mit keinem, an den er übergeben hat: gefälscht oder von einem anderen Buch",
+        );
     }
 
     fn checkpoint(&mut self, place: &str, note: &Note, keys: &mut Keys) {

@@ -164,6 +164,13 @@ impl Bundle<'_> {
     fn end(mut self) -> Report {
         let place = self.place.clone();
         let last = self.what["span"].get(1).and_then(Value::as_u64);
+        if self.notes.is_empty() {
+            self.report.bad(
+                &place,
+                "there is no checkpoint in it: it proves nothing",
+                "es ist kein Prüfpunkt darin: Es beweist nichts",
+            );
+        }
         if self.ended != Some(self.records) || self.notes.len() as u64 != self.announced {
             self.report.bad(
                 &place,

@@ -95,6 +95,15 @@ pub fn read(bytes: &[u8]) -> Found<'_> {
     Found::Frame(40 + length, body, leaf)
 }
 
+/// Which record a frame here would be of, if one stands here.
+pub fn position(bytes: &[u8]) -> Option<u64> {
+    let mut head = Bytes(bytes);
+    let length = head.u32()? as usize;
+    head.take(36)?;
+    let position = head.u64()?;
+    (1..=LONGEST).contains(&length).then_some(position)
+}
+
 /// The fixed part of a body, and where the payload begins.
 pub struct Body<'a> {
     /// From 1.

@@ -81,6 +81,8 @@ pub(crate) struct Trusted {
     key: Key,
     from: u64,
     until: u64,
+    /// The one that it handed over to.
+    next: Option<Key>,
 }
 
 /// Whose signatures a checkpoint needs.
@@ -98,7 +100,7 @@ impl Keys {
             let all = matches.get_many::<String>(name).into_iter().flatten();
             all.map(|text| Key::parse(text)).collect::<Result<Vec<_>, _>>()
         };
-        let whole = |key| Trusted { key, from: 0, until: u64::MAX };
+        let whole = |key| Trusted { key, from: 0, until: u64::MAX, next: None };
         let book = read("key")?.into_iter().map(whole).collect();
         Ok(Self { book, witnesses: read("witness")? })
     }
@@ -115,24 +117,28 @@ impl Keys {
     }
 
     /// Is it signed with a key that counts for its size? If it hands over to another one, that one counts from here on, and
-    /// the former no further.
-    fn book_signed(&mut self, note: &Note) -> bool {
+    /// the former no further. A key hands over once: whoever took it cannot do so again, to a key of his.
+    pub(crate) fn book_signed(&mut self, note: &Note) -> bool {
         let size = note.size;
         let next = note.next_key();
         let mut signed = false;
         for trusted in &mut self.book {
-            let counts = (trusted.from..=trusted.until).contains(&size);
+            let follows = next.as_ref().filter(|next| !next.is(&trusted.key));
+            let again = trusted.next.as_ref().zip(follows).is_some_and(|(one, two)| !one.is(two));
+            let counts = (trusted.from..=trusted.until).contains(&size) && !again;
+            // A book's key bears its name.
+            let counts = counts && note.origin == trusted.key.name;
             if counts && note.signed_by(&trusted.key).is_some() {
                 signed = true;
-                if next.as_ref().is_some_and(|next| !next.is(&trusted.key)) {
-                    trusted.until = size;
+                if let Some(next) = follows.filter(|_| trusted.next.is_none()) {
+                    (trusted.until, trusted.next) = (size, Some(next.clone()));
                 }
             }
         }
         if let Some(key) =
             next.filter(|next| signed && self.book.iter().all(|trusted| !trusted.key.is(next)))
         {
-            self.book.push(Trusted { key, from: size, until: u64::MAX });
+            self.book.push(Trusted { key, from: size, until: u64::MAX, next: None });
         }
         signed
     }

@@ -26,6 +26,7 @@ const PLAIN: u8 = 1;
 const COSIGNATURE: u8 = 4;
 
 /// A public key with its name.
+#[derive(Clone)]
 pub struct Key {
     /// Whose.
     pub name: String,

@@ -11,7 +11,7 @@ use std::process::Command;
 use switchbook_core::envelope::Subject;
 use switchbook_core::position::{Moment, Position};
 use switchbook_journal::SegmentReader;
-use switchbook_journal::note::{KeyKind, SignedNote, Signer};
+use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer};
 use switchbook_replay::evidence::What;
 use switchbook_replay::evidence::bundle::bundle;
 use switchbook_replay::evidence::prove::Prover;
@@ -204,6 +204,39 @@ async fn proofs_hold_and_changed_ones_do_not() {
     }
 }
 
+/// Whoever took a key that was replaced may still sign with it; he does not become the book by that.
+#[tokio::test]
+async fn a_key_hands_over_once_and_whoever_took_it_cannot_do_so_again() {
+    let case = case().await;
+    let signer = |seed: u8| Signer::new(ORIGIN, KeyKind::Log, &[seed; 32]).unwrap();
+    let (one, two, thief) = (signer(1), signer(2), signer(9));
+    let at = |size: u64, root: u8| Checkpoint { origin: ORIGIN.into(), size, root: [root; 32] };
+    let handed = SignedNote::hand_over(&at(100, 7), &one, &two);
+    let key = one.verifier().to_string();
+    let told = |notes: &[SignedNote]| {
+        let path = case.path("list");
+        std::fs::write(&path, notes.iter().map(ToString::to_string).collect::<String>()).unwrap();
+        case.run(&["checkpoint", path.to_str().unwrap(), "--key", &key]).0
+    };
+    assert_eq!(told(&[handed.clone(), SignedNote::sign(&at(5000, 8), &two)]), 0);
+    let again = SignedNote::hand_over(&at(100, 7), &one, &thief);
+    let forged = SignedNote::sign(&at(5000, 9), &thief);
+    assert_eq!(told(&[handed.clone(), again.clone(), forged.clone()]), 1);
+    assert_eq!(told(&[again, handed, forged]), 1, "whoever hands over twice is found either way");
+    let elsewhere = Checkpoint { origin: "pbx.test/other".into(), ..at(100, 7) };
+    assert_eq!(told(&[SignedNote::sign(&elsewhere, &one)]), 1, "a book's key is no other book's");
+}
+
+#[tokio::test]
+async fn a_bundle_without_a_checkpoint_proves_nothing() {
+    let case = case().await;
+    let path = case.path("empty");
+    let empty = "{\"switchbook_bundle\":1,\"checkpoints\":0}\n{\"end\":true,\"records\":0}\n";
+    std::fs::write(&path, empty).unwrap();
+    let (code, found) = case.check("bundle", &path);
+    assert!(code == 1 && found["findings"].to_string().contains("no checkpoint"), "{found}");
+}
+
 #[tokio::test]
 async fn a_whole_folder_is_checked_to_the_byte_and_by_checkpoints_from_outside() {
     let case = case().await;
@@ -249,6 +282,30 @@ async fn a_whole_folder_is_checked_to_the_byte_and_by_checkpoints_from_outside()
     assert!(found.2.contains("changed"), "{found:?}");
     std::fs::write(path, &sound).unwrap();
     assert_eq!(run().0, 0);
+
+    // Without a checkpoint from outside the key still says whose seals stand in the book.
+    let (code, found) = case.run(&["book", name, "--key", &case.key]);
+    assert_eq!((code, &found["signed"]), (0, &json!(case.notes[2].checkpoint().unwrap().size)));
+    let other = Signer::new(ORIGIN, KeyKind::Log, &[9; 32]).unwrap().verifier().to_string();
+    let (code, found) = case.run(&["book", name, "--key", &other]);
+    assert!(code == 1 && found["findings"].to_string().contains("newest seal"), "{found}");
+    let (code, found) = case.run(&["book", name]);
+    assert_eq!((code, &found["unsigned"]), (0, &json!("no --key")), "{found}");
+    assert_eq!(case.run(&["book", name, "--witness", &other]).0, 2, "witnesses of what?");
+
+    // A length word of zero is the end, but not with sound records behind it; the watermark need not be there for that.
+    let mark = std::fs::read(folder.join("watermark")).unwrap();
+    std::fs::remove_file(folder.join("watermark")).unwrap();
+    let last = segments(&folder).pop().unwrap();
+    let whole = std::fs::read(&last).unwrap();
+    let mut zeroed = whole.clone();
+    let (at, _) = folder::frames(&whole)[0];
+    zeroed[at..at + 4].fill(0);
+    std::fs::write(&last, zeroed).unwrap();
+    let (code, found) = case.run(&["book", name]);
+    assert_eq!((code, &found["findings"][0]["byte"]), (1, &json!(at)), "{found}");
+    std::fs::write(&last, whole).unwrap();
+    std::fs::write(folder.join("watermark"), mark).unwrap();
 
     // The end goes, as far back as the first checkpoint: nothing in the folder says so, the others do.
     let first = case.notes[0].checkpoint().unwrap().size;

@@ -12,34 +12,46 @@ struct Link {
     key: Verifier,
     from: u64,
     until: u64,
+    /// The one that it handed over to.
+    next: Option<Verifier>,
 }
 
 impl Chain {
     /// From keys that are trusted for the whole book.
     #[must_use]
     pub fn of(keys: impl IntoIterator<Item = Verifier>) -> Self {
-        Self(keys.into_iter().map(|key| Link { key, from: 0, until: u64::MAX }).collect())
+        Self(
+            keys.into_iter()
+                .map(|key| Link { key, from: 0, until: u64::MAX, next: None })
+                .collect(),
+        )
     }
 
     /// Is it signed with a key that is trusted for its size? If it hands over to another key, that one is trusted from
-    /// here on, and the former one no further. Hand notes over from the oldest to the newest.
+    /// here on, and the former one no further. A key hands over once: whoever took it cannot do so again, to a key of his.
+    /// Hand notes over from the oldest to the newest.
     pub fn accepts(&mut self, note: &SignedNote) -> bool {
-        let Ok(Checkpoint { size, .. }) = note.checkpoint() else { return false };
+        let Ok(Checkpoint { origin, size, .. }) = note.checkpoint() else { return false };
         let next = note.next_key();
         let signs = |link: &Link| {
-            (link.from..=link.until).contains(&size) && note.verify(&link.key).is_ok()
+            let again = next.as_ref().is_some_and(|next| {
+                *next != link.key && link.next.as_ref().is_some_and(|first| first != next)
+            });
+            // A book's key bears its name.
+            let counts = (link.from..=link.until).contains(&size) && origin == link.key.name();
+            counts && !again && note.verify(&link.key).is_ok()
         };
         if !self.0.iter().any(signs) {
             return false;
         }
-        if let Some(next) = next {
+        if let Some(next) = &next {
             for link in &mut self.0 {
-                if link.key != next && signs(link) {
-                    link.until = size;
+                if link.key != *next && link.next.is_none() && signs(link) {
+                    (link.until, link.next) = (size, Some(next.clone()));
                 }
             }
-            if self.0.iter().all(|link| link.key != next) {
-                self.0.push(Link { key: next, from: size, until: u64::MAX });
+            if self.0.iter().all(|link| link.key != *next) {
+                self.0.push(Link { key: next.clone(), from: size, until: u64::MAX, next: None });
             }
         }
         true
@@ -73,7 +85,12 @@ mod tests {
         assert!(!chain.accepts(&SignedNote::sign(&at(30), &one)), "it has handed over at 20");
         assert!(!chain.accepts(&SignedNote::sign(&at(10), &two)), "it was not there yet");
         assert!(chain.accepts(&SignedNote::hand_over(&at(40), &two, &three)));
-        assert!(!chain.accepts(&SignedNote::hand_over(&at(50), &one, &signer(9))));
+        for size in [10, 20, 50] {
+            let again = SignedNote::hand_over(&at(size), &one, &signer(9));
+            assert!(!chain.accepts(&again), "a key hands over once, at {size} not again");
+        }
+        assert!(chain.accepts(&handed), "the same one is no second one");
+        assert!(!chain.accepts(&SignedNote::sign(&at(60), &signer(9))));
         assert!(chain.accepts(&SignedNote::sign(&at(60), &three)));
     }
 

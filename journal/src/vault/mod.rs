@@ -20,8 +20,6 @@ use zeroize::Zeroizing;
 pub(crate) use file::NAME;
 
 const NONCE: usize = 24;
-/// So many are asked for at once.
-const NONCES: usize = 256;
 
 type KeyBytes = Zeroizing<[u8; 32]>;
 
@@ -41,28 +39,8 @@ struct Maps {
     /// `None`: destroyed.
     keys: FxHashMap<KeyId, Option<KeyBytes>>,
     secrets: FxHashMap<SecretRef, Zeroizing<Vec<u8>>>,
-    /// Random bytes for nonces, which are no secret: asking the system for each would cost a system call a field.
-    nonces: Vec<u8>,
     /// Made, but not on disk yet.
     pending: Vec<KeyId>,
-}
-
-impl Maps {
-    /// A nonce that was never used and never will be.
-    fn nonce(&mut self) -> Result<[u8; NONCE], getrandom::Error> {
-        if self.nonces.len() < NONCE {
-            self.nonces.resize(NONCES * NONCE, 0);
-            if let Err(error) = getrandom::fill(&mut self.nonces) {
-                self.nonces.clear();
-                return Err(error);
-            }
-        }
-        let mut nonce = [0; NONCE];
-        let rest = self.nonces.len() - NONCE;
-        nonce.copy_from_slice(&self.nonces[rest..]);
-        self.nonces.truncate(rest);
-        Ok(nonce)
-    }
 }
 
 /// What sealing came to.
@@ -151,10 +129,9 @@ impl Vault {
     /// When the key was destroyed, or there are no random bytes.
     pub fn seal(&self, id: KeyId, clear: &str) -> Result<Vec<u8>, SealError> {
         let random = |error: getrandom::Error| SealError::Random(error.to_string());
-        let (key, nonce) = {
+        let key = {
             let mut maps = self.maps();
-            let nonce = maps.nonce().map_err(random)?;
-            let key = match maps.keys.get(&id) {
+            match maps.keys.get(&id) {
                 Some(Some(key)) => key.clone(),
                 Some(None) => return Err(SealError::Destroyed(id)),
                 None => {
@@ -164,9 +141,11 @@ impl Vault {
                     maps.pending.push(id);
                     key
                 }
-            };
-            (key, nonce)
+            }
         };
+        // From the system for each: a pool of our own would give the same ones twice to a machine that is resumed twice.
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(random)?;
         let aad = self.associated(id);
         let payload = Payload { msg: clear.as_bytes(), aad: &aad };
         let cipher = XChaCha20Poly1305::new(Key::from_slice(&*key));

@@ -41,8 +41,10 @@ pub(super) struct Walk<'a> {
     /// The book's first key, and the checkpoints with which one handed over to the next.
     first_key: Option<Verifier>,
     hand_overs: Vec<SignedNote>,
+    /// The newest seal: it covers what those before it do.
+    newest: Option<(String, Position, SignedNote)>,
     /// A key that was replaced, as long as the checkpoint that hands over has not come.
-    former: Option<String>,
+    former: Option<(Position, String)>,
     /// A record was wrong: what stands behind it was not read.
     broken: bool,
 }
@@ -82,6 +84,7 @@ impl<'a> Walk<'a> {
             lost: BTreeMap::new(),
             first_key: None,
             hand_overs: Vec::new(),
+            newest: None,
             former: None,
             broken: false,
         }
@@ -162,7 +165,10 @@ impl<'a> Walk<'a> {
             Event::BookSealed(seal) => self.seal(&file, offset, position, seal),
             Event::SealingKeyMade(made) => {
                 let there = self.tables.exchange.seals.key.as_ref();
-                self.former = there.map(|key| key.value.verifier.clone());
+                // The oldest one whose word has not come: a key that follows cannot speak for it.
+                if self.former.is_none() {
+                    self.former = there.map(|key| (position, key.value.verifier.clone()));
+                }
                 if there.is_none() {
                     self.first_key = made.verifier.parse().ok();
                 }
@@ -210,7 +216,7 @@ impl<'a> Walk<'a> {
         let key = self.tables.exchange.seals.key.as_ref();
         let signed = key.is_some_and(|key| signs(&key.value.verifier, &seal.checkpoint, seal));
         // A key that takes another's place needs its word.
-        let former = self.former.take();
+        let former = self.former.take().map(|(_, former)| former);
         let note = seal.checkpoint.parse::<SignedNote>().ok();
         let next = note.as_ref().and_then(SignedNote::next_key).map(|next| next.to_string());
         let handed = former.is_none_or(|former| {
@@ -218,6 +224,7 @@ impl<'a> Walk<'a> {
                 && next.as_ref() == key.map(|key| &key.value.verifier)
         });
         let signed = signed && handed;
+        self.newest = note.clone().map(|note| (file.to_owned(), position, note));
         self.hand_overs.extend(note.filter(|_| next.is_some()));
         if root == Some(seal.root) && signed {
             self.out.seals += 1;
@@ -282,6 +289,13 @@ impl<'a> Walk<'a> {
                 self.out.found("index", None, Some(at), what);
             }
         }
+        if let Some((at, _)) = self.former.take() {
+            let what = text!(
+                "a key took another's place here, and no seal says so in its name",
+                "ein Schlüssel trat hier an die Stelle eines anderen, und kein Siegel sagt es in dessen Namen"
+            );
+            self.out.found("segments", None, Some(at), what);
+        }
         self.keys();
         self.secrets();
         let mut chain = match check.keys.is_empty() {
@@ -290,6 +304,16 @@ impl<'a> Walk<'a> {
         };
         for note in &std::mem::take(&mut self.hand_overs) {
             chain.accepts(note);
+        }
+        if let Some((file, position, note)) = self.newest.take()
+            && !check.keys.is_empty()
+            && !chain.accepts(&note)
+        {
+            let what = text!(
+                "the newest seal is not signed with the given key, nor with one that it handed over to: it is forged, or of another book",
+                "das neueste Siegel ist nicht mit dem angegebenen Schlüssel signiert und mit keinem, an den er übergeben hat: gefälscht oder von einem anderen Buch"
+            );
+            self.out.found(&file, None, Some(position), what);
         }
         for (place, note) in &check.outside {
             self.checkpoint(place, note, &mut chain);

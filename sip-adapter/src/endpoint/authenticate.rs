@@ -266,7 +266,7 @@ impl Endpoint {
             ?username,
             digest_uri = ?uri,
             request_uri = ?request.uri_raw(),
-            "a password was proven for another address than the request's: refused with 400. If it is a phone, does it, or a box before it, know this server by a name that is not in `names`?"
+            "an answer was made for another address than the request's: refused with 400, its password was not looked at. If it is a phone, does it, or a box before it, know this server by a name that is not in `names`?"
         );
     }
 

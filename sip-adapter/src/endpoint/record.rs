@@ -21,7 +21,7 @@ pub(super) struct Recorder {
     telling: Option<(u64, Moment)>,
     /// When it is tried again to tell of it.
     try_at: Option<Instant>,
-    /// Ends that the book did not take yet, oldest first.
+    /// Ends that the book did not take yet; of different calls, so their order does not matter.
     ends: VecDeque<End>,
     /// So many of them are being told.
     late: usize,
@@ -32,6 +32,8 @@ pub(super) struct Recorder {
 pub(super) struct End {
     event: Box<Event>,
     cause: Option<Position>,
+    /// It may stand in the book already: the outcome of a try was unknown.
+    perhaps: bool,
 }
 
 /// Whether the book takes writes again is found out by trying: so often.
@@ -64,7 +66,7 @@ impl Endpoint {
     fn record_errand(&mut self, event: Box<Event>, from: Option<Flow>, cause: Option<Position>) {
         let full = self.recorder.waiting >= self.config.limits.records;
         let end = matches!(*event, Event::CallEnded(_));
-        let end = end.then(|| Box::new(End { event: event.clone(), cause }));
+        let end = end.then(|| Box::new(End { event: event.clone(), cause, perhaps: false }));
         let errand = Errand::Record { event, from, cause };
         if full || !self.submit(errand, Pending::Record(end.clone())) {
             return self.not_recorded(end);
@@ -96,7 +98,10 @@ impl Endpoint {
             Ok(Done { .. }) => self.catch_up(1),
             // Its beginning is not in the book, so there is nothing to end.
             Err(Trouble::Refused { .. }) => self.miss(),
-            Err(_) => self.not_recorded(end),
+            Err(trouble) => {
+                let perhaps = trouble == Trouble::Unknown;
+                self.not_recorded(end.map(|end| Box::new(End { perhaps, ..*end })));
+            }
         }
     }
 
@@ -113,7 +118,7 @@ impl Endpoint {
         while self.recorder.late < at_a_time
             && let Some(end) = self.recorder.ends.pop_front()
         {
-            let End { event, cause } = end.clone();
+            let End { event, cause, .. } = end.clone();
             let errand = Errand::Record { event, from: None, cause };
             if !self.submit(errand, Pending::LateEnd(Box::new(end.clone()))) {
                 self.recorder.ends.push_front(end);
@@ -127,15 +132,19 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn late_end_recorded(&mut self, outcome: Result<Done, Trouble>, end: End) {
+    pub(super) fn late_end_recorded(&mut self, outcome: Result<Done, Trouble>, mut end: End) {
         self.recorder.late -= 1;
         match outcome {
             Ok(Done { .. }) => self.catch_up(LATE),
             Err(Trouble::Refused { .. }) => {
-                self.miss();
+                // Refused since the call has ended: by the try whose outcome was unknown.
+                if !end.perhaps {
+                    self.miss();
+                }
                 self.catch_up(LATE);
             }
-            Err(_) => {
+            Err(trouble) => {
+                end.perhaps |= trouble == Trouble::Unknown;
                 self.recorder.ends.push_front(end);
                 self.recorder.try_at = Some(self.wire.now.instant + AGAIN);
             }
@@ -163,7 +172,7 @@ impl Endpoint {
             self.recorder.missed -= told.min(self.recorder.missed);
             self.recorder.since = (self.recorder.missed > 0).then_some(until);
         }
-        let more = self.recorder.missed > 0;
+        let more = self.recorder.missed > 0 || !self.recorder.ends.is_empty();
         self.recorder.try_at = more.then(|| self.wire.now.instant + AGAIN);
     }
 }

@@ -57,6 +57,8 @@ pub struct MemoryDesk {
     pub refusals: Mutex<Vec<(&'static str, Refusal)>>,
     pub keeps_book: AtomicBool,
     pub read_only: AtomicBool,
+    /// What is asked is done, and nobody learns that it was.
+    pub mute: AtomicBool,
     pub live: OnceLock<Arc<LiveCalls>>,
 }
 
@@ -72,6 +74,7 @@ impl MemoryDesk {
             refusals: Mutex::default(),
             keeps_book: AtomicBool::new(true),
             read_only: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
             live: OnceLock::new(),
         };
         let book = switchbook_core::id::BookId(Uuid::from_u128(7));
@@ -236,9 +239,10 @@ impl Port for MemoryDesk {
         for asked in orders(errand) {
             match self.decide(asked.order(CommandId(self.new_id()))) {
                 Ok(events) => done.events += events,
+                Err(_) if self.mute.load(Relaxed) => {}
                 Err(refusal) => return reply.tell(Err(trouble(&refusal, language))),
             }
         }
-        reply.tell(Ok(done));
+        reply.tell(if self.mute.load(Relaxed) { Err(Trouble::Unknown) } else { Ok(done) });
     }
 }
