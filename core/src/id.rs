@@ -106,6 +106,10 @@ fn write<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
     }
 }
 
+// An x87 register makes another number of some of those bits.
+#[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
+compile_error!("ids cannot be read on this machine: floating-point numbers do not keep their bits");
+
 fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     if deserializer.is_human_readable() {
         Uuid::deserialize(deserializer)

@@ -92,6 +92,21 @@ fn encoded(recorded: &Recorded, last: bool, durable: u64, codec: Codec) -> Vec<u
     body
 }
 
+/// Ids are read as floating-point numbers, of which some are none: signalling, quiet, of both signs, infinite.
+#[test]
+fn an_id_comes_back_whatever_number_its_bits_make() {
+    let odd =
+        [0x7ff0_0000_0000_0001, 0x7ff8_0000_0000_0000, 0xfff0_0000_0000_0001, u64::MAX, 1 << 63];
+    for (front, back) in odd.iter().flat_map(|front| odd.map(|back| (*front, back))) {
+        let bytes = (u128::from(back) << 64 | u128::from(front)).to_le_bytes();
+        let id = u128::from_be_bytes(bytes);
+        let command = commit(Position(1), Actor::System, command(id), vec![slot_added(id, id)]);
+        let recorded = &command.records[0];
+        let body = encoded(recorded, true, 0, Codec::Bincode);
+        assert_eq!(&decode_record(&body).unwrap().recorded, recorded);
+    }
+}
+
 proptest! {
     #[test]
     fn a_record_comes_back_as_it_was_written(
