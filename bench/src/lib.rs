@@ -8,5 +8,6 @@ pub mod clock;
 pub mod register;
 pub mod replay;
 pub mod report;
+pub mod routing;
 pub mod start;
 pub mod year;

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use switchbook_bench::year::{self, Year};
-use switchbook_bench::{as_of, replay, report::Report, start};
+use switchbook_bench::{as_of, replay, report::Report, routing, start};
 use switchbook_core::position::Moment;
 
 /// Makes large books and measures on them.
@@ -54,6 +54,21 @@ enum What {
         /// So many positions.
         #[arg(long, default_value_t = 50)]
         looks: u32,
+    },
+    /// Routing decisions with reasons a second, on one core.
+    Routing {
+        /// So many users.
+        #[arg(long, default_value_t = 10_000)]
+        users: u32,
+        /// So many decisions a turn, of each kind of call.
+        #[arg(long, default_value_t = 1_000_000)]
+        decisions: u32,
+        /// Best of so many.
+        #[arg(long, default_value_t = 5)]
+        turns: u32,
+        /// The same seed, the same calls.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// The whole book verified.
     Verify {
@@ -142,6 +157,9 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
         What::AsOf { book, looks } => {
             let seed = book.size.seed;
             book.with(|folder| as_of::measure(folder, *looks, seed)).map(Some)
+        }
+        What::Routing { users, decisions, turns, seed } => {
+            routing::measure(*users, *decisions, *turns, *seed).map(Some)
         }
         What::Verify { book } => book.with(as_of::verified).map(Some),
     }
