@@ -59,7 +59,8 @@ pub fn measure(
         "medians by the age of the book, {} users, {} turns, {} looks",
         wanted.users, wanted.turns, wanted.looks
     );
-    let columns = ["events", "REGISTER ms", "its CPU ms", "command ms", "its CPU ms ", "as of ms"];
+    let columns =
+        ["events", "REGISTER ms", "REGISTER CPU ms", "command ms", "command CPU ms", "as of ms"];
     let mut report = Report::new(title, &columns);
     for cost in &costs {
         let [register, of_register] = cost.register;
