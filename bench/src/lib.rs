@@ -5,8 +5,15 @@
 
 pub mod as_of;
 pub mod clock;
+pub mod console;
+pub mod growth;
+pub mod memory;
+pub mod phones;
+pub mod plot;
 pub mod register;
 pub mod replay;
 pub mod report;
+pub mod routing;
+pub mod server;
 pub mod start;
 pub mod year;

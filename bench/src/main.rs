@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use switchbook_bench::year::{self, Year};
-use switchbook_bench::{as_of, replay, report::Report, start};
+use switchbook_bench::{as_of, growth, memory, replay, report::Report, routing, start};
 use switchbook_core::position::Moment;
 
 /// Makes large books and measures on them.
@@ -54,6 +54,57 @@ enum What {
         /// So many positions.
         #[arg(long, default_value_t = 50)]
         looks: u32,
+    },
+    /// REGISTER, a command and a look at the past in books of different age, with a plot.
+    Growth {
+        /// The server.
+        #[arg(long, default_value = "target/release/switchbook")]
+        binary: PathBuf,
+        /// So many events each.
+        #[arg(long, num_args = 1.., default_values_t = [10_000, 100_000, 1_000_000])]
+        sizes: Vec<u64>,
+        /// So many users, the same in every book.
+        #[arg(long, default_value_t = 500)]
+        users: u32,
+        /// So many registrations and commands.
+        #[arg(long, default_value_t = 300)]
+        turns: u32,
+        /// So many looks at the past.
+        #[arg(long, default_value_t = 5)]
+        looks: u32,
+        /// The same seed, the same books.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where the plot goes.
+        #[arg(long)]
+        plot: Option<PathBuf>,
+    },
+    /// Memory a registration and a call in progress hold, in a real server.
+    Memory {
+        /// The server.
+        #[arg(long, default_value = "target/release/switchbook")]
+        binary: PathBuf,
+        /// Two counts of registrations.
+        #[arg(long, num_args = 2, default_values_t = [10_000, 50_000])]
+        registrations: Vec<u32>,
+        /// Two counts of calls in progress.
+        #[arg(long, num_args = 2, default_values_t = [1_000, 4_000])]
+        calls: Vec<u32>,
+    },
+    /// Routing decisions with reasons a second, on one core.
+    Routing {
+        /// So many users.
+        #[arg(long, default_value_t = 10_000)]
+        users: u32,
+        /// So many decisions a turn, of each kind of call.
+        #[arg(long, default_value_t = 1_000_000)]
+        decisions: u32,
+        /// Best of so many.
+        #[arg(long, default_value_t = 5)]
+        turns: u32,
+        /// The same seed, the same calls.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// The whole book verified.
     Verify {
@@ -142,6 +193,22 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
         What::AsOf { book, looks } => {
             let seed = book.size.seed;
             book.with(|folder| as_of::measure(folder, *looks, seed)).map(Some)
+        }
+        What::Growth { binary, sizes, users, turns, looks, seed, plot } => {
+            let (users, turns, looks, seed) = (*users, *turns, *looks, *seed);
+            let wanted = growth::Wanted { binary, users, seed, turns, looks };
+            let (report, drawn) = growth::measure(wanted, sizes, now())?;
+            if let Some(plot) = plot {
+                std::fs::write(plot, drawn)?;
+            }
+            Ok(Some(report))
+        }
+        What::Memory { binary, registrations, calls } => {
+            let two = |counts: &[u32]| <[u32; 2]>::try_from(counts);
+            memory::measure(binary, two(registrations)?, two(calls)?).map(Some)
+        }
+        What::Routing { users, decisions, turns, seed } => {
+            routing::measure(*users, *decisions, *turns, *seed).map(Some)
         }
         What::Verify { book } => book.with(as_of::verified).map(Some),
     }

@@ -10,7 +10,7 @@ mod pen;
 mod people;
 
 pub use dice::Dice;
-pub use people::{Failed, device_name, password};
+pub use people::{Failed, device_name, number, password};
 
 use mix::Mix;
 use pen::Pen;

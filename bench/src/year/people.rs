@@ -72,8 +72,9 @@ pub fn password(index: u32) -> String {
     format!("the-password-of-{index:05}")
 }
 
-/// Seven digits and more: no two users have the same.
-fn number(index: u32) -> Number {
+/// The number of a user, seven digits and more: no two users have the same.
+#[must_use]
+pub fn number(index: u32) -> Number {
     (1_000_000_u64 + u64::from(index)).to_string().parse().unwrap_or_else(|_| unreachable!())
 }
 
