@@ -87,7 +87,9 @@ impl Interior {
             false if wishes.accept_lost_erasures => Missing::Accept,
             false => Missing::Ask,
         };
-        let erasures = Erasures::open(&wishes.erasures, report.book, missing, vault.clone())?;
+        let points = store.restore_points();
+        let erasures =
+            Erasures::open(&wishes.erasures, report.book, missing, vault.clone(), points)?;
         let erasures = Arc::new(erasures);
         let calls = Arc::new(LateCalls::default());
         let parts = Parts {

@@ -100,6 +100,11 @@ impl List {
         self.known.iter().copied()
     }
 
+    /// Is it in it?
+    pub fn knows(&self, key: KeyId) -> bool {
+        self.known.contains(&key)
+    }
+
     /// Adds an erasure, durably; one that is there already is there.
     pub fn add(&mut self, key: KeyId, at: Position, now: Moment) -> Result<(), Failure> {
         if self.known.contains(&key) {

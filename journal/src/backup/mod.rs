@@ -5,12 +5,14 @@
 //! The vault is in it: whoever has a backup can read everything that was not erased before it was made.
 
 mod create;
+mod erase;
 mod manifest;
 mod point;
 mod restore;
 mod source;
 
 pub(crate) use create::Snapshot;
+pub use erase::RestorePoints;
 pub use manifest::{FileSum, MANIFEST, Manifest};
 pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
@@ -19,6 +21,9 @@ pub use restore::{Erased, Restored, check, read_erasures, restore};
 use crate::error::{OpenError, ReadError, VaultError};
 use std::io;
 use std::path::PathBuf;
+
+/// Where the restore points are, in the folder of the book.
+const FOLDER: &str = "restore-points";
 
 /// Why a backup was not made, or not restored.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,17 @@ pub enum BackupError {
     /// The restored vault cannot be written.
     #[error("erasures cannot be applied: {0}")]
     Vault(#[from] VaultError),
+    /// An erasure does not reach a restore point.
+    #[error(
+        "the erasure does not reach the restore point {}: {why}. Remove that folder, and nothing is left there", point.display()
+    )]
+    Unerased {
+        /// Which one.
+        point: PathBuf,
+        /// Why.
+        #[source]
+        why: Box<BackupError>,
+    },
     /// The task was stopped: the server is going down.
     #[error("the book is being closed: the backup was given up")]
     Closed,
