@@ -126,7 +126,7 @@ impl Interior {
         let readers = Arc::new(readers);
         let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
-        let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
+        let sealer = Arc::new(Sealer::open(desk.clone(), store.clone()).await?);
         let (sealing, times) = (Arc::clone(&sealer), wishes.seals.clone());
         let sealing = tokio::spawn(async move { sealing.run(&times).await });
         let vital = vec![

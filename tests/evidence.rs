@@ -196,3 +196,47 @@ async fn keys_are_rotated_and_whoever_holds_an_old_one_follows_to_the_newest() {
     let vault = switchbook_journal::Vault::read_only(&home.join("data")).unwrap();
     assert_eq!(vault.secrets().len(), 1);
 }
+
+/// A place that did not take checkpoints, a rotation meanwhile, a restart: nobody could follow to the new key any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_not_got_out_before_a_restart_gets_out_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let list = home.join("away").join("checkpoints");
+    let config = home.join("config.toml");
+    std::fs::write(&config, format!("[seal]\nfile = {list:?}\n")).unwrap();
+    let start = || {
+        Server::start_with(home, |command| {
+            command.arg("--config").arg(&config);
+        })
+    };
+    let mut server = start().await;
+    good(&server, home, "user add ada Ada --number 100");
+    let first_key = seal(&server, home, "first");
+    for number in [200, 300] {
+        good(&server, home, &format!("user add u{number} Bob --number {number}"));
+        good(&server, home, "audit rotate-key");
+    }
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    drop(server);
+    std::fs::create_dir(home.join("away")).unwrap();
+    let server = start().await;
+    let notes = || {
+        let text = std::fs::read_to_string(&list).unwrap_or_default();
+        switchbook_journal::note::SignedNote::list(&text).unwrap_or_default().len()
+    };
+    let began = std::time::Instant::now();
+    while notes() < 2 {
+        assert!(began.elapsed() < support::PATIENCE, "the checkpoints do not get out");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let newest = seal(&server, home, "newest");
+    while notes() < 3 {
+        assert!(began.elapsed() < support::PATIENCE, "the checkpoints do not get out");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_ne!(first_key, newest);
+    let line = ["switchbook-verify", "checkpoint", list.to_str().unwrap(), "--key", &first_key];
+    assert_eq!(switchbook_verify::run(line), 0, "whoever holds the first key follows");
+}
