@@ -199,9 +199,11 @@ async fn a_restore_destroys_again_what_was_erased_since() {
     let [place, _] = places(folder.path());
     opened.store.back_up(&place, Moment(5)).await.unwrap();
     opened.vault.destroy(KeyId::Person(user(2))).unwrap();
-    let list =
-        format!("# erased since\n\nperson {} #17 2026-11-24\nmonth 2026-10 #18\n", user(2).0);
-    let keys = read_erasures(&list).unwrap();
+    let book = opened.report.book;
+    let head = format!("# switchbook erasures 1 {book}");
+    let person = format!("person {} #17 2026-11-24", user(2).0);
+    let list = [head.as_str(), &person, "month 2026-10 #18"].map(summed).concat();
+    let keys = read_erasures(&list, book).unwrap();
     assert_eq!(keys, [KeyId::Person(user(2)), KeyId::Period(202_610)]);
     let target = folder.path().join("restored");
     let restored = restore(&place, &target, &Erased::Keys(keys)).unwrap();
@@ -217,10 +219,33 @@ async fn a_restore_destroys_again_what_was_erased_since() {
         })
         .collect();
     assert_eq!(names, [Reading::Known("ada"), Reading::Erased, Reading::Known("ada")]);
-    for wrong in ["person somebody", "month 2026-13", "user 1", "month 2026"] {
-        let text = format!("month 2026-01\n{wrong}");
-        assert!(matches!(read_erasures(&text), Err(BackupError::Erasures { line: 2, .. })));
+    let wrong = |text: &str, at: usize| {
+        let error = read_erasures(text, book).unwrap_err();
+        assert!(
+            matches!(error, BackupError::Erasures { line, .. } if line == at),
+            "{text}: {error}"
+        );
+    };
+    for what in ["person somebody", "month 2026-13", "user 1", "month 2026"] {
+        wrong(&[&head, "month 2026-01 #3", what].map(summed).concat(), 3);
     }
+    // A line that was changed, one that was cut off, one that somebody wrote, a list that is none.
+    wrong(&list.replace("#17", "#18"), 2);
+    for cut in 1..summed("month 2026-10 #18").len() {
+        wrong(&list[..list.len() - cut], 3);
+    }
+    wrong(&format!("{}month 2026-01\n", summed(&head)), 2);
+    wrong("", 1);
+    wrong(&summed(&person), 1);
+    let other = read_erasures(&list, switchbook_core::id::BookId(Uuid::from_u128(9))).unwrap_err();
+    assert!(other.to_string().contains(&book.to_string()), "{other}");
+    let no_more = format!("{list}\n# looked at by the data protection officer\n");
+    assert_eq!(read_erasures(&no_more, book).unwrap().len(), 2);
+}
+
+/// A line of the list of erasures.
+fn summed(text: &str) -> String {
+    format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes()))
 }
 
 /// The last segment of a folder in which a restore broke off is there first, the first one last: no part of it passes

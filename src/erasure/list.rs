@@ -169,7 +169,7 @@ mod tests {
         let whole = std::fs::read_to_string(&path).unwrap();
         assert_eq!(whole.lines().count(), 3);
         // Whoever restores a backup reads the same list.
-        let read = switchbook_journal::backup::read_erasures(&whole).unwrap();
+        let read = switchbook_journal::backup::read_erasures(&whole, BOOK).unwrap();
         assert_eq!(read, [ada, month]);
         std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
         let mut list = List::open(&path, BOOK, Missing::Ask).unwrap();

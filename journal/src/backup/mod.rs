@@ -16,7 +16,7 @@ pub use erase::RestorePoints;
 pub use manifest::{FileSum, MANIFEST, Manifest};
 pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
-pub use restore::{Erased, Restored, check, read_erasures, restore};
+pub use restore::{Erased, Restored, check, manifest, read_erasures, restore};
 
 use crate::error::{OpenError, ReadError, VaultError};
 use std::io;
@@ -56,13 +56,23 @@ pub enum BackupError {
     },
     /// The list of erasures cannot be read.
     #[error(
-        "line {line} of the list of erasures cannot be read: `{text}`. Nothing was restored; a line is `person ID` or `month 2026-11`, and what follows"
+        "line {line} of the list of erasures does not check: `{text}`. Whoever it names would be readable again, so nothing was restored: put the list back from a copy, or take out a last line that was never finished"
     )]
     Erasures {
         /// Which line, from 1.
         line: usize,
         /// What stands there.
         text: String,
+    },
+    /// The list is another book's.
+    #[error(
+        "the list of erasures is of the book {found}, and the backup of the book {expected}. Nothing was restored: name the list of this book"
+    )]
+    ErasuresOfAnother {
+        /// Whose list it is.
+        found: String,
+        /// Whose backup it is.
+        expected: String,
     },
     /// The book does not check: a backup of it would be damaged.
     #[error("the book cannot be backed up: {0}")]
