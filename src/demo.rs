@@ -21,7 +21,6 @@ use switchbook_core::event::Event;
 use switchbook_core::id::CommandId;
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::schedule::Pattern;
-use switchbook_projections::readers::borrow;
 use switchbook_sip_adapter::phone::{OnCall, Phone, PhoneConfig, PhoneEvent};
 
 const REALM: &str = "switchbook.demo";
@@ -336,7 +335,7 @@ impl Stage<'_> {
         let readers = &self.house.rooms.readers;
         // The call's last events may still be on their way to the tables.
         let _ = readers.wait_for(self.position()).await;
-        let open = borrow(readers.opener());
+        let open = readers.opener();
         let value = answer(readers.book().as_ref(), open, question, self.language).await?;
         output::answer(&value)
     }

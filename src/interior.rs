@@ -3,6 +3,7 @@
 
 use crate::erasure::{Erasures, Missing, beside};
 use crate::failure::{Failure, failed};
+use crate::keeping;
 use crate::seal::{Sealer, Times};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -13,9 +14,8 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::Position;
 use switchbook_core::registration::BindingId;
-use switchbook_journal::{Book, Leases, OpenReport, Opened, Vault};
-use switchbook_projections::fold;
-use switchbook_projections::readers::{self, Opener, Readers};
+use switchbook_journal::{Book, EventStore, Leases, OpenReport, Opened, Vault};
+use switchbook_projections::readers::{Opener, Readers};
 use switchbook_sip_adapter::endpoint::LiveCalls;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -62,6 +62,8 @@ pub struct Interior {
     pub leases: Leases,
     /// The book.
     pub store: Arc<Book>,
+    /// Up to where the tables are kept as snapshots.
+    pub kept: Position,
     /// What was found on disk.
     pub report: OpenReport,
     /// Erasures that the list knew and the book did not.
@@ -100,9 +102,13 @@ impl Interior {
             clock,
         };
         let open = opener(&vault);
-        let exchange = fold::exchange_at(store.as_ref(), report.tail, readers::borrow(&open))
+        let book: Arc<dyn EventStore> = store.clone();
+        let (mut tables, kept) = keeping::take_up(&book, &open, keeping::STRIDE)
             .await
             .map_err(failed("the book cannot be read"))?;
+        tables.exchange.index();
+        // The Desk and the read models begin with the same tables, and share them until they change.
+        let exchange = tables.exchange.clone();
         leases.retain(|device, binding| known(&exchange, device, binding));
         // With a lost watermark the end of the book is not certain, and an entry may belong to what is missing.
         if !report.watermark_lost {
@@ -120,10 +126,7 @@ impl Interior {
             .map_err(failed("starting the exchange broke off"))?
             .map_err(failed("the exchange cannot be started"))?;
         let erased_again = erasures.record_restored(&desk).await?;
-        let readers = Readers::start(desk.book(), open)
-            .await
-            .map_err(failed("the read models cannot be folded"))?;
-        let readers = Arc::new(readers);
+        let readers = Arc::new(Readers::follow(desk.book(), open, tables));
         let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
         let sealer = Arc::new(Sealer::open(desk.clone(), store.clone()).await?);
@@ -142,6 +145,7 @@ impl Interior {
             sealer,
             leases,
             store,
+            kept,
             report,
             erased_again,
             vital,
@@ -163,8 +167,7 @@ fn known(exchange: &Exchange, device: DeviceId, binding: BindingId) -> bool {
 }
 
 fn opener(vault: &Arc<Vault>) -> Opener {
-    let vault = Arc::clone(vault);
-    Arc::new(move |key, sealed| vault.open_sealed(key, sealed))
+    Arc::clone(vault) as _
 }
 
 /// Calls in progress as decisions see them. Until the phones are let in, none.

@@ -22,7 +22,7 @@ use switchbook_core::position::Moment;
 use switchbook_journal::backup::Manifest;
 use switchbook_journal::{BackupError, Book, Leases};
 use switchbook_projections::fold::{self, Tables};
-use switchbook_projections::readers::{self, Readers};
+use switchbook_projections::readers::Readers;
 use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
@@ -137,7 +137,7 @@ impl Rooms {
         let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
         let position = as_of::position(book, at).await.map_err(told)?;
         let moment = as_of::moment(book, at).await.map_err(told)?;
-        let open = readers::borrow(self.readers.opener());
+        let open = self.readers.opener();
         let tables = fold::tables_at(book, position, open)
             .await
             .map_err(failed("the state of then cannot be folded"))?;
@@ -145,22 +145,18 @@ impl Rooms {
         Ok((tables, moment))
     }
 
-    /// The index held against the segments, and its snapshots, for an auditor who verifies the book meanwhile.
+    /// The index held against the segments, for an auditor who verifies the book meanwhile.
     pub async fn compare_index(&self) -> Result<Value, Failure> {
         let store = Arc::clone(&self.store);
-        let work = move || (store.compare_index(), store.snapshots());
-        let done = tokio::task::spawn_blocking(work).await;
-        let (compared, snapshots) = done.map_err(failed("the comparison broke off"))?;
+        let done = tokio::task::spawn_blocking(move || store.compare_index()).await;
+        let compared = done.map_err(failed("the comparison broke off"))?;
         let compared = compared.map_err(failed("the index cannot be compared"))?;
         let compared = compared.map(|found| {
             let differs = found.differs;
             let differs = differs.map(|at| json!({ "position": at.position, "what": at.what }));
             json!({ "upto": found.upto, "differs": differs })
         });
-        let snapshots = snapshots.into_iter().map(|(name, at, bytes)| {
-            json!({ "name": name, "at": at, "bytes": switchbook_replay::evidence::base64(&bytes) })
-        });
-        Ok(json!({ "compared": compared, "snapshots": snapshots.collect::<Vec<_>>() }))
+        Ok(json!({ "compared": compared }))
     }
 
     /// An event in one sentence, with the names of now.

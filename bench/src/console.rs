@@ -60,12 +60,20 @@ impl Console {
         self.ask(&text)
     }
 
-    /// A view's data.
+    /// A view's data, now or as of a position or a moment.
     ///
     /// # Errors
     /// When there is no such view.
-    pub fn view(&mut self, view: &str, arguments: &Value) -> Result<Value, Box<dyn Error>> {
-        let request = json!({ "do": "view", "view": view, "arguments": arguments });
+    pub fn view(
+        &mut self,
+        view: &str,
+        arguments: &Value,
+        as_of: Option<&str>,
+    ) -> Result<Value, Box<dyn Error>> {
+        let mut request = json!({ "do": "view", "view": view, "arguments": arguments });
+        if let Some(as_of) = as_of {
+            request["as_of"] = as_of.into();
+        }
         let mut seen = self.ask(&format!("{request}\n"))?;
         Ok(seen["data"].take())
     }

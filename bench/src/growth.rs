@@ -158,7 +158,7 @@ fn look(
 ) -> Result<Duration, Box<dyn Error>> {
     let opened = Book::open(data, Options::default())?;
     let (store, vault, mut dice) = (opened.store, opened.vault, Dice::new(wanted.seed));
-    let open = |key, sealed: &[u8]| vault.open_sealed(key, sealed);
+    let open: switchbook_projections::snapshot::Opener = vault.clone();
     let mut times = Vec::new();
     for _ in 0..wanted.looks {
         let at = Position(1 + dice.below(events));

@@ -47,12 +47,15 @@ enum What {
         #[arg(long, default_value_t = 5)]
         turns: u32,
     },
-    /// Tables as of random positions.
+    /// Views as of random positions.
     AsOf {
         #[command(flatten)]
         book: Wanted,
-        /// So many positions.
-        #[arg(long, default_value_t = 50)]
+        /// The server.
+        #[arg(long, default_value = "target/release/switchbook")]
+        binary: PathBuf,
+        /// So many positions for each view.
+        #[arg(long, default_value_t = 25)]
         looks: u32,
     },
     /// REGISTER, a command and a look at the past in books of different age, with a plot.
@@ -190,9 +193,9 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
         What::Start { book, binary, turns } => {
             book.with(|folder| start::measure(binary, folder, *turns)).map(Some)
         }
-        What::AsOf { book, looks } => {
+        What::AsOf { book, binary, looks } => {
             let seed = book.size.seed;
-            book.with(|folder| as_of::measure(folder, *looks, seed)).map(Some)
+            book.with(|folder| as_of::measure(binary, folder, *looks, seed)).map(Some)
         }
         What::Growth { binary, sizes, users, turns, looks, seed, plot } => {
             let (users, turns, looks, seed) = (*users, *turns, *looks, *seed);

@@ -110,7 +110,7 @@ pub fn measure(
         before = count;
     }
     house.slope("call", calls, [pss[0], pss[1]], GOALS[1]);
-    let open = console.view("call.list", &json!({ "open": true, "limit": calls[1] + 1 }))?;
+    let open = console.view("call.list", &json!({ "open": true, "limit": calls[1] + 1 }), None)?;
     let held = open["calls"].as_array().map_or(0, Vec::len);
     if held != calls[1] as usize {
         return Err(format!("{held} calls were in progress at the end, not {}", calls[1]).into());

@@ -120,6 +120,9 @@ impl EventStore for Failing {
     ) -> Result<(), AppendError> {
         self.inner.put_snapshot(name, at, bytes).await
     }
+    async fn only_snapshots(&self, names: &[&str]) -> Result<(), AppendError> {
+        self.inner.only_snapshots(names).await
+    }
     fn health(&self) -> Health {
         self.inner.health()
     }

@@ -18,6 +18,7 @@ use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::slot::Slot;
 use crate::user::User;
+use crate::usernames::Usernames;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -39,8 +40,8 @@ pub struct Exchange {
     /// Users.
     pub users: Table<UserId, User>,
     /// Log-in name → user.
-    #[serde(skip)]
-    pub usernames: OrdMap<Arc<str>, UserId>,
+    #[serde(skip, default = "Usernames::unmade")]
+    pub usernames: Usernames,
     /// Numbers that belong to somebody.
     pub numbers: Table<Number, NumberState>,
     /// Slots.
@@ -106,7 +107,7 @@ impl Exchange {
     /// The user with this log-in name.
     #[must_use]
     pub fn user_named(&self, username: &str) -> Option<UserId> {
-        self.usernames.get(username).copied()
+        self.usernames.get(username, &self.users)
     }
 
     /// The device with this address of record.
@@ -121,13 +122,10 @@ impl Exchange {
         self.group_names.get(name).copied()
     }
 
-    /// Rebuilds what is not serialised, after a snapshot was read and its personal fields opened.
+    /// Makes the index of log-in names, for whoever keeps a state behind a snapshot: else each copy of it would make its
+    /// own when it is asked.
     pub fn index(&mut self) {
-        self.usernames = self
-            .users
-            .iter()
-            .filter_map(|(id, user)| Some((Arc::from(user.username.value.known()?), *id)))
-            .collect();
+        self.usernames = Usernames::of(&self.users);
     }
 
     /// A key was destroyed: what it sealed is forgotten here too. It touches only what was sealed under it.
@@ -139,10 +137,7 @@ impl Exchange {
         };
         if let KeyId::Person(user) = key {
             edit(&mut self.users, &user, |user| user.each_personal(&mut { forget }));
-            let named = self.usernames.iter().find(|(_, named)| **named == user);
-            if let Some(name) = named.map(|(name, _)| Arc::clone(name)) {
-                self.usernames.remove(&name);
-            }
+            self.usernames.forget(user);
         }
         let profiles = self.profiles.iter().filter(|(_, profile)| profile.name.value.key() == key);
         let profiles: Vec<ProfileId> = profiles.map(|(id, _)| *id).collect();

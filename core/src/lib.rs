@@ -29,3 +29,4 @@ pub mod settings;
 pub mod slot;
 pub mod trunk;
 pub mod user;
+pub mod usernames;

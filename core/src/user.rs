@@ -198,9 +198,7 @@ impl Evolve for UserAdded {
 
     fn evolve(&self, exchange: &mut Exchange, envelope: &Envelope) {
         let at = envelope.position;
-        if let Some(name) = self.username.known() {
-            exchange.usernames.insert(name.into(), self.user);
-        }
+        exchange.usernames.insert(|| self.username.known(), self.user);
         let user = User {
             username: Fact::new(self.username.clone(), at),
             display_name: Fact::new(self.display_name.clone(), at),
@@ -248,10 +246,8 @@ impl Evolve for UserDeleted {
                 group.users.retain(|member| member.value != self.user);
             });
         }
-        if let Some(user) = exchange.users.remove(&self.user)
-            && let Some(name) = user.username.value.known()
-        {
-            exchange.usernames.remove(name);
+        if let Some(user) = exchange.users.remove(&self.user) {
+            exchange.usernames.remove(|| user.username.value.known());
         }
         let former = Former { deleted: envelope.position, erased: None };
         Arc::make_mut(&mut exchange.erasures).former.insert(self.user, former);

@@ -3,7 +3,8 @@
 use crate::codec::Codec;
 use crate::error::{AppendError, ReadError};
 use crate::record::{decode_record, encode_record, has_unsealed, outcome_is_kept};
-use crate::store::{Commit, EventReader, EventStore, Health, SNAPSHOTS_KEPT};
+use crate::snapshots::superfluous;
+use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
 use crate::view::{check_commits, open_personal, seal_all};
 use async_trait::async_trait;
@@ -172,10 +173,15 @@ impl EventStore for MemoryStore {
         let mut state = self.state();
         state.snapshots.insert((name.into(), at), bytes);
         let all = (name.to_owned(), Position::START)..=(name.to_owned(), Position(u64::MAX));
-        let kept = state.snapshots.range(all).rev().map(|((_, at), _)| *at);
-        if let Some(oldest) = kept.take(SNAPSHOTS_KEPT).last() {
-            state.snapshots.retain(|(of, at), _| of != name || *at >= oldest);
+        let kept: Vec<_> = state.snapshots.range(all).map(|((_, at), _)| *at).collect();
+        for at in superfluous(&kept) {
+            state.snapshots.remove(&(name.to_owned(), at));
         }
+        Ok(())
+    }
+
+    async fn only_snapshots(&self, names: &[&str]) -> Result<(), AppendError> {
+        self.state().snapshots.retain(|(name, _), _| names.contains(&name.as_str()));
         Ok(())
     }
 

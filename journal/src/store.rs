@@ -9,9 +9,6 @@ use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::Position;
 use tokio::sync::watch;
 
-/// So many snapshots of a name are kept.
-pub const SNAPSHOTS_KEPT: usize = 3;
-
 /// One command's events, in their envelopes, at contiguous positions: in the book whole or not at all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
@@ -79,14 +76,20 @@ pub trait EventStore: EventReader {
     /// Nothing was written, except with [`AppendError::OutcomeUnknown`].
     async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError>;
 
-    /// Keeps a snapshot, and drops those of the same name beyond the newest [`SNAPSHOTS_KEPT`]. Snapshots are caches:
-    /// they may be gone at any time.
+    /// Keeps a snapshot of the state behind the record at `at`, and drops those of the same name that stand between two
+    /// others nearer than [`SPACING`](crate::SPACING) records. Snapshots are caches: they may be gone at any time.
+    ///
+    /// # Errors
+    /// When the disk does not take it, or the book does not go so far; nothing else is concerned.
     async fn put_snapshot(
         &self,
         name: &str,
         at: Position,
         bytes: Vec<u8>,
     ) -> Result<(), AppendError>;
+
+    /// Drops all snapshots of other names: their shape is of another version, and nobody reads them any more.
+    async fn only_snapshots(&self, names: &[&str]) -> Result<(), AppendError>;
 
     /// Does it take writes?
     fn health(&self) -> Health;

@@ -395,10 +395,12 @@ async fn disaster_drill() {
         append(&*opened.store, 21, vec![renamed(1, "Ada L.")]).await
     };
     for entry in std::fs::read_dir(&book).unwrap().flatten() {
-        if entry.file_name().to_str().unwrap().starts_with("index-") {
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with("index-") || name == "snapshots" {
             std::fs::remove_dir_all(entry.path()).unwrap();
         }
     }
+    assert!(!book.join("snapshots").exists());
     let segments = std::fs::read_dir(book.join("segments")).unwrap().flatten();
     let last = segments.map(|entry| entry.path()).max().unwrap();
     let mut torn = std::fs::read(&last).unwrap();

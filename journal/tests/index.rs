@@ -6,6 +6,7 @@ mod questions;
 mod support;
 
 use questions::*;
+use support::{append, command, user_added};
 
 use switchbook_core::position::Position;
 use switchbook_journal::{EventReader, EventStore, MemoryStore};
@@ -47,32 +48,96 @@ async fn snapshots_come_back_whole_and_the_newest_not_after_the_asked_position()
     assert_eq!(get("exchang", 99).await.unwrap(), None);
 }
 
-async fn keeps_the_newest_three_of_each_name(store: &dyn EventStore) {
+async fn keeps_what_is_needed(store: &dyn EventStore) {
     let large = vec![7; 200_000];
-    for at in 1..=6 {
-        store.put_snapshot("exchange/1", Position(at * 10), large.clone()).await.unwrap();
-        store.put_snapshot("names/1", Position(at), vec![at as u8]).await.unwrap();
+    let put = |name, at, bytes: &[u8]| store.put_snapshot(name, Position(at), bytes.to_vec());
+    for at in [20_000, 32_768, 50_000, 65_536, 70_000, 80_000] {
+        put("exchange/1", at, &large).await.unwrap();
     }
-    // One from before those that are kept is not kept, and drives none of them out.
-    store.put_snapshot("exchange/1", Position(5), b"late".to_vec()).await.unwrap();
-    let mut at_most = Position(99);
+    put("names/1", 70_000, b"names").await.unwrap();
+    put("names/0", 70_000, b"of an older version").await.unwrap();
+    // One from between two others that are near is not kept, and drives none of them out.
+    put("exchange/1", 25_000, b"late").await.unwrap();
+    let mut at_most = Position(99_999);
     let mut kept = Vec::new();
     while let Some((at, bytes)) = store.snapshot("exchange/1", at_most).await.unwrap() {
         assert_eq!(bytes, large);
         kept.push(at.0);
         at_most = Position(at.0 - 1);
     }
-    assert_eq!(kept, [60, 50, 40]);
-    assert_eq!(store.snapshot("names/1", Position(3)).await.unwrap(), None);
-    let fourth = store.snapshot("names/1", Position(4)).await.unwrap();
-    assert_eq!(fourth, Some((Position(4), vec![4])));
+    assert_eq!(kept, [80_000, 70_000, 65_536, 32_768]);
+    store.only_snapshots(&["exchange/1", "names/1"]).await.unwrap();
+    let last = Position(99_999);
+    assert_eq!(store.snapshot("names/0", last).await.unwrap(), None);
+    let names = store.snapshot("names/1", last).await.unwrap();
+    assert_eq!(names, Some((Position(70_000), b"names".to_vec())));
 }
 
 #[tokio::test]
-async fn old_snapshots_go_when_new_ones_are_kept() {
+async fn snapshots_lie_along_the_book_and_those_that_nobody_needs_go() {
     let folder = tempfile::tempdir().unwrap();
-    let opened = open(folder.path(), true);
-    fill(&opened.store, 100).await;
-    keeps_the_newest_three_of_each_name(&*opened.store).await;
-    keeps_the_newest_three_of_each_name(&MemoryStore::default()).await;
+    let opened = open(folder.path(), false);
+    fill(&opened.store, 80_010).await;
+    keeps_what_is_needed(&*opened.store).await;
+    keeps_what_is_needed(&MemoryStore::default()).await;
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+/// Segments, vault, leases and watermark of one life of a book are laid over a folder whose index and snapshots are of
+/// another, as long or longer: both were believed, and the server decided on a state that never was.
+#[tokio::test]
+async fn index_and_snapshots_of_another_life_of_the_book_are_not_believed() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fill(&open(here.path(), true).store, 100).await;
+    copy(here.path(), there.path());
+    // Here it goes on in one way, and index and snapshots follow.
+    {
+        let opened = open(here.path(), true);
+        for n in 1..=50 {
+            append(&*opened.store, 900_000 + n, vec![user_added(n, "eve")]).await;
+        }
+        opened.store.put_snapshot("exchange/1", Position(100), b"of both".to_vec()).await.unwrap();
+        opened.store.put_snapshot("exchange/1", Position(150), b"of eve".to_vec()).await.unwrap();
+        drop(opened);
+        // An index that is behind by less than some thousand records follows at the next start.
+        wait_for_index(&open(here.path(), true).store, 150);
+    }
+    // There it goes on in another.
+    {
+        let opened = open(there.path(), false);
+        for n in 1..=60 {
+            append(&*opened.store, 800_000 + n, vec![user_added(n, "ada")]).await;
+        }
+    }
+    for name in ["segments", "vault", "leases", "watermark"] {
+        let (from, to) = (there.path().join(name), here.path().join(name));
+        if from.is_dir() {
+            std::fs::remove_dir_all(&to).unwrap();
+            copy(&from, &to);
+        } else if from.exists() {
+            std::fs::copy(&from, &to).unwrap();
+        }
+    }
+    let opened = open(here.path(), true);
+    let found = opened.store.snapshot("exchange/1", Position(160)).await.unwrap();
+    assert_eq!(found, Some((Position(100), b"of both".to_vec())));
+    wait_for_index(&opened.store, 160);
+    let straight = open(there.path(), false);
+    let (mine, theirs) =
+        (opened.store.read(Position(1), 999), straight.store.read(Position(1), 999));
+    assert_eq!(mine.await.unwrap(), theirs.await.unwrap());
+    for n in [800_001, 800_060, 900_001] {
+        let (mine, theirs) = (opened.store.outcome(command(n)), straight.store.outcome(command(n)));
+        assert_eq!(mine.await.unwrap(), theirs.await.unwrap());
+    }
 }

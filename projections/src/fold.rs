@@ -5,6 +5,7 @@ use crate::names::NameBook;
 use crate::snapshot::{self, Open, Snapshot};
 use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::task::Poll;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::exchange::Exchange;
@@ -52,6 +53,7 @@ impl Tables {
     /// Opens all personal values again, after keys were destroyed: what was erased is then erased here too.
     pub fn reopen(&mut self, open: Open<'_>) {
         snapshot::reopen(&mut self.exchange, open);
+        self.exchange.index();
         snapshot::reopen(&mut self.names, open);
         snapshot::reopen(&mut self.calls, open);
     }
@@ -100,22 +102,124 @@ pub async fn each(
 ///
 /// # Errors
 /// The reader's; a snapshot that cannot be read is passed over.
-pub async fn newest<S: Snapshot + Default>(
+pub async fn newest<S: Snapshot + Default + Send + 'static>(
     reader: &dyn EventReader,
     at_most: Position,
     open: Open<'_>,
 ) -> Result<S, ReadError> {
-    let mut limit = at_most;
-    while let Some((at, bytes)) = reader.snapshot(S::NAME, limit).await? {
-        if let Ok(table) = snapshot::decode(&bytes, open) {
+    let found = reader.snapshot(S::NAME, at_most).await?;
+    decoded(reader, found, open).await
+}
+
+/// A snapshot that was found, decoded where it holds up nobody; the one before when it cannot be.
+async fn decoded<S: Snapshot + Default + Send + 'static>(
+    reader: &dyn EventReader,
+    mut found: Option<(Position, Vec<u8>)>,
+    open: Open<'_>,
+) -> Result<S, ReadError> {
+    while let Some((at, bytes)) = found {
+        let open = Arc::clone(open);
+        let work = move || snapshot::decode::<S>(&bytes, &open).ok();
+        let table = tokio::task::spawn_blocking(work).await.map_err(|_| ReadError::Closed)?;
+        if let Some(table) = table.filter(|table| table.position() == at) {
             return Ok(table);
         }
-        if at == Position::START || at > limit {
-            break;
-        }
-        limit = Position(at.0.saturating_sub(1));
+        let Some(before) = at.0.checked_sub(1) else { break };
+        found = reader.snapshot(S::NAME, Position(before)).await?;
     }
     Ok(S::default())
+}
+
+/// So many batches are read while a snapshot is decoded.
+const AHEAD: usize = 16;
+
+/// Records behind a snapshot, read while that is decoded.
+async fn ahead(
+    reader: &dyn EventReader,
+    behind: Position,
+    to: Position,
+) -> Result<Vec<Recorded>, ReadError> {
+    let (mut records, mut next) = (Vec::new(), behind.next());
+    for _ in 0..AHEAD {
+        if next > to {
+            break;
+        }
+        let batch = reader.read(next, BATCH).await?;
+        let Some(last) = batch.last() else { break };
+        next = last.envelope.position.next();
+        records.extend(batch);
+    }
+    Ok(records)
+}
+
+/// Something that takes in records one after the other.
+trait Folded {
+    fn position(&self) -> Position;
+    fn take(&mut self, recorded: &Recorded);
+}
+
+impl Folded for Exchange {
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn take(&mut self, recorded: &Recorded) {
+        self.evolve(recorded);
+    }
+}
+
+impl Folded for NameBook {
+    fn position(&self) -> Position {
+        Self::position(self)
+    }
+
+    fn take(&mut self, recorded: &Recorded) {
+        self.apply(recorded);
+    }
+}
+
+impl Folded for Tables {
+    fn position(&self) -> Position {
+        Self::position(self)
+    }
+
+    fn take(&mut self, recorded: &Recorded) {
+        self.apply(recorded);
+    }
+}
+
+/// Takes in everything behind a snapshot, first what was read ahead.
+async fn on<F: Folded>(
+    reader: &dyn EventReader,
+    mut folded: F,
+    ahead: &[Recorded],
+    to: Position,
+) -> Result<F, ReadError> {
+    for recorded in ahead {
+        let at = recorded.envelope.position;
+        if at == folded.position().next() && at <= to {
+            folded.take(recorded);
+        }
+    }
+    each(reader, folded.position().next(), to, |recorded| {
+        folded.take(recorded);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    Ok(folded)
+}
+
+/// One table as of `position`: its snapshot is decoded and the records behind it are read at the same time.
+async fn one_at<S: Snapshot + Folded + Default + Send + 'static>(
+    reader: &dyn EventReader,
+    position: Position,
+    open: Open<'_>,
+) -> Result<S, ReadError> {
+    let found = reader.snapshot(S::NAME, position).await?;
+    let behind = found.as_ref().map_or(Position::START, |(at, _)| *at);
+    let (table, records) =
+        tokio::join!(decoded::<S>(reader, found, open), ahead(reader, behind, position));
+    on(reader, table?, &records?, position).await
 }
 
 /// The exchange as of `position` (or as of the end of the book, if that comes before).
@@ -127,13 +231,7 @@ pub async fn exchange_at(
     position: Position,
     open: Open<'_>,
 ) -> Result<Exchange, ReadError> {
-    let mut exchange: Exchange = newest(reader, position, open).await?;
-    each(reader, exchange.position.next(), position, |recorded| {
-        exchange.evolve(recorded);
-        ControlFlow::Continue(())
-    })
-    .await?;
-    Ok(exchange)
+    one_at(reader, position, open).await
 }
 
 /// The names of everything up to `position`.
@@ -145,13 +243,51 @@ pub async fn names_at(
     position: Position,
     open: Open<'_>,
 ) -> Result<NameBook, ReadError> {
-    let mut names: NameBook = newest(reader, position, open).await?;
-    each(reader, names.position().next(), position, |recorded| {
-        names.apply(recorded);
-        ControlFlow::Continue(())
-    })
-    .await?;
-    Ok(names)
+    one_at(reader, position, open).await
+}
+
+/// All tables from the newest snapshots at `position` or before, and records behind them that were read meanwhile.
+///
+/// # Errors
+/// The reader's.
+pub async fn tables_near(
+    reader: &dyn EventReader,
+    position: Position,
+    open: Open<'_>,
+) -> Result<(Tables, Vec<Recorded>), ReadError> {
+    let (exchange, names, calls) = tokio::join!(
+        reader.snapshot(snapshot::EXCHANGE, position),
+        reader.snapshot(snapshot::NAMES, position),
+        reader.snapshot(snapshot::CALL_LOG, position)
+    );
+    let (exchange, names, calls) = (exchange?, names?, calls?);
+    let behind = exchange.as_ref().map_or(Position::START, |(at, _)| *at);
+    let (exchange, names, calls, records) = tokio::join!(
+        decoded::<Exchange>(reader, exchange, open),
+        decoded::<NameBook>(reader, names, open),
+        decoded::<CallLog>(reader, calls, open),
+        ahead(reader, behind, position)
+    );
+    let (mut exchange, names, calls) = (exchange?, names?, calls?);
+    // The call log needs the exchange beside it, so the exchange begins no later than the others.
+    let from = names.position().min(calls.position());
+    if exchange.position > from {
+        exchange = newest(reader, from, open).await?;
+    }
+    Ok((Tables { exchange, names, calls }, records?))
+}
+
+/// Takes into tables everything up to `to`, first the records of `ahead` that come next.
+///
+/// # Errors
+/// The reader's.
+pub async fn tables_on(
+    reader: &dyn EventReader,
+    tables: Tables,
+    ahead: &[Recorded],
+    to: Position,
+) -> Result<Tables, ReadError> {
+    on(reader, tables, ahead, to).await
 }
 
 /// All tables as of `position`.
@@ -163,17 +299,8 @@ pub async fn tables_at(
     position: Position,
     open: Open<'_>,
 ) -> Result<Tables, ReadError> {
-    let names: NameBook = newest(reader, position, open).await?;
-    let calls: CallLog = newest(reader, position, open).await?;
-    // The call log needs the exchange beside it, so the exchange begins no later than the others.
-    let from = names.position().min(calls.position());
-    let mut tables = Tables { exchange: newest(reader, from, open).await?, names, calls };
-    each(reader, tables.position().next(), position, |recorded| {
-        tables.apply(recorded);
-        ControlFlow::Continue(())
-    })
-    .await?;
-    Ok(tables)
+    let (tables, records) = tables_near(reader, position, open).await?;
+    on(reader, tables, &records, position).await
 }
 
 /// The last position recorded at or before `moment`: moments of recording never run backwards, so halving finds it.

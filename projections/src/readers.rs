@@ -4,18 +4,15 @@
 //! at different positions. Reading is one atomic load; readers hold no lock and never make the writer wait.
 
 use crate::fold::{self, Tables};
-use crate::snapshot::Open;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;
-use switchbook_core::personal::KeyId;
 use switchbook_core::position::Position;
 use switchbook_journal::{EventReader, ReadError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// Opens sealed values, for as long as the readers live: the vault, shared.
-pub type Opener = Arc<dyn Fn(KeyId, &[u8]) -> Option<String> + Send + Sync>;
+pub use crate::snapshot::Opener;
 
 /// A table that can be rebuilt by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +108,14 @@ impl Readers {
     /// # Errors
     /// The reader's: when the book cannot be read at all.
     pub async fn start(reader: Arc<dyn EventReader>, open: Opener) -> Result<Self, ReadError> {
-        let tables = fold::tables_at(reader.as_ref(), reader.tail(), borrow(&open)).await?;
+        let mut tables = fold::tables_at(reader.as_ref(), reader.tail(), &open).await?;
+        tables.exchange.index();
+        Ok(Self::follow(reader, open, tables))
+    }
+
+    /// Follows the book from these tables on.
+    #[must_use]
+    pub fn follow(reader: Arc<dyn EventReader>, open: Opener, tables: Tables) -> Self {
         let progress = Progress { position: tables.position(), stuck: None };
         let (told, progress) = watch::channel(progress);
         let (orders, inbox) = mpsc::channel(8);
@@ -127,7 +131,7 @@ impl Readers {
             hurry: Arc::clone(&hurry),
         };
         let task = tokio::spawn(follower.run());
-        Ok(Self { reader, open, now, progress, orders, hurry, task })
+        Self { reader, open, now, progress, orders, hurry, task }
     }
 
     /// All tables at one position. Cheap: hold it for as long as one answer takes.
@@ -213,11 +217,6 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// An opener as the folding functions take it.
-pub fn borrow(open: &Opener) -> Open<'_> {
-    open.as_ref()
 }
 
 async fn fold_on(
@@ -325,7 +324,7 @@ impl Follower {
                 let _ = done.send(rebuilt.map_err(|error| stuck(self.tables.position(), &error)));
             }
             Order::Reopen(done) => {
-                self.tables.reopen(borrow(&self.open));
+                self.tables.reopen(&self.open);
                 self.publish();
                 let _ = done.send(());
             }

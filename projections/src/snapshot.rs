@@ -9,8 +9,10 @@ use crate::call_log::CallLog;
 use crate::names::NameBook;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
-use switchbook_core::personal::{HasPersonal, KeyId};
+use switchbook_core::personal::{HasPersonal, KeyId, Keys};
+use switchbook_core::position::Position;
 
 /// The store's name for snapshots of the exchange. The number is the version of the shape and of the fold: when either
 /// changes, the number does, and old snapshots are not found any more. A test holds the numbers to it.
@@ -20,12 +22,21 @@ pub const NAMES: &str = "names/3";
 /// The store's name for snapshots of the call log.
 pub const CALL_LOG: &str = "call_log/3";
 
-/// Opens one sealed value; `None` when the key is gone.
-pub type Open<'a> = &'a (dyn Fn(KeyId, &[u8]) -> Option<String> + Send + Sync);
+/// Opens sealed values when somebody reads them: the vault, shared.
+pub type Opener = Arc<dyn Keys>;
+/// The same, lent.
+pub type Open<'a> = &'a Opener;
 
 /// Opens nothing: for readers without the vault.
-pub fn closed(_: KeyId, _: &[u8]) -> Option<String> {
-    None
+#[must_use]
+pub fn closed() -> Opener {
+    struct Closed;
+    impl Keys for Closed {
+        fn open(&self, _: KeyId, _: &[u8]) -> Option<String> {
+            None
+        }
+    }
+    Arc::new(Closed)
 }
 
 /// Why bytes are no snapshot.
@@ -39,24 +50,35 @@ pub struct NoSnapshot(String);
 pub trait Snapshot: Serialize + DeserializeOwned + HasPersonal {
     /// The store's name for it.
     const NAME: &'static str;
-    /// Rebuilds what is not kept, once personal values are open.
-    fn opened(&mut self) {}
+    /// The last event taken in.
+    fn position(&self) -> Position;
 }
+
+/// All names, of this version.
+pub const NAMES_OF_ALL: [&str; 3] = [EXCHANGE, NAMES, CALL_LOG];
 
 impl Snapshot for Exchange {
     const NAME: &'static str = EXCHANGE;
 
-    fn opened(&mut self) {
-        self.index();
+    fn position(&self) -> Position {
+        self.position
     }
 }
 
 impl Snapshot for NameBook {
     const NAME: &'static str = NAMES;
+
+    fn position(&self) -> Position {
+        Self::position(self)
+    }
 }
 
 impl Snapshot for CallLog {
     const NAME: &'static str = CALL_LOG;
+
+    fn position(&self) -> Position {
+        Self::position(self)
+    }
 }
 
 /// The canonical bytes of a table: equal folds, equal bytes.
@@ -66,7 +88,7 @@ pub fn encode<S: Snapshot>(table: &S) -> Vec<u8> {
     bincode::serde::encode_to_vec(table, bincode::config::standard()).unwrap_or_default()
 }
 
-/// Bytes back to a table, personal values opened as far as `open` can.
+/// Bytes back to a table, whose personal values are opened by `open` when they are read.
 ///
 /// # Errors
 /// [`NoSnapshot`] when the bytes are of another version, damaged, or have something behind them.
@@ -81,12 +103,12 @@ pub fn decode<S: Snapshot>(bytes: &[u8], open: Open<'_>) -> Result<S, NoSnapshot
     Ok(table)
 }
 
-/// Opens a table's personal values again, after keys were destroyed or a vault was brought in.
+/// Forgets what a table's personal values were opened to, after keys were destroyed or a vault was brought in: whoever
+/// reads one opens it anew.
 pub fn reopen<S: Snapshot>(table: &mut S, open: Open<'_>) {
     table.each_personal(&mut |value| {
         if !value.sealed().is_empty() {
-            value.open_with(open);
+            value.open_by(Arc::clone(open));
         }
     });
-    table.opened();
 }

@@ -249,9 +249,9 @@ proptest! {
         story.records[..cut].iter().for_each(|recorded| whole.apply(recorded));
         let open = story.opener();
         let mut again = Tables {
-            exchange: snapshot::decode(&snapshot::encode(&whole.exchange), open.as_ref()).unwrap(),
-            names: snapshot::decode(&snapshot::encode(&whole.names), open.as_ref()).unwrap(),
-            calls: snapshot::decode(&snapshot::encode(&whole.calls), open.as_ref()).unwrap(),
+            exchange: snapshot::decode(&snapshot::encode(&whole.exchange), &open).unwrap(),
+            names: snapshot::decode(&snapshot::encode(&whole.names), &open).unwrap(),
+            calls: snapshot::decode(&snapshot::encode(&whole.calls), &open).unwrap(),
         };
         prop_assert_eq!(&again, &whole);
         for recorded in &story.records[cut..] {

@@ -54,7 +54,7 @@ async fn every_table_rebuilt_from_scratch_equals_the_one_followed_live() {
     }
     let tail = story.exchange.position;
     let live = readers.wait_for(tail).await.unwrap();
-    let scratch = fold::tables_at(&*story.store, tail, story.opener().as_ref()).await.unwrap();
+    let scratch = fold::tables_at(&*story.store, tail, &story.opener()).await.unwrap();
     assert_eq!(*live, scratch);
     for part in Part::ALL {
         let rebuilt = readers.rebuild(part).await.unwrap();
@@ -69,7 +69,7 @@ async fn readers_start_from_snapshots_and_come_to_the_same() {
     story.write().await;
     let half = Position(story.exchange.position.0 / 2);
     let open = story.opener();
-    let before = fold::tables_at(&*story.store, half, open.as_ref()).await.unwrap();
+    let before = fold::tables_at(&*story.store, half, &open).await.unwrap();
     for (name, bytes) in before.snapshots() {
         story.store.put_snapshot(name, half, bytes).await.unwrap();
     }

@@ -83,6 +83,6 @@ async fn a_snapshot_under_another_name_is_not_found() {
     for name in ["exchange", "exchange/1", "exchange/4"] {
         store.put_snapshot(name, Position(1), other.clone()).await.unwrap();
     }
-    let exchange = exchange_at(&store, Position(1), &closed).await.unwrap();
+    let exchange = exchange_at(&store, Position(1), &closed()).await.unwrap();
     assert!(exchange.settings.is_some(), "it was taken from a snapshot of another shape");
 }

@@ -280,7 +280,7 @@ async fn audit_trail_answers_by_object_actor_time_and_kind() {
     let mut story = calls();
     story.write().await;
     let tail = story.exchange.position;
-    let names = fold::names_at(&*story.store, tail, story.opener().as_ref()).await.unwrap();
+    let names = fold::names_at(&*story.store, tail, &story.opener()).await.unwrap();
     let zone = chrono_tz::Europe::Berlin;
     let ask = async |query: Query| page(&*story.store, &names, zone, &query).await.unwrap();
     let subject = names.find("number:100").unwrap();
@@ -349,7 +349,7 @@ async fn a_deleted_user_keeps_his_name_in_the_trail_until_he_is_erased() {
     story.write().await;
     let tail = story.exchange.position;
     let last = async || {
-        let names = fold::names_at(&*story.store, tail, story.opener().as_ref()).await.unwrap();
+        let names = fold::names_at(&*story.store, tail, &story.opener()).await.unwrap();
         let query = Query { order: Order::NewestFirst, limit: 1, ..Query::default() };
         let found = page(&*story.store, &names, chrono_tz::Tz::UTC, &query).await.unwrap();
         format!("{}, found: {}", found.entries[0].line, names.find("user:bob").is_ok())

@@ -6,12 +6,14 @@ mod walk;
 use crate::as_of::StateHash;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use switchbook_core::position::Position;
 use switchbook_core::user::Language;
+use switchbook_journal::files::RealFiles;
 use switchbook_journal::note::{SignedNote, Verifier};
 use switchbook_journal::{
-    Compared, Damage, IndexCopy, OpenError, ReadError, SegmentReader, Snapshots, Vault, VaultError,
-    leases,
+    Compared, Damage, IndexCopy, OpenError, ReadError, SegmentReader, SnapshotFolder, Vault,
+    VaultError, leases,
 };
 use switchbook_projections::text;
 use switchbook_projections::text::Text;
@@ -35,13 +37,8 @@ pub struct Check {
 pub enum Index {
     /// From a copy in this folder, which does not exist yet: nobody has the book open.
     Copied(PathBuf),
-    /// From the running server, which compared it itself and handed out its snapshots.
-    Served {
-        /// What it found.
-        compared: Option<Compared>,
-        /// Its snapshots.
-        snapshots: Snapshots,
-    },
+    /// From the running server, which compared it itself and found this.
+    Served(Option<Compared>),
     /// Nowhere.
     #[default]
     Nowhere,
@@ -151,7 +148,9 @@ pub fn verify(check: Check, told: &mut dyn FnMut(u64) -> bool) -> Result<Verifie
         Err(error) => return Err(error.into()),
     };
     let vault = vault(&check, &mut out);
-    let (compared, snapshots) = index(&check, &reader, &mut out, told)?;
+    let compared = index(&check, &reader, &mut out, told)?;
+    let snapshots =
+        reader.book().map(|book| SnapshotFolder::open(Arc::new(RealFiles), &check.folder, book));
     let mut walk = Walk::new(&reader, vault.as_ref(), snapshots, &check.outside, &mut out);
     walk.run(told)?;
     walk.end(&check);
@@ -178,20 +177,20 @@ fn vault(check: &Check, out: &mut Verified) -> Option<Vault> {
     }
 }
 
-/// The index is compared before its snapshots are believed to be its own.
+/// The index held against the segments.
 fn index(
     check: &Check,
     reader: &SegmentReader,
     out: &mut Verified,
     told: &mut dyn FnMut(u64) -> bool,
-) -> Result<(Option<Compared>, Snapshots), NotVerified> {
+) -> Result<Option<Compared>, NotVerified> {
     let scratch = match &check.index {
         Index::Copied(scratch) => scratch,
-        Index::Served { compared, snapshots } => return Ok((compared.clone(), snapshots.clone())),
+        Index::Served(compared) => return Ok(compared.clone()),
         Index::Nowhere => {
             out.unchecked
                 .push(text!("the index was not compared", "der Index wurde nicht verglichen"));
-            return Ok((None, Snapshots::new()));
+            return Ok(None);
         }
     };
     let copy = match IndexCopy::open(&check.folder, scratch) {
@@ -201,7 +200,7 @@ fn index(
                 "there is no index: nothing but the segments says anything here",
                 "es gibt keinen Index: Nichts als die Segmente sagt hier etwas"
             ));
-            return Ok((None, Snapshots::new()));
+            return Ok(None);
         }
         Err(why) => {
             let what = text!(
@@ -209,14 +208,14 @@ fn index(
                 "der Index ist nicht lesbar ({why}): Der Server legt ihn neu an"
             );
             out.found("index", None, None, what);
-            return Ok((None, Snapshots::new()));
+            return Ok(None);
         }
     };
     match copy.compare(reader.tail(), told) {
-        Ok(compared) => Ok((Some(compared), copy.snapshots())),
+        Ok(compared) => Ok(Some(compared)),
         Err(ReadError::Closed) => Err(NotVerified::Stopped),
         // The walk meets the same place, and names it.
-        Err(_) => Ok((None, copy.snapshots())),
+        Err(_) => Ok(None),
     }
 }
 

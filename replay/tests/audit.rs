@@ -51,7 +51,7 @@ async fn forwarded() -> (Story, CallId) {
 }
 
 async fn explained(story: &Story, call: CallId, options: Options) -> Explanation {
-    explain(&*story.store, call, &options, story.opener().as_ref()).await.unwrap()
+    explain(&*story.store, call, &options, &story.opener()).await.unwrap()
 }
 
 fn schedule_added(story: &Story) -> Position {
@@ -326,9 +326,8 @@ async fn as_of_before_and_after_shows_both_truths() {
     let (story, _) = forwarded().await;
     let added = schedule_added(&story);
     let open = story.opener();
-    let state = async |at: &str| {
-        as_of::state(&*story.store, at.parse().unwrap(), open.as_ref()).await.unwrap()
-    };
+    let state =
+        async |at: &str| as_of::state(&*story.store, at.parse().unwrap(), &open).await.unwrap();
     assert!(state(&format!("#{}", added.0 - 1)).await.schedules.is_empty());
     assert_eq!(state(&added.to_string()).await.schedules.len(), 1);
     // On the wall clock of the exchange: 12:00 in Berlin is 11:00 UTC.
@@ -336,9 +335,9 @@ async fn as_of_before_and_after_shows_both_truths() {
     assert_eq!(state("now").await, story.exchange);
     assert_eq!(state("2020-01-01").await.position, Position::START);
     let noon = "2026-11-23 12:00".parse().unwrap();
-    let (_, moment) = as_of::seen(&*story.store, noon, open.as_ref()).await.unwrap();
+    let (_, moment) = as_of::seen(&*story.store, noon, &open).await.unwrap();
     assert_eq!(moment, at("2026-11-23T11:00:00Z"));
-    let beyond = as_of::state(&*story.store, At::Position(Position(999)), open.as_ref()).await;
+    let beyond = as_of::state(&*story.store, At::Position(Position(999)), &open).await;
     expect!["the book ends at #26; there is no #999 in it yet"]
         .assert_eq(&beyond.unwrap_err().to_string());
 }
@@ -347,11 +346,10 @@ async fn as_of_before_and_after_shows_both_truths() {
 async fn replayed_twice_and_from_a_snapshot_the_state_is_the_same() {
     let (story, _) = forwarded().await;
     let open = story.opener();
-    let state =
-        async || state_hash(&as_of::state(&*story.store, At::Now, open.as_ref()).await.unwrap());
+    let state = async || state_hash(&as_of::state(&*story.store, At::Now, &open).await.unwrap());
     let once = state().await;
     assert_eq!(once, state().await);
-    let half = fold::tables_at(&*story.store, Position(12), open.as_ref()).await.unwrap();
+    let half = fold::tables_at(&*story.store, Position(12), &open).await.unwrap();
     for (name, bytes) in half.snapshots() {
         story.store.put_snapshot(name, Position(12), bytes).await.unwrap();
     }
@@ -370,7 +368,7 @@ async fn diff_says_who_changed_what() {
     story.actor = Actor::Admin(BOB);
     story.tell(NumberFreed { number: number("300"), user: BOB, schedules: vec![] });
     story.write().await;
-    let found = diff(&*story.store, At::Now, At::Position(before), story.opener().as_ref()).await;
+    let found = diff(&*story.store, At::Now, At::Position(before), &story.opener()).await;
     check(
         &found.unwrap().lines(Language::English),
         expect![[r#"
@@ -391,7 +389,7 @@ async fn diff_says_who_changed_what() {
 #[tokio::test]
 async fn show_gives_an_event_in_full() {
     let (story, _) = forwarded().await;
-    let shown = show(&*story.store, schedule_added(&story), story.opener().as_ref()).await.unwrap();
+    let shown = show(&*story.store, schedule_added(&story), &story.opener()).await.unwrap();
     check(
         &shown.lines(Language::English),
         expect![[r##"
@@ -433,7 +431,7 @@ async fn history_understands_what_people_type() {
             kinds: kinds.iter().map(ToString::to_string).collect(),
             ..Request::default()
         };
-        let page = history(&*story.store, &request, open.as_ref()).await;
+        let page = history(&*story.store, &request, &open).await;
         page.map(|page| page.entries.iter().map(|entry| entry.kind).collect::<Vec<_>>().join(" "))
     };
     let told = async |object: &str| ask(object, None, &[]).await.unwrap();

@@ -25,7 +25,7 @@ async fn c62_with_keys_destroyed_the_replay_ends_in_the_same_state() {
     book.close().await;
     let folded = || async {
         let reader = SegmentBook::open(&folder, Some(vault.clone())).unwrap();
-        let open = |key, sealed: &[u8]| vault.open_sealed(key, sealed);
+        let open: switchbook_projections::snapshot::Opener = vault.clone();
         let exchange = exchange_at(&reader, Position(u64::MAX), &open).await.unwrap();
         let name = exchange.users[&ada].display_name.value.to_string();
         (exchange.position, state_hash(&exchange), name)
@@ -37,6 +37,6 @@ async fn c62_with_keys_destroyed_the_replay_ends_in_the_same_state() {
     assert_eq!((same_end, after, name.as_str()), (end, before, "[erased]"));
     // Without any key at all, as an auditor without the vault folds it.
     let reader = SegmentBook::open(&folder, None).unwrap();
-    let exchange = exchange_at(&reader, Position(u64::MAX), &closed).await.unwrap();
+    let exchange = exchange_at(&reader, Position(u64::MAX), &closed()).await.unwrap();
     assert_eq!((exchange.position, state_hash(&exchange)), (end, before));
 }

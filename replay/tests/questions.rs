@@ -29,7 +29,7 @@ async fn written() -> Story {
 async fn every_field_names_the_event_that_set_it_and_its_maker() {
     let story = written().await;
     let open = story.opener();
-    let found = why(&*story.store, "number:100", Some("owner"), At::Now, open.as_ref()).await;
+    let found = why(&*story.store, "number:100", Some("owner"), At::Now, &open).await;
     check(
         &found.unwrap().lines(Language::English),
         expect![[r#"
@@ -38,15 +38,14 @@ async fn every_field_names_the_event_that_set_it_and_its_maker() {
             ← #10 NumberAssigned: number 100 was given to ada — by the supervisor (console, uid 1000), 2026-11-23 10:00:00 CET, command 00000000-0000-0000-0000-00000000000a
     "#]],
     );
-    let all = why(&*story.store, "number:100", None, At::Now, open.as_ref()).await.unwrap();
+    let all = why(&*story.store, "number:100", None, At::Now, &open).await.unwrap();
     assert!(all.fields.len() >= 4, "{all:?}");
-    let before =
-        why(&*story.store, "number:100", Some("tick"), At::Position(Position(5)), open.as_ref());
+    let before = why(&*story.store, "number:100", Some("tick"), At::Position(Position(5)), &open);
     assert!(matches!(
         before.await,
         Err(ReplayError::NoSuchField { .. } | ReplayError::NotFound(_))
     ));
-    let none = why(&*story.store, "number:100", Some("colour"), At::Now, open.as_ref()).await;
+    let none = why(&*story.store, "number:100", Some("colour"), At::Now, &open).await;
     assert!(none.unwrap_err().to_string().contains("owner"));
 }
 
@@ -62,7 +61,7 @@ async fn commands_are_tried_on_the_past_and_nothing_is_written() {
         r#"{"command":"user.password","user":"ada","password":"12345678"}"#,
         r#"{"command":"user.rename","user":"ada","display_name":"Countess"}"#,
     ]);
-    let found = what_if(&*story.store, free, At::Now, open.as_ref()).await.unwrap();
+    let found = what_if(&*story.store, free, At::Now, &open).await.unwrap();
     check(
         &found.lines(Language::German),
         expect![[r#"
@@ -80,7 +79,7 @@ async fn commands_are_tried_on_the_past_and_nothing_is_written() {
         r#"{"command":"user.dnd","user":"ada","on":true}"#,
         r#"{"command":"number.add","user":"ada","number":"300"}"#,
     ]);
-    let found = what_if(&*story.store, refused, At::Now, open.as_ref()).await.unwrap();
+    let found = what_if(&*story.store, refused, At::Now, &open).await.unwrap();
     assert_eq!(
         found.refused.as_ref().map(|refused| (refused.line, refused.code.as_str())),
         Some((2, "NUMBER_TAKEN"))
@@ -91,11 +90,10 @@ async fn commands_are_tried_on_the_past_and_nothing_is_written() {
     );
     // Before bob had it, it was free; ada was there already.
     let early = commands(&[r#"{"command":"number.add","user":"ada","number":"300"}"#]);
-    let found =
-        what_if(&*story.store, early, At::Position(Position(8)), open.as_ref()).await.unwrap();
+    let found = what_if(&*story.store, early, At::Position(Position(8)), &open).await.unwrap();
     assert_eq!(found.refused, None, "{:?}", found.lines(Language::English));
     let short = commands(&[r#"{"command":"user.password","user":"ada","password":"1"}"#]);
-    let found = what_if(&*story.store, short, At::Now, open.as_ref()).await.unwrap();
+    let found = what_if(&*story.store, short, At::Now, &open).await.unwrap();
     assert_eq!(found.refused.unwrap().code, "PASSWORD_TOO_SHORT");
 }
 
@@ -117,7 +115,7 @@ async fn a_call_is_told_as_a_story_in_both_languages() {
         rang: vec![P3],
     });
     told.write().await;
-    let found = story(&*told.store, call, told.opener().as_ref()).await.unwrap();
+    let found = story(&*told.store, call, &told.opener()).await.unwrap();
     check(
         &found.lines(Language::English),
         expect![[r#"

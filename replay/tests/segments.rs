@@ -30,20 +30,20 @@ async fn the_segments_give_the_same_state_as_the_server_with_personal_fields_clo
     book.append(commits).await.unwrap();
 
     let vault = book.vault().clone();
-    let open = move |key, sealed: &[u8]| vault.open_sealed(key, sealed);
+    let open: switchbook_projections::snapshot::Opener = vault.clone();
     let asked = as_of::state(&*book, At::Now, &open).await.unwrap();
     let segments = SegmentBook::open(folder.path(), None).unwrap();
     assert_eq!(segments.tail(), book.tail());
-    let read = as_of::state(&segments, At::Now, &closed).await.unwrap();
+    let read = as_of::state(&segments, At::Now, &closed()).await.unwrap();
     assert_eq!(state_hash(&read), state_hash(&asked));
     assert!(read.user_named("ada").is_none() && asked.user_named("ada").is_some());
 
     let request = Request { object: Some("number:100".into()), ..Request::default() };
-    let page = history(&segments, &request, &closed).await.unwrap();
+    let page = history(&segments, &request, &closed()).await.unwrap();
     let last = page.entries.last().unwrap();
     assert_eq!(last.kind, "ScheduleAdded");
     assert_eq!(last.by.en, "administrator [erased] on behalf of [erased]");
     let with_vault = SegmentBook::open(folder.path(), Some(book.vault().clone())).unwrap();
-    let page = history(&with_vault, &request, &closed).await.unwrap();
+    let page = history(&with_vault, &request, &closed()).await.unwrap();
     assert_eq!(page.entries.last().unwrap().by.en, "administrator bob on behalf of ada");
 }

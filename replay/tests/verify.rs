@@ -4,7 +4,7 @@
 mod folder;
 
 use folder::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use switchbook_core::user::Language;
 use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer, Verifier};
 use switchbook_replay::verify::{Check, Index, NotVerified, Verified, verify};
@@ -190,8 +190,8 @@ async fn a_forged_checkpoint_is_told_from_a_changed_book() {
     assert!(what.contains("are not those that it seals"), "{what}");
 }
 
-/// Everything behind the segment that holds a record is removed, with the watermark and the index: a shorter book that
-/// is sound in itself. Gives the last record there is.
+/// Everything behind the segment that holds a record is removed, with the watermark, the index and the snapshots: a shorter
+/// book that is sound in itself. Gives the last record there is.
 fn cut_end(folder: &Path, record: u64) -> u64 {
     let number = |path: &Path| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
     let (kept, gone): (Vec<_>, Vec<_>) =
@@ -200,6 +200,7 @@ fn cut_end(folder: &Path, record: u64) -> u64 {
     assert!(!gone.is_empty());
     std::fs::remove_file(folder.join("watermark")).unwrap();
     std::fs::remove_dir_all(folder.join("index-1")).unwrap();
+    std::fs::remove_dir_all(folder.join("snapshots")).unwrap();
     let last = kept.last().unwrap();
     number(last) + frames(&std::fs::read(last).unwrap()).len() as u64 - 1
 }
@@ -219,6 +220,20 @@ async fn an_end_that_was_removed_is_found_up_to_the_last_checkpoint_held_outside
     assert_eq!((place.as_str(), record), ("outside", Some(there + 1)));
     assert!(what.contains("its end was removed"), "{what}");
     assert_eq!(found.checkpoints, 1, "the older one still holds");
+}
+
+#[tokio::test]
+async fn an_end_that_was_removed_is_found_by_the_snapshots_that_were_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = written(folder.path()).await;
+    let aside = tempfile::tempdir().unwrap();
+    let (kept, there) = (aside.path().join("snapshots"), folder.path().join("snapshots"));
+    std::fs::rename(&there, &kept).unwrap();
+    std::fs::create_dir(&there).unwrap();
+    cut_end(folder.path(), outside[0].checkpoint().unwrap().size);
+    std::fs::rename(&kept, &there).unwrap();
+    let (place, _, _, what) = first(&check(folder.path(), &[]));
+    assert!(place == "snapshots" && what.contains("that the book does not have"), "{what}");
 }
 
 #[tokio::test]
@@ -272,22 +287,26 @@ async fn postings_that_hide_a_record_are_found() {
 
 #[tokio::test]
 async fn a_snapshot_that_the_records_do_not_fold_to_is_found() {
-    use sha2::{Digest, Sha256};
     let folder = tempfile::tempdir().unwrap();
     let outside = written(folder.path()).await;
-    let db = sled::open(folder.path().join("index-1")).unwrap();
-    let chunks: Vec<_> = db.scan_prefix(b"s\x0aexchange/").map(Result::unwrap).collect();
-    let (key, value) = &chunks[0];
-    let mut bytes = value.to_vec();
-    *bytes.last_mut().unwrap() ^= 1;
-    db.insert(key, bytes.clone()).unwrap();
-    let mut trailer = chunks[1].1.to_vec();
-    trailer[8..].copy_from_slice(&Sha256::digest(&bytes));
-    db.insert(&chunks[1].0, trailer).unwrap();
-    db.flush().unwrap();
-    drop(db);
+    let entries = std::fs::read_dir(folder.path().join("snapshots")).unwrap().flatten();
+    let files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    let exchange = |path: &&PathBuf| path.to_str().unwrap().contains(".exchange.");
+    let file = files.iter().find(exchange).unwrap();
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(file, &bytes).unwrap();
+    // As an accident leaves it, it is no snapshot at all: the server passes over it.
+    let found = check(folder.path(), &outside);
+    assert!(found.holds() && found.snapshots == 2, "{:#?}", found.findings);
+    assert!(found.unchecked.iter().any(|what| what.en.contains("its checksum fails")));
+    // As somebody makes it who knows the format, the server would believe it.
+    let body = bytes.len() - 4;
+    let sum = crc32c::crc32c(&bytes[..body]);
+    bytes[body..].copy_from_slice(&sum.to_le_bytes());
+    std::fs::write(file, &bytes).unwrap();
     let (place, _, record, what) = first(&check(folder.path(), &outside));
-    assert!(place == "index" && what.contains("is not what the records"), "{what}");
+    assert!(place == "snapshots" && what.contains("is not what the records"), "{what}");
     assert!(record.is_some());
 }
 

@@ -148,7 +148,7 @@ fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure>
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(failed("the reader cannot be started"))?;
-    runtime.block_on(answer(&book, &closed, question, common.language))
+    runtime.block_on(answer(&book, &closed(), question, common.language))
 }
 
 fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {

@@ -281,7 +281,7 @@ fn subject(common: &Common, object: &str) -> Result<Subject, Failure> {
     let book = SegmentBook::open(&common.data, None).map_err(failed("the book cannot be read"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(failed("the reader cannot be started"))?;
-    let names = runtime.block_on(fold::names_at(&book, Position(u64::MAX), &closed));
+    let names = runtime.block_on(fold::names_at(&book, Position(u64::MAX), &closed()));
     let names = names.map_err(failed("the book cannot be read"))?;
     names.find(object).map_err(|error| Failure::new(error.to_string()))
 }

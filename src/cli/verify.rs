@@ -7,14 +7,12 @@ use super::interrupt::Interrupt;
 use super::output::{self, Form};
 use crate::console::protocol::Request;
 use crate::failure::{Failure, failed};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use switchbook_core::position::Position;
 use switchbook_journal::note::{KeyKind, SignedNote, Verifier};
-use switchbook_journal::{Compared, Damage, SegmentReader, Snapshots};
+use switchbook_journal::{Compared, Damage, SegmentReader};
 use switchbook_projections::text;
 use switchbook_replay::verify::{Check, Index, NotVerified, verify};
 
@@ -97,7 +95,7 @@ pub fn notes(path: &Path) -> Result<Vec<SignedNote>, Failure> {
     })
 }
 
-/// What the server found when it compared its index, and its snapshots.
+/// What the server found when it compared its index.
 fn served(answer: &Value) -> Result<Index, Failure> {
     let broken = || Failure::new("the server's answer makes no sense");
     let position = |value: &Value| value.as_u64().map(Position);
@@ -118,12 +116,5 @@ fn served(answer: &Value) -> Result<Index, Failure> {
             Some(Compared { upto, differs })
         }
     };
-    let mut snapshots = Snapshots::new();
-    for one in answer["snapshots"].as_array().into_iter().flatten() {
-        let bytes = text(&one["bytes"]).and_then(|text| STANDARD.decode(text).ok());
-        let (name, at) = (text(&one["name"]), position(&one["at"]));
-        let (Some(name), Some(at), Some(bytes)) = (name, at, bytes) else { return Err(broken()) };
-        snapshots.push((name, at, bytes));
-    }
-    Ok(Index::Served { compared, snapshots })
+    Ok(Index::Served(compared))
 }

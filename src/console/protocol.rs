@@ -78,7 +78,7 @@ pub enum Request {
         #[serde(default)]
         language: Language,
     },
-    /// Hold the index against the segments, and hand out its snapshots: nobody else can open it meanwhile.
+    /// Hold the index against the segments: nobody else can open it meanwhile.
     CompareIndex,
     /// Show a view.
     View {

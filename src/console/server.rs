@@ -17,7 +17,6 @@ use switchbook_commands::{Command, Order, Refusal, Warning};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::id::{CommandId, UserId};
-use switchbook_projections::readers::borrow;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -237,7 +236,7 @@ impl Session {
             return refused(&error, language);
         }
         let (book, open) = (self.rooms.readers.book(), self.rooms.readers.opener());
-        match answer(book.as_ref(), borrow(open), question, language).await {
+        match answer(book.as_ref(), open, question, language).await {
             Ok(value) => Response::Done(value),
             Err(failure) => Response::Failed { text: failure.to_string() },
         }

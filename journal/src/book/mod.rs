@@ -15,11 +15,12 @@ use crate::codec::Codec;
 use crate::error::{AppendError, Damage, ReadError};
 use crate::files::{Files, RealFiles};
 use crate::index::Index;
-use crate::index::audit::{self, Compared, Snapshots};
+use crate::index::audit::{self, Compared};
 use crate::leases::Leases;
 use crate::merkle::Frontier;
 use crate::segment::list::Segments;
 use crate::segment::watermark::Watermark;
+use crate::snapshots::SnapshotFolder;
 use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
 use crate::version::Version;
@@ -87,6 +88,7 @@ pub(crate) struct Shared {
     pub(crate) book: BookId,
     pub(crate) segments: Arc<Segments>,
     pub(crate) vault: Arc<Vault>,
+    pub(crate) snapshots: SnapshotFolder,
     index: RwLock<Option<Arc<Index>>>,
     damage: Mutex<Option<Damage>>,
     pub(crate) watermark: Watermark,
@@ -207,12 +209,6 @@ impl Book {
         let (segments, tail) = (&self.shared.segments, self.shared.durable());
         audit::compare(&index, segments, tail, "index", &mut |_| !self.shared.is_closing())
             .map(Some)
-    }
-
-    /// All snapshots that the index holds.
-    #[must_use]
-    pub fn snapshots(&self) -> Snapshots {
-        self.shared.index().map(|index| index.snapshots()).unwrap_or_default()
     }
 
     /// Makes a consistent copy of the book as it is durable now, its vault and its leases, in a folder that is empty or
@@ -336,7 +332,7 @@ impl EventReader for Book {
         self.aside(move |shared| {
             // A snapshot from beyond the durable end (of another life of the book) is none.
             let at_most = at_most.min(shared.durable());
-            Ok(shared.index().and_then(|index| index.snapshot(&name, at_most)))
+            Ok(shared.snapshots.newest(&shared.segments, &name, at_most))
         })
         .await
     }
@@ -364,11 +360,20 @@ impl EventStore for Book {
     ) -> Result<(), AppendError> {
         let name = name.to_owned();
         let shared = Arc::clone(&self.shared);
-        let kept = tokio::task::spawn_blocking(move || match shared.index() {
-            Some(index) => index.put_snapshot(&name, at, &bytes),
-            None => Err("the index is not open".into()),
+        let kept = tokio::task::spawn_blocking(move || {
+            shared.snapshots.put(&shared.segments, &name, at, bytes)
         });
         kept.await.map_err(|_| AppendError::Closed)?.map_err(AppendError::Snapshot)
+    }
+
+    async fn only_snapshots(&self, names: &[&str]) -> Result<(), AppendError> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let shared = Arc::clone(&self.shared);
+        let gone = tokio::task::spawn_blocking(move || {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            shared.snapshots.only(&names);
+        });
+        gone.await.map_err(|_| AppendError::Closed)
     }
 
     fn health(&self) -> Health {

@@ -16,6 +16,7 @@ use crate::segment::head::Head;
 use crate::segment::list::{Segment, Segments};
 use crate::segment::watermark::{self, Mark, Watermark};
 use crate::segment::{file_name, first_of, folder};
+use crate::snapshots::{self, SnapshotFolder};
 use crate::store::Health;
 use crate::vault::{self, Vault};
 use crate::version;
@@ -83,7 +84,7 @@ impl Book {
     /// When another process has it, it is damaged, of a newer version, or the disk fails. Never serves what does not
     /// check.
     pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
-        let place = follow::Place { book_folder: folder.to_path_buf(), cache: options.index_cache };
+        let place = follow::Home { book_folder: folder.to_path_buf(), cache: options.index_cache };
         let (beat, index) = (options.beat, options.index);
         let (mut opened, Hands { pen, keeper }) = Self::take_up(folder, options)?;
         let shared = Arc::clone(&opened.book.shared);
@@ -187,10 +188,13 @@ impl Book {
             leases_lost,
             watermark_lost: mark.is_none() && !empty,
         };
+        let snapshots = SnapshotFolder::open(Arc::clone(&files), folder, book);
+        snapshots.tidy();
         let shared = Arc::new(Shared {
             book,
             segments,
             vault: Arc::clone(&vault),
+            snapshots,
             index: RwLock::new(None),
             damage: Mutex::new(None),
             watermark,
@@ -278,6 +282,7 @@ fn check_segments(files: &dyn Files, book: &Path) -> Result<(), OpenError> {
         .filter(|name| {
             let name = name.strip_suffix(".new").unwrap_or(name);
             [vault::NAME, leases::NAME, watermark::NAME, version::NAME].contains(&name)
+                || name == snapshots::NAME
                 || name.starts_with("index-")
         })
         .map(|name| format!("`{name}`"))

@@ -1,4 +1,4 @@
-//! The index held against the segments, for auditors: every record in it, every posting, and which snapshots it has.
+//! The index held against the segments, for auditors: every record in it, and every posting.
 
 use super::Index;
 use super::blocks;
@@ -20,9 +20,6 @@ pub struct Compared {
     /// The first place at which it differs from the segments.
     pub differs: Option<Damage>,
 }
-
-/// Snapshots by name: position and bytes.
-pub type Snapshots = Vec<(String, Position, Vec<u8>)>;
 
 /// An index that nobody has open, read from a copy so that the original stays as it is.
 #[derive(Debug)]
@@ -82,12 +79,6 @@ impl IndexCopy {
             last.set_valid(tail, u64::MAX);
         }
         compare(&self.index, &self.segments, tail, &self.name, told)
-    }
-
-    /// All snapshots in it that are whole.
-    #[must_use]
-    pub fn snapshots(&self) -> Snapshots {
-        self.index.snapshots()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Index, META};
 use crate::book::{Shared, each_key};
 use crate::error::{Damage, ReadError};
 use crate::merkle::Frontier;
-use crate::segment::list::Walk;
+use crate::segment::list::{Place, Walk};
 use crate::tiles::Keeper;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -27,24 +27,24 @@ const BEAT: Duration = Duration::from_millis(250);
 const SCRUB: usize = 4 * 1024 * 1024;
 
 /// Where the index of a book is, and its cache.
-pub(crate) struct Place {
+pub(crate) struct Home {
     pub(crate) book_folder: PathBuf,
     pub(crate) cache: u64,
 }
 
-impl Place {
+impl Home {
     fn fresh(&self, turn: u32) -> PathBuf {
         self.book_folder.join(format!("index-{turn}"))
     }
 }
 
 /// Follows until the book is closed. Says when the index was opened for the first time, or could not be.
-pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) {
+pub(crate) fn run(shared: &Arc<Shared>, place: &Home, opened: &SyncSender<()>) {
     let mut scrub = Scrub::new(shared, &place.book_folder);
     let mut turn = newest(&place.book_folder);
     while !shared.is_closing() {
         match Index::open(&place.fresh(turn), shared.book, place.cache) {
-            Ok(index) if index.upto() <= shared.durable() => {
+            Ok(index) if index.is_of(&shared.segments) => {
                 let index = Arc::new(index);
                 shared.set_index(Some(Arc::clone(&index)));
                 let _ = opened.try_send(());
@@ -53,7 +53,11 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Place, opened: &SyncSender<()>) 
                 shared.set_index(None);
                 put_away(index);
             }
-            Ok(_) => tracing::warn!("the index is ahead of the book: it is made anew"),
+            Ok(_) => {
+                tracing::warn!(
+                    "the index is ahead of the book, or of another life of it: it is made anew"
+                );
+            }
             Err(what) => tracing::warn!(what, "the index could not be opened: it is made anew"),
         }
         let _ = opened.try_send(());
@@ -164,12 +168,14 @@ fn take_in(
     let mut batch = sled::Batch::default();
     let mut blocks = Blocks::default();
     let mut postings = Vec::with_capacity(MOST * 3);
-    let first = walk.position();
+    let (first, mut stands) = (walk.position(), Place::default());
     for _ in 0..MOST {
         let Some(mut raw) = walk.next()? else { break };
         let position = raw.outline.position;
         blocks.push(position, raw.frame.whole, &mut batch);
-        tiles.leaf(position, raw.frame.leaf);
+        let (segment, offset, leaf) = (raw.segment, raw.offset, raw.frame.leaf);
+        stands = Place { segment, offset, leaf };
+        tiles.leaf(position, leaf);
         each_key(&mut raw.outline, &mut |key| postings.push((key, position)));
     }
     blocks.finish(&mut batch);
@@ -181,10 +187,11 @@ fn take_in(
     index.add_run(&run, postings, &mut batch);
     let mut runs = index.runs().clone();
     runs.push(run);
-    batch.insert(META, index.meta(last, &runs));
+    batch.insert(META, index.meta(last, &stands, &runs));
     let applied = index.apply(batch);
     if applied.is_some() {
         *index.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
+        *index.last.lock().unwrap_or_else(PoisonError::into_inner) = stands;
         index.upto.store(last.0, Ordering::Release);
         shared.indexed(last);
         // Runs are merged while catching up too, or a rebuild would leave hundreds of them.

@@ -1,25 +1,25 @@
 //! The index (sled): what makes reads quick. Never the only copy of anything: behind, damaged or gone, it is made
 //! anew from the segments while these serve. One tree, keys told apart by their first byte:
-//! `b` blocks of records, `p` pages of postings, `s` snapshots, `m` what it has taken in.
+//! `b` blocks of records, `p` pages of postings, `m` what it has taken in.
 
 pub(crate) mod audit;
 mod blocks;
 pub(crate) mod follow;
 mod postings;
-mod snapshots;
 
 use crate::bytes::Reader;
+use crate::segment::list::{Place, Segments};
 pub(crate) use postings::Looked;
 use postings::Run;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 
 /// Changes whenever what is stored changes: an index of another version is thrown away and made anew.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const META: &[u8] = b"m";
 /// Values stay below 64 KiB: larger ones make sled slow.
 const VALUE: usize = 60 * 1024;
@@ -35,6 +35,8 @@ pub(crate) struct Index {
     db: sled::Db,
     book: BookId,
     upto: AtomicU64,
+    /// Where the last record that was taken in stands, and what it is: so that an index of another life of the book is known.
+    last: Mutex<Place>,
     runs: RwLock<Vec<Run>>,
     /// Something did not check, or sled failed: nothing more is asked of it.
     failed: AtomicBool,
@@ -53,7 +55,8 @@ impl Index {
         }));
         let db = opened.unwrap_or_else(|_| Err("it panicked".into()))?;
         let (upto, runs) = (AtomicU64::new(0), RwLock::new(Vec::new()));
-        let index = Self { db, book, upto, runs, failed: AtomicBool::new(false) };
+        let (last, failed) = (Mutex::default(), AtomicBool::new(false));
+        let index = Self { db, book, upto, last, runs, failed };
         match index.take_up() {
             Ok(()) => Ok(index),
             Err(what) => {
@@ -68,11 +71,20 @@ impl Index {
         let meta = self.guard(|db| db.get(META)).ok_or("it cannot be read")?;
         if let Some(meta) = meta {
             let known = read_meta(&meta, self.book);
-            let (upto, runs) = known.ok_or("it is another book's or version's")?;
+            let (upto, last, runs) = known.ok_or("it is another book's or version's")?;
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
             self.upto.store(upto.0, Ordering::Release);
             *self.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
         }
         Ok(())
+    }
+
+    /// Is it an index of these segments: do they go so far, and is the last record that it has theirs? An index that was
+    /// left behind in the folder when another life of the book was put there (from a backup, a copy) is not.
+    pub(crate) fn is_of(&self, segments: &Segments) -> bool {
+        let upto = self.upto();
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        upto == Position::START || segments.stands(upto, &last)
     }
 
     /// Gives the database up without closing it, which could take for ever. Its memory is lost; damage is rare.
@@ -132,10 +144,13 @@ impl Index {
     }
 
     /// What the index knows of itself, for the batch that changes it.
-    fn meta(&self, upto: Position, runs: &[Run]) -> Vec<u8> {
+    fn meta(&self, upto: Position, last: &Place, runs: &[Run]) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         out.extend(self.book.bytes());
         out.extend(upto.0.to_le_bytes());
+        out.extend(last.segment.0.to_le_bytes());
+        out.extend(last.offset.to_le_bytes());
+        out.extend(last.leaf);
         for run in runs {
             out.push(run.level);
             out.extend(run.first.0.to_le_bytes());
@@ -153,7 +168,7 @@ impl Index {
     }
 }
 
-fn read_meta(bytes: &[u8], book: BookId) -> Option<(Position, Vec<Run>)> {
+fn read_meta(bytes: &[u8], book: BookId) -> Option<(Position, Place, Vec<Run>)> {
     let (body, sum) = bytes.split_last_chunk::<4>()?;
     let mut reader = Reader(body);
     let ours = reader.u16()? == VERSION && BookId(reader.uuid()?) == book;
@@ -161,10 +176,12 @@ fn read_meta(bytes: &[u8], book: BookId) -> Option<(Position, Vec<Run>)> {
         return None;
     }
     let upto = Position(reader.u64()?);
+    let segment = Position(reader.u64()?);
+    let last = Place { segment, offset: reader.u64()?, leaf: reader.array()? };
     let mut runs = Vec::new();
     while !reader.0.is_empty() {
         let level = reader.u8()?;
         runs.push(Run { level, first: Position(reader.u64()?), last: Position(reader.u64()?) });
     }
-    Some((upto, runs))
+    Some((upto, last, runs))
 }

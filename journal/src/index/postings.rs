@@ -221,7 +221,8 @@ impl Index {
         {
             let mut current = self.runs.write().unwrap_or_else(PoisonError::into_inner);
             let upto = Position(self.upto.load(Ordering::Acquire));
-            let meta = self.meta(upto, &after);
+            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let meta = self.meta(upto, &last, &after);
             self.guard(|db| db.insert(META, meta))?;
             *current = after;
         }

@@ -6,6 +6,7 @@ use super::{file_name, first_of, folder};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::files::{FileLike, Files, How};
 use crate::frame::Frame;
+use crate::merkle::Hash;
 use crate::record::Outline;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -69,6 +70,17 @@ impl Segment {
     pub(crate) fn damage(&self, offset: u64, position: Position, what: &str) -> Damage {
         Damage { file: format!("segments/{}", self.name()), offset, position, what: what.into() }
     }
+}
+
+/// Where a record stands, and what it is: enough to find out later whether it is still the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Place {
+    /// The first record of its segment.
+    pub(crate) segment: Position,
+    /// Where its frame begins.
+    pub(crate) offset: u64,
+    /// Its leaf hash (RFC 9162 §2.1.1).
+    pub(crate) leaf: Hash,
 }
 
 /// All segments of a book.
@@ -165,6 +177,35 @@ impl Segments {
         let path = self.folder.join(segment.name());
         let failed = ReadError::io(format!("opening segments/{}", segment.name()));
         Ok(Arc::from(self.files.open(&path, How::Read).map_err(failed)?))
+    }
+
+    /// Where the record at a position stands; `None` when there is none.
+    pub(crate) fn place(self: &Arc<Self>, position: Position) -> Result<Option<Place>, ReadError> {
+        if position == Position::START {
+            return Ok(None);
+        }
+        let mut walk = self.walk(position);
+        let place =
+            |raw: Raw<'_>| Place { segment: raw.segment, offset: raw.offset, leaf: raw.frame.leaf };
+        Ok(walk.next()?.map(place))
+    }
+
+    /// Does this very record still stand in its place? Takes one read, however long the book is.
+    pub(crate) fn stands(&self, position: Position, place: &Place) -> bool {
+        let found = || {
+            let segment = self.holding(position)?;
+            let (last, end) = segment.valid();
+            if segment.head.first != place.segment || position > last || place.offset >= end {
+                return None;
+            }
+            let file = self.open_file(&segment).ok()?;
+            let mut cursor = Cursor::new(file, segment.name(), place.offset, position, end);
+            match cursor.step().ok()? {
+                Step::Record { frame, .. } => Some(frame.leaf == place.leaf),
+                Step::Bad(_) | Step::End => None,
+            }
+        };
+        found().unwrap_or(false)
     }
 
     /// Begins a walk at a position.

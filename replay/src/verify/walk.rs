@@ -13,8 +13,9 @@ use switchbook_core::seal::{BookSealed, Root};
 use switchbook_core::user::SecretRef;
 use switchbook_journal::merkle::{Frontier, Hash};
 use switchbook_journal::note::{Chain, SignedNote, Verifier};
-use switchbook_journal::{ReadError, SegmentReader, Snapshots, StoredRecord, Vault};
+use switchbook_journal::{ReadError, SegmentReader, SnapshotFolder, StoredRecord, Vault};
 use switchbook_projections::fold::Tables;
+use switchbook_projections::snapshot::NAMES_OF_ALL;
 use switchbook_projections::text;
 
 /// A seal is made within moments of what it seals.
@@ -31,7 +32,9 @@ pub(super) struct Walk<'a> {
     lately: VecDeque<Frontier>,
     /// Roots at the sizes of the checkpoints from outside.
     wanted: BTreeMap<u64, Option<Hash>>,
-    snapshots: BTreeMap<Position, Vec<(String, Vec<u8>)>>,
+    folder: Option<SnapshotFolder>,
+    /// Which snapshots there are where. Each is read when the walk comes by: all of them are larger than the memory.
+    snapshots: BTreeMap<Position, Vec<String>>,
     tables: Tables,
     recorded_at: Moment,
     /// The command of a commit whose last record has not come yet.
@@ -53,15 +56,14 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         reader: &'a SegmentReader,
         vault: Option<&'a Vault>,
-        snapshots: Snapshots,
+        folder: Option<SnapshotFolder>,
         outside: &[(String, SignedNote)],
         out: &'a mut Verified,
     ) -> Self {
-        let current: Vec<&str> = Tables::default().snapshots().map(|(name, _)| name).to_vec();
-        let mut by_position: BTreeMap<Position, Vec<(String, Vec<u8>)>> = BTreeMap::new();
-        for (name, at, bytes) in snapshots {
-            if current.contains(&name.as_str()) {
-                by_position.entry(at).or_default().push((name, bytes));
+        let mut by_position: BTreeMap<Position, Vec<String>> = BTreeMap::new();
+        for (name, at) in folder.iter().flat_map(SnapshotFolder::list) {
+            if NAMES_OF_ALL.contains(&name.as_str()) {
+                by_position.entry(at).or_default().push(name);
             } else {
                 out.unchecked.push(text!(
                     "the snapshot {name} at {at} is of another version: nobody reads it",
@@ -77,6 +79,7 @@ impl<'a> Walk<'a> {
             tree: Frontier::default(),
             lately: VecDeque::new(),
             wanted: sizes.map(|checkpoint| (checkpoint.size, None)).collect(),
+            folder,
             snapshots: by_position,
             tables: Tables::default(),
             recorded_at: Moment(i64::MIN),
@@ -194,7 +197,15 @@ impl<'a> Walk<'a> {
         }
         let Some(kept) = self.snapshots.remove(&position) else { return };
         let computed = self.tables.snapshots();
-        for (name, bytes) in kept {
+        for name in kept {
+            let read = self.folder.as_ref().and_then(|folder| folder.read(&name, position));
+            let Some(bytes) = read else {
+                self.out.unchecked.push(text!(
+                    "the snapshot {name} at {position} was removed meanwhile, or its checksum fails: nobody believes it",
+                    "das Abbild {name} bei {position} wurde inzwischen entfernt, oder seine Prüfsumme stimmt nicht: Niemand glaubt ihm"
+                ));
+                continue;
+            };
             if computed.iter().any(|(same, now)| *same == name && *now == bytes) {
                 self.out.snapshots += 1;
             } else {
@@ -202,7 +213,7 @@ impl<'a> Walk<'a> {
                     "the snapshot {name} is not what the records up to here fold to",
                     "das Abbild {name} ist nicht, was die Einträge bis hierher ergeben"
                 );
-                self.out.found("index", None, Some(position), what);
+                self.out.found("snapshots", None, Some(position), what);
             }
         }
     }
@@ -281,12 +292,12 @@ impl<'a> Walk<'a> {
             return;
         }
         for (at, kept) in std::mem::take(&mut self.snapshots) {
-            for (name, _) in kept {
+            for name in kept {
                 let what = text!(
                     "the snapshot {name} is of a place that the book does not have",
                     "das Abbild {name} ist von einer Stelle, die das Buch nicht hat"
                 );
-                self.out.found("index", None, Some(at), what);
+                self.out.found("snapshots", None, Some(at), what);
             }
         }
         if let Some((at, _)) = self.former.take() {

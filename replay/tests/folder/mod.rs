@@ -114,11 +114,8 @@ impl Written {
         while store.indexed() != Some(tail) {
             tokio::task::yield_now().await;
         }
-        let tables = switchbook_projections::fold::tables_at(
-            &*store,
-            tail,
-            &switchbook_projections::snapshot::closed,
-        );
+        let open = switchbook_projections::snapshot::closed();
+        let tables = switchbook_projections::fold::tables_at(&*store, tail, &open);
         let tables = tables.await.unwrap();
         for (name, bytes) in tables.snapshots() {
             store.put_snapshot(name, tail, bytes).await.unwrap();

@@ -1,0 +1,263 @@
+//! Snapshots of folded state: a file for each in the folder `snapshots` of the book, written once, checked whenever it
+//! is read. Caches: one that is torn, flipped or of another life of the book is passed over, and its file removed.
+//!
+//! A snapshot says which record it stands behind: where that stands, and its leaf hash (RFC 9162 §2.1.1). So one that was
+//! left behind by another book, or by this one before it was restored from a backup, is never believed. Nothing is made
+//! durable here: after a power cut a file is whole, or its checksum fails.
+
+use crate::bytes::Reader;
+use crate::files::{Files, How, read_all};
+use crate::segment::list::{Place, Segments};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use switchbook_core::id::BookId;
+use switchbook_core::position::Position;
+
+/// The folder's name.
+pub(crate) const NAME: &str = "snapshots";
+const MAGIC: [u8; 8] = *b"SWBKSNP\n";
+const VERSION: u16 = 1;
+/// What stands behind the payload, but for the name: book, position, segment, offset, leaf, length of the name, version,
+/// magic, checksum.
+const TRAILER: usize = 16 + 8 + 8 + 8 + 32 + 2 + 2 + 8 + 4;
+
+/// The snapshots of a book.
+#[derive(Debug)]
+pub struct SnapshotFolder {
+    files: Arc<dyn Files>,
+    folder: PathBuf,
+    book: BookId,
+    there: Mutex<BTreeSet<(String, Position)>>,
+}
+
+/// What a file held.
+struct Held {
+    payload: Vec<u8>,
+    place: Place,
+}
+
+/// Names of tables, as `exchange/3`; anything else is not a name.
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '/';
+    !name.is_empty() && name.len() < 100 && name.chars().all(plain)
+}
+
+fn file_name(name: &str, at: Position) -> String {
+    format!("{:020}.{}", at.0, name.replace('/', "."))
+}
+
+fn read_file_name(file: &str) -> Option<(String, Position)> {
+    let (at, name) = file.split_once('.')?;
+    let at = at.parse().ok().map(Position)?;
+    let name = name.replace('.', "/");
+    (file_name(&name, at) == file && is_name(&name)).then_some((name, at))
+}
+
+impl SnapshotFolder {
+    /// Looks which snapshots there are in a book's folder. What cannot be listed is none.
+    #[must_use]
+    pub fn open(files: Arc<dyn Files>, book_folder: &Path, book: BookId) -> Self {
+        let folder = book_folder.join(NAME);
+        let names = files.list(&folder).unwrap_or_default();
+        let there = names.iter().filter_map(|name| read_file_name(name)).collect();
+        Self { files, folder, book, there: Mutex::new(there) }
+    }
+
+    /// Removes what was being written when the server ended. For whoever writes here.
+    pub(crate) fn tidy(&self) {
+        let names = self.files.list(&self.folder).unwrap_or_default();
+        for name in names.iter().filter(|name| name.ends_with(".new")) {
+            self.remove(name);
+        }
+    }
+
+    fn there(&self) -> MutexGuard<'_, BTreeSet<(String, Position)>> {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them: names and positions, ascending.
+    #[must_use]
+    pub fn list(&self) -> Vec<(String, Position)> {
+        self.there().iter().cloned().collect()
+    }
+
+    fn remove(&self, file: &str) {
+        if let Err(error) = self.files.remove(&self.folder.join(file)) {
+            tracing::debug!(%error, file, "an old snapshot could not be removed");
+        }
+    }
+
+    fn drop_one(&self, name: &str, at: Position) {
+        self.there().remove(&(name.to_owned(), at));
+        self.remove(&file_name(name, at));
+    }
+
+    /// The bytes of one; `None` when the file is gone or does not check.
+    #[must_use]
+    pub fn read(&self, name: &str, at: Position) -> Option<Vec<u8>> {
+        self.held(name, at).map(|held| held.payload)
+    }
+
+    fn held(&self, name: &str, at: Position) -> Option<Held> {
+        let bytes = read_all(&*self.files, &self.folder.join(file_name(name, at))).ok()??;
+        decode(bytes, self.book, name, at)
+    }
+
+    /// The newest snapshot of this name at `at_most` or before that checks and stands behind a record of these segments.
+    pub(crate) fn newest(
+        &self,
+        segments: &Arc<Segments>,
+        name: &str,
+        at_most: Position,
+    ) -> Option<(Position, Vec<u8>)> {
+        loop {
+            let range = (name.to_owned(), Position::START)..=(name.to_owned(), at_most);
+            let at = self.there().range(range).next_back()?.1;
+            match self.held(name, at) {
+                Some(held) if segments.stands(at, &held.place) => return Some((at, held.payload)),
+                Some(_) => {
+                    tracing::warn!(name, %at, "a snapshot is of another life of the book: it is removed");
+                }
+                None => tracing::warn!(name, %at, "a snapshot does not check: it is removed"),
+            }
+            self.drop_one(name, at);
+        }
+    }
+
+    /// Keeps a snapshot that stands behind the record at `at`, and removes those of its name that nobody needs any more.
+    pub(crate) fn put(
+        &self,
+        segments: &Arc<Segments>,
+        name: &str,
+        at: Position,
+        bytes: Vec<u8>,
+    ) -> Result<(), String> {
+        if !is_name(name) {
+            return Err(format!("`{name}` is no name of a table"));
+        }
+        let place = segments.place(at).map_err(|error| error.to_string())?;
+        let place = place.ok_or("the book does not go so far")?;
+        let file = file_name(name, at);
+        let written = self.write(&file, &encode(bytes, self.book, name, at, &place));
+        if let Err(error) = written {
+            self.remove(&format!("{file}.new"));
+            return Err(error.to_string());
+        }
+        self.there().insert((name.to_owned(), at));
+        for at in superfluous(&self.positions(name)) {
+            self.drop_one(name, at);
+        }
+        Ok(())
+    }
+
+    fn positions(&self, name: &str) -> Vec<Position> {
+        let range = (name.to_owned(), Position::START)..=(name.to_owned(), Position(u64::MAX));
+        self.there().range(range).map(|(_, at)| *at).collect()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.files.create_folder(&self.folder)?;
+        let fresh = self.folder.join(format!("{name}.new"));
+        self.files.open(&fresh, How::Truncate)?.write_at(bytes, 0)?;
+        self.files.rename(&fresh, &self.folder.join(name))
+    }
+
+    /// Removes all snapshots of other names: their shape is of another version, and nobody reads them any more.
+    pub(crate) fn only(&self, names: &[&str]) {
+        for (name, at) in self.list() {
+            if !names.contains(&name.as_str()) {
+                self.drop_one(&name, at);
+            }
+        }
+    }
+}
+
+/// No two snapshots of a name need be nearer to each other than so many records, but for the newest.
+pub const SPACING: u64 = 32_768;
+
+/// Which of these positions, ascending, nobody needs: without them there is still one at most [`SPACING`] records before
+/// wherever there was one. The newest two always stay, since the newest may not be whole.
+pub(crate) fn superfluous(positions: &[Position]) -> Vec<Position> {
+    let mut kept = Position::START;
+    let mut out = Vec::new();
+    for window in positions.windows(3) {
+        let &[at, next, _] = window else { continue };
+        if next.0.saturating_sub(kept.0) <= SPACING {
+            out.push(at);
+        } else {
+            kept = at;
+        }
+    }
+    out
+}
+
+fn encode(mut out: Vec<u8>, book: BookId, name: &str, at: Position, place: &Place) -> Vec<u8> {
+    out.reserve_exact(name.len() + TRAILER);
+    out.extend(name.as_bytes());
+    out.extend(book.bytes());
+    out.extend(at.0.to_le_bytes());
+    out.extend(place.segment.0.to_le_bytes());
+    out.extend(place.offset.to_le_bytes());
+    out.extend(place.leaf);
+    out.extend((name.len() as u16).to_le_bytes());
+    out.extend(VERSION.to_le_bytes());
+    out.extend(MAGIC);
+    out.extend(crc32c::crc32c(&out).to_le_bytes());
+    out
+}
+
+fn decode(mut bytes: Vec<u8>, book: BookId, name: &str, at: Position) -> Option<Held> {
+    let (body, sum) = bytes.split_last_chunk::<4>()?;
+    if u32::from_le_bytes(*sum) != crc32c::crc32c(body) {
+        return None;
+    }
+    let payload = bytes.len().checked_sub(TRAILER + name.len())?;
+    let mut reader = Reader(bytes.get(payload..)?);
+    let named = reader.take(name.len())? == name.as_bytes();
+    let ours = BookId(reader.uuid()?) == book && Position(reader.u64()?) == at;
+    let (segment, offset, leaf) = (Position(reader.u64()?), reader.u64()?, reader.array()?);
+    let rest = usize::from(reader.u16()?) == name.len() && reader.u16()? == VERSION;
+    if !(named && ours && rest && reader.array()? == MAGIC) {
+        return None;
+    }
+    bytes.truncate(payload);
+    Some(Held { payload: bytes, place: Place { segment, offset, leaf } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn file_names_lead_back_and_strangers_are_none() {
+        let file = file_name("call_log/3", Position(32_768));
+        assert_eq!(file, "00000000000000032768.call_log.3");
+        assert_eq!(read_file_name(&file), Some(("call_log/3".into(), Position(32_768))));
+        for stranger in ["7.exchange.3", "00000000000000032768.exchange.3.new~", "notes.txt", ""] {
+            assert_eq!(read_file_name(stranger), None, "{stranger}");
+        }
+    }
+
+    proptest! {
+        /// Whatever was put in whatever order: from any place on, the nearest one before it is hardly farther than it was.
+        #[test]
+        fn what_is_removed_was_near_another(mut at in proptest::collection::btree_set(1..1_000_000_u64, 0..60)) {
+            let all: Vec<Position> = at.iter().map(|at| Position(*at)).collect();
+            for gone in superfluous(&all) {
+                at.remove(&gone.0);
+            }
+            let newest: Vec<_> = all.iter().rev().take(2).collect();
+            prop_assert!(newest.iter().all(|newest| at.contains(&newest.0)));
+            for asked in &all {
+                let nearest = at.range(..=asked.0).next_back().copied().unwrap_or(0);
+                prop_assert!(asked.0 - nearest <= SPACING);
+            }
+            // And none of them stands so near between two others that it could go as well.
+            let left: Vec<Position> = at.iter().map(|at| Position(*at)).collect();
+            prop_assert_eq!(superfluous(&left), []);
+        }
+    }
+}
