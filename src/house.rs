@@ -136,28 +136,56 @@ impl House {
         .advice("What was acknowledged is in the book. Please report this with the log.")
     }
 
-    /// Lets nobody in any more, ends the calls, keeps the tables as snapshots, and closes the book.
+    /// Lets nobody in any more, ends the calls, keeps the tables as snapshots, and closes the book. A part that does not
+    /// stop in time is left as it is, so that a stop always comes to an end.
+    ///
+    /// # Errors
+    /// Which parts did not stop.
     pub async fn stop(self) -> Result<(), Failure> {
         let _ = std::fs::remove_file(&self.socket);
-        self.server.stop().await;
+        let mut left = Vec::new();
+        left.extend(within(PATIENCE, "the phones' part", self.server.stop()).await);
         if let Some(admin) = self.admin {
-            admin.stop().await;
+            left.extend(within(PATIENCE, "the HTTP face", admin.stop()).await);
         }
         self.console.abort();
         // The ends of the calls that were just hung up are on their way into the book.
-        let patience = Duration::from_secs(5);
-        match tokio::time::timeout(patience, startup::stop(&self.rooms.desk)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "not everything was written before the stop"),
-            Err(_) => tracing::warn!("not everything was written before the stop: the book hangs"),
-        }
+        let writing = async {
+            if let Err(error) = startup::stop(&self.rooms.desk).await {
+                tracing::warn!(%error, "not everything was written before the stop");
+            }
+        };
+        left.extend(within(PATIENCE, "the writer", writing).await);
         for task in self.vital.into_iter().map(|(_, task)| task).chain(self.carriers) {
             task.abort();
         }
-        self.rooms.keep_snapshots().await;
+        let keeping = self.rooms.keep_snapshots();
+        left.extend(within(KEEPING_PATIENCE, "keeping the tables", keeping).await);
         drop(self.room);
-        Ok(())
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("{} did not stop in time", left.join(", ")))
+            .advice("What was acknowledged is in the book. Please report this with the log."))
     }
+}
+
+/// A part has so long to stop: the phones' part waits two seconds for the answers to its BYEs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So long may it take to keep the tables; without them the next start folds more.
+const KEEPING_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Gives the name of the part if it has not stopped in time.
+async fn within(
+    patience: Duration,
+    part: &'static str,
+    stops: impl Future<Output = ()>,
+) -> Option<&'static str> {
+    let done = tokio::time::timeout(patience, stops).await;
+    done.err().map(|_| {
+        tracing::error!(part, "it does not stop and is left as it is");
+        part
+    })
 }
 
 fn wishes(data: &Path, settings: &Settings) -> Wishes {
@@ -179,4 +207,42 @@ fn machine_zone() -> chrono_tz::Tz {
     let link = std::fs::read_link("/etc/localtime").unwrap_or_default();
     let name = link.to_string_lossy().split_once("zoneinfo/").map(|(_, name)| name.to_owned());
     name.and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::Tz::UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Http;
+
+    async fn open(folder: &Path) -> House {
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings { sip: Some(here), http: Some(Http::None), ..Settings::default() };
+        House::open(&folder.join("data"), &settings).await.unwrap()
+    }
+
+    /// The phones' thread hangs in something that should not have been there: the stop waited for it for ever. Time is
+    /// driven from the stop on.
+    #[tokio::test]
+    async fn a_stop_ends_although_a_part_hangs_and_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = open(folder.path()).await;
+        let (go_on, hangs) = std::sync::mpsc::channel::<()>();
+        let (tell, hung) = tokio::sync::oneshot::channel();
+        house.room.spawn(async move {
+            let _ = tell.send(());
+            let _ = hangs.recv();
+        });
+        hung.await.unwrap();
+        tokio::time::pause();
+        let told = house.stop().await.unwrap_err().to_string();
+        assert!(told.contains("the phones' part, the writer did not stop"), "{told}");
+        drop(go_on);
+    }
+
+    #[tokio::test]
+    async fn a_stop_in_which_everything_ends_is_quiet() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = open(folder.path()).await;
+        house.stop().await.unwrap();
+    }
 }

@@ -89,7 +89,9 @@ impl Interior {
             false if wishes.accept_lost_erasures => Missing::Accept,
             false => Missing::Ask,
         };
-        let erasures = Erasures::open(&wishes.erasures, report.book, missing, vault.clone())?;
+        let points = store.restore_points();
+        let erasures =
+            Erasures::open(&wishes.erasures, report.book, missing, vault.clone(), points)?;
         let erasures = Arc::new(erasures);
         let calls = Arc::new(LateCalls::default());
         let parts = Parts {
@@ -127,7 +129,7 @@ impl Interior {
         let readers = Arc::new(Readers::follow(desk.book(), open, tables));
         let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
-        let sealer = Arc::new(Sealer::new(desk.clone(), store.clone()));
+        let sealer = Arc::new(Sealer::open(desk.clone(), store.clone()).await?);
         let (sealing, times) = (Arc::clone(&sealer), wishes.seals.clone());
         let sealing = tokio::spawn(async move { sealing.run(&times).await });
         let vital = vec![

@@ -7,6 +7,7 @@ use crate::settings::{Http, Settings};
 use clap::ArgMatches;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until told to stop.
@@ -31,7 +32,8 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     }
     crate::log::init(settings.log.as_deref());
     let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let served = runtime.block_on(async {
         let mut house = House::open(&data, &settings).await?;
         welcome(&data, &house);
         another_realm(&settings, &house);
@@ -42,8 +44,14 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         output::line("stopping: calls are ended, tables are kept, the book is closed");
         house.stop().await?;
         told
-    })
+    });
+    // What hangs in the disk then hangs for ever: a stop comes to an end all the same.
+    runtime.shutdown_timeout(CLOSING);
+    served
 }
+
+/// After the stop, what is still being written to the disk has so long.
+const CLOSING: Duration = Duration::from_secs(30);
 
 /// The addresses that `serve` and `demo` share.
 pub fn listening(settings: &mut Settings, matches: &ArgMatches) {

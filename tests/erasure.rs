@@ -209,6 +209,46 @@ async fn a_restore_from_an_older_backup_asks_for_the_list_and_erases_again() {
     assert_eq!(leaks(&restored), [] as [String; 0]);
 }
 
+/// An upgrade leaves its restore point beside the book, with the vault of then. Who is erased later is erased there too, and
+/// whoever asked is told so only then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_reaches_the_restore_points_or_names_the_one_it_does_not_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let data = stopped(with_people(home).await).await;
+    let keys = keys_of_people(&data.join("vault"));
+    // As if an older Switchbook had written it last.
+    std::fs::write(data.join("written-by"), "switchbook 0.0.1\n").unwrap();
+    let server = Server::start(home).await;
+    let point = std::fs::read_dir(data.join("restore-points")).unwrap().next().unwrap();
+    let point = point.unwrap().path();
+    assert_eq!(keys_of_people(&point.join("vault")).len(), 2);
+    let sound = std::fs::read(point.join("vault")).unwrap();
+
+    std::fs::write(point.join("vault"), &sound[..8300]).unwrap();
+    let refused = server.run(home, "person erase zebulon", "");
+    let told = text(&refused);
+    assert!(!refused.status.success() && told.contains(point.to_str().unwrap()), "{told}");
+    assert!(good(&server, home, "status").contains(point.to_str().unwrap()), "it is a notice");
+    let gone = keys_of_people(&data.join("vault"));
+    assert_eq!(gone.len(), 1, "the server's own vault does not wait for it");
+
+    std::fs::write(point.join("vault"), sound).unwrap();
+    stopped(server).await;
+    let server = Server::start(home).await;
+    let began = std::time::Instant::now();
+    while keys_of_people(&point.join("vault")).len() > 1 {
+        assert!(began.elapsed() < support::PATIENCE, "the restore point keeps the key");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    good(&server, home, "person erase bob");
+    assert_eq!(keys_of_people(&point.join("vault")).len(), 0);
+    stopped(server).await;
+    assert!(keys.iter().all(|key| holding(home, key).is_empty()), "the keys are nowhere");
+    assert_eq!(holding(home, b"$argon2id$"), [] as [PathBuf; 0]);
+    switchbook_journal::backup::check(&point).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erasure_that_a_crash_cut_short_is_carried_out_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();

@@ -196,3 +196,91 @@ async fn keys_are_rotated_and_whoever_holds_an_old_one_follows_to_the_newest() {
     let vault = switchbook_journal::Vault::read_only(&home.join("data")).unwrap();
     assert_eq!(vault.secrets().len(), 1);
 }
+
+/// A place that did not take checkpoints, a rotation meanwhile, a restart: nobody could follow to the new key any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_not_got_out_before_a_restart_gets_out_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let list = home.join("away").join("checkpoints");
+    let config = home.join("config.toml");
+    std::fs::write(&config, format!("[seal]\nfile = {list:?}\n")).unwrap();
+    let start = || {
+        Server::start_with(home, |command| {
+            command.arg("--config").arg(&config);
+        })
+    };
+    let mut server = start().await;
+    good(&server, home, "user add ada Ada --number 100");
+    let first_key = seal(&server, home, "first");
+    for number in [200, 300] {
+        good(&server, home, &format!("user add u{number} Bob --number {number}"));
+        good(&server, home, "audit rotate-key");
+    }
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    drop(server);
+    std::fs::create_dir(home.join("away")).unwrap();
+    let server = start().await;
+    let notes = || {
+        let text = std::fs::read_to_string(&list).unwrap_or_default();
+        switchbook_journal::note::SignedNote::list(&text).unwrap_or_default().len()
+    };
+    let began = std::time::Instant::now();
+    while notes() < 2 {
+        assert!(began.elapsed() < support::PATIENCE, "the checkpoints do not get out");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let newest = seal(&server, home, "newest");
+    while notes() < 3 {
+        assert!(began.elapsed() < support::PATIENCE, "the checkpoints do not get out");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_ne!(first_key, newest);
+    let line = ["switchbook-verify", "checkpoint", list.to_str().unwrap(), "--key", &first_key];
+    assert_eq!(switchbook_verify::run(line), 0, "whoever holds the first key follows");
+}
+
+/// A manifest is not signed: whoever can write to the place of the backups can make one that checks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_is_held_against_a_checkpoint_from_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let server = Server::start(home).await;
+    good(&server, home, "user add ada Ada --number 100");
+    let key = seal(&server, home, "first");
+    good(&server, home, "backup create copy.tar");
+    good(&server, home, "user add bob Bob --number 200");
+    seal(&server, home, "second");
+    let read = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();
+    std::fs::write(home.join("both"), ["first", "second"].map(read).concat()).unwrap();
+    std::fs::create_dir(home.join("other")).unwrap();
+    let other = Server::start(&home.join("other")).await;
+    let mallorys = seal(&other, home, "mallorys");
+    good(&other, home, "backup create mallorys.tar");
+    let restore = |backup: &str, more: &str| {
+        let data = home.join("back");
+        let _ = std::fs::remove_dir_all(&data);
+        support::run(&data, home, &format!("backup restore {backup} --no-erasures {more}"), "")
+    };
+    let told = text(&restore("copy.tar", ""));
+    assert!(told.contains("No checkpoint was given"), "{told}");
+    let restored = restore("copy.tar", &format!("--checkpoint first --key {key}"));
+    assert!(restored.status.success(), "{}", text(&restored));
+    assert!(text(&restored).contains("those that were sealed"), "{}", text(&restored));
+    let restored = restore("copy.tar", &format!("--checkpoint both --key {key}"));
+    assert!(restored.status.success() && text(&restored).contains("the backup is older"));
+    let json = restore("copy.tar", &format!("--checkpoint both --key {key} --json"));
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(json["sealed"].as_u64() < json["newest_checkpoint"].as_u64(), "{json}");
+    for (backup, more, why) in [
+        ("copy.tar", format!("--checkpoint second --key {key}"), "has only"),
+        ("copy.tar", format!("--checkpoint first --key {mallorys}"), "not signed"),
+        ("copy.tar", format!("--checkpoint mallorys --key {mallorys}"), "is it the right folder"),
+        ("mallorys.tar", format!("--checkpoint first --key {key}"), "is it the right folder"),
+        ("copy.tar", "--checkpoint first".into(), "--key"),
+    ] {
+        let refused = restore(backup, &more);
+        assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
+    }
+}

@@ -89,6 +89,11 @@ async fn a_backup_is_taken_while_serving_and_brought_back() {
     assert!(!silent.status.success() && why.contains("--erasures"), "{why}");
     std::fs::write(folder.path().join("list"), "# nobody yet\n").unwrap();
     let line = "backup restore copy.tar --erasures list";
+    let unread = support::run(&back, folder.path(), line, "");
+    let why = String::from_utf8(unread.stderr).unwrap();
+    assert!(!unread.status.success() && why.contains("line 1"), "{why}");
+    std::fs::copy(folder.path().join("data.erasures"), folder.path().join("list")).unwrap();
+    let line = "backup restore copy.tar --erasures list";
     let restored = support::run(&back, folder.path(), line, "");
     assert!(restored.status.success(), "{restored:?}");
     drop(server);

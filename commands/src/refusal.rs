@@ -285,6 +285,9 @@ codes! {
     SecretsUnavailable "SECRETS_UNAVAILABLE" Server
         "The vault for passwords and PINs cannot be used at the moment. Nothing was changed; see the server's log."
         "Der Tresor für Kennwörter und PINs ist zur Zeit nicht benutzbar. Nichts wurde geändert; sehen Sie in das Protokoll des Servers.";
+    KeyDestroyed "KEY_DESTROYED" Server
+        "The personal data in it cannot be kept: the key of {key} was destroyed by an erasure, and nothing is ever sealed under it again. Nothing was changed; is the clock of the server right?"
+        "Die personenbezogenen Angaben darin können nicht aufbewahrt werden: Der Schlüssel von {key} wurde durch eine Löschung vernichtet, und nie wieder wird etwas damit versiegelt. Nichts wurde geändert; geht die Uhr des Servers richtig?";
 }
 
 impl fmt::Display for RefusalCode {

@@ -188,6 +188,17 @@ impl Register {
         if after - leaving.len() == CONTACT_LIMIT + 1 {
             leaving.extend(self.left_behind(bound).filter(unnamed));
         }
+        // Ends that a clock which was ahead has told: as many of them go as are needed, the oldest first. Whoever lives on
+        // comes back with his next refresh, as he would have to anyway.
+        let out_of_reach = |place: &usize| {
+            let old = bound.get(*place);
+            old.is_some_and(|old| old.binding.is_out_of_reach(Some(old.expires_at), now))
+        };
+        let staying = |place: &usize| unnamed(place) && !leaving.contains(place);
+        let over = (after - leaving.len()).saturating_sub(CONTACT_LIMIT);
+        let unreachable: Vec<usize> =
+            (0..bound.len()).filter(staying).filter(out_of_reach).take(over).collect();
+        leaving.extend(&unreachable);
         if after - leaving.len() > CONTACT_LIMIT {
             return Err(Refusal::new(RefusalCode::ContactLimit)
                 .with("device", &phone.name)
@@ -198,9 +209,11 @@ impl Register {
         let mut place = 0..;
         bound.retain(|old| {
             let leaves = place.next().is_some_and(|place| leaving.contains(&place));
-            let (binding, expired_at) = (old.binding.binding, old.expires_at);
+            let (binding, expired_at) = (old.binding.binding, old.expires_at.min(now));
+            let over =
+                old.expires_at <= now || old.binding.is_out_of_reach(Some(old.expires_at), now);
             match leaves {
-                true if expired_at <= now => {
+                true if over => {
                     draft.tell_last(RegistrationExpired { device, binding, expired_at });
                 }
                 true => draft.tell_last(RegistrationRemoved { device, binding }),
@@ -248,9 +261,14 @@ impl Register {
         let expires_at = draft.now().plus_seconds(i64::from(granted.0));
         // The first refresh of a month is an event: what the book says last of a living binding is sealed under a key
         // that no erasure may touch yet.
-        let key = KeyId::of_month(draft.now());
-        if let Some(old) = place.and_then(|place| bound.get(place))
-            && old.binding.contact.key() >= key
+        let (erasures, now) = (&draft.exchange().erasures, draft.now());
+        let old = place.and_then(|place| bound.get(place));
+        let key = match old.map(|old| old.binding.contact.key()) {
+            Some(before) => erasures.key_of_month_after(before, now),
+            None => erasures.key_of_month(now),
+        };
+        if let Some(old) = old
+            && old.binding.contact.key() == key
             && self.only_refreshes(&old.binding, contact, granted)
             && !old.binding.is_out_of_reach(Some(old.expires_at), draft.now())
         {
@@ -258,10 +276,7 @@ impl Register {
             draft.renew(LeaseRenewal { device, binding, expires_at, cseq: self.cseq });
             return;
         }
-        let before = place.and_then(|place| bound.get(place)).map(|old| &old.binding);
-        let name = before.map(|old| old.binding);
-        // After the clock was set back: the key of a later month is no nearer to its end.
-        let key = before.map_or(key, |old| old.contact.key().max(key));
+        let name = old.map(|old| old.binding.binding);
         let binding = Binding {
             binding: name.unwrap_or(BindingId(last.0.saturating_add(1))),
             contact: Personal::new(key, &contact.uri),
@@ -334,7 +349,7 @@ impl Decide for Expire {
 /// The bindings that live on and are sealed under the key of a month that is over: told again, sealed under the key of
 /// the running one, so that an erasure of that month takes no phone's address away.
 pub(crate) fn reseal(draft: &mut Draft<'_, '_>, month: KeyId) {
-    let (now, key) = (draft.now(), KeyId::of_month(draft.now()));
+    let (now, key) = (draft.now(), draft.exchange().erasures.key_of_month(draft.now()));
     let mut again = Vec::new();
     for (device, registration) in &draft.exchange().registrations {
         for (old, _) in &registration.bindings {

@@ -762,3 +762,20 @@ async fn a_key_destroyed_while_the_book_is_stopped_stays_forgotten_when_it_is_wr
     let names: Vec<_> = exchange.users.values().map(|u| u.username.value.to_string()).collect();
     assert!(names.contains(&"[erased]".into()) && names.contains(&"bob".into()), "{names:?}");
 }
+
+/// The book was said to be read-only, which sends an administrator to look at a sound disk.
+#[tokio::test(start_paused = true)]
+async fn what_a_destroyed_key_would_have_to_seal_is_refused_with_a_word_of_its_own() {
+    let house = house().await;
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let device = house.desk.published().exchange.device_named("ada-phone").unwrap();
+    let month = KeyId::of_month(house.clock.now());
+    house.store.inner.vault().destroy(month).unwrap();
+    let DeskError::Refused(refusal) = house.desk.submit(binds(device, 1, 600)).await.unwrap_err()
+    else {
+        panic!("refused")
+    };
+    assert_eq!(refusal.code, RefusalCode::KeyDestroyed);
+    assert!(refusal.to_string().contains("the key of month 20"), "{refusal}");
+    assert!(matches!(house.desk.health(), DeskHealth::Writable));
+}

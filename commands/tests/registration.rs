@@ -199,3 +199,72 @@ fn x15_a_phone_whose_address_was_erased_is_known_by_its_call_id() {
     assert_eq!(phone.says(&[ONE]), ["RegistrationChanged"]);
     assert_eq!(phone.contacts(), ["sip:a@10.0.0.1:5060"]);
 }
+
+/// A clock that was years ahead left its month behind, and no erasure by time would ever have reached the address.
+#[test]
+fn a_month_of_a_clock_that_was_years_ahead_does_not_stick_to_a_living_binding() {
+    let mut phone = Phone::new();
+    phone.world.now = at("2036-11-24T09:00:00Z");
+    assert_eq!(phone.says(&[ONE]), ["PhoneRegistered"]);
+    phone.world.now = at("2026-11-24T09:00:00Z");
+    assert_eq!(phone.says(&[ONE]), ["RegistrationChanged"]);
+    let registration = &phone.world.exchange.registrations[&phone.world.device("p1")];
+    assert_eq!(registration.bindings[0].0.contact.key(), KeyId::Period(202_611));
+    assert_eq!(phone.says(&[ONE]), [] as [&str; 0]);
+}
+
+/// The running month had been erased while the clock was ahead: nobody could register or call until it was over.
+#[test]
+fn what_is_recorded_in_a_month_that_was_erased_is_sealed_under_the_next() {
+    let mut phone = Phone::new();
+    phone.says(&[ONE]);
+    phone.world.now = at("2027-01-10T09:00:00Z");
+    for month in ["2026-11", "2026-12"] {
+        let erase = format!(r#"{{"command":"period.erase","period":"{month}"}}"#);
+        assert_eq!(phone.world.tries(CONSOLE, &erase), "PeriodErased");
+    }
+    phone.world.exchange.forget(KeyId::Period(202_611));
+    phone.world.now = at("2026-11-24T09:00:00Z");
+    let events = phone.says(&[ONE]);
+    assert_eq!(events, ["RegistrationChanged"]);
+    let registration = &phone.world.exchange.registrations[&phone.world.device("p1")];
+    assert_eq!(registration.bindings[0].0.contact.key(), KeyId::Period(202_701));
+    assert_eq!(phone.says(&[ONE]), [] as [&str; 0]);
+}
+
+/// Five ends that nobody lives to see, and the phone that came back was refused for as long as they were granted.
+#[test]
+fn x15_bindings_out_of_reach_since_the_clock_was_set_back_make_room() {
+    let mut phone = Phone::new();
+    let said = |n: u64| (format!("sip:a@10.0.0.{n}"), format!("10.0.0.{n}"));
+    phone.world.now = at("2027-11-24T09:00:00Z");
+    for n in 1..=5 {
+        let (uri, host) = said(n);
+        let said = Said { uri: &uri, host: &host, call_id: n, ..ONE };
+        assert_eq!(phone.says(&[said]), ["PhoneRegistered"]);
+    }
+    phone.world.now = at("2026-11-24T09:00:00Z");
+    for n in [2, 6, 7] {
+        let (uri, host) = said(n);
+        let said = Said { uri: &uri, host: &host, call_id: n, ..ONE };
+        let expected: &[&str] = match n {
+            2 => &["RegistrationChanged"],
+            _ => &["RegistrationExpired", "PhoneRegistered"],
+        };
+        assert_eq!(phone.says(&[said]), expected, "{n}");
+    }
+    let left = [2, 4, 5, 6, 7].map(|n| said(n).0);
+    assert_eq!(
+        phone.contacts(),
+        left,
+        "no more than needed, the oldest first, and none that lives"
+    );
+    for n in [4, 5] {
+        let (uri, host) = said(n);
+        phone.says(&[Said { uri: &uri, host: &host, call_id: n, ..ONE }]);
+    }
+    let (uri, host) = said(8);
+    let limit = [RefusalCode::ContactLimit.as_str()];
+    let said = Said { uri: &uri, host: &host, call_id: 8, ..ONE };
+    assert_eq!(phone.says(&[said]), limit, "they all live");
+}

@@ -34,6 +34,15 @@ impl Period {
         Self(count / 12 * 100 + count % 12 + 1)
     }
 
+    /// The month after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.0 % 100 {
+            12 => Self((self.0 / 100 + 1) * 100 + 1),
+            _ => Self(self.0 + 1),
+        }
+    }
+
     /// Is it a month that a calendar has?
     #[must_use]
     pub const fn is_month(self) -> bool {
@@ -94,6 +103,34 @@ pub struct Former {
 }
 
 impl Erasures {
+    /// The key for what is recorded now: the running month's. Was that one erased, by a clock that was ahead and has been
+    /// set back since, it is the next one's that was not: under a key that was destroyed nothing can be sealed.
+    #[must_use]
+    pub fn key_of_month(&self, now: Moment) -> KeyId {
+        self.open(now).key()
+    }
+
+    fn open(&self, now: Moment) -> Period {
+        let mut period = Period::of(now);
+        while self.periods.contains_key(&period) {
+            period = period.next();
+        }
+        period
+    }
+
+    /// The same for what is sealed under a key already and is told again. It keeps the month after the running one, since a
+    /// clock may be set back a little around the end of a month; one that is further off, told by a clock that was far
+    /// ahead, it does not keep.
+    #[must_use]
+    pub fn key_of_month_after(&self, before: KeyId, now: Moment) -> KeyId {
+        let running = self.open(now);
+        let next = running.next();
+        match before == next.key() && !self.periods.contains_key(&next) {
+            true => before,
+            false => running.key(),
+        }
+    }
+
     /// Every key that is to be gone, with the event that said so.
     pub fn keys(&self) -> impl Iterator<Item = (KeyId, Position)> + '_ {
         let people = self.former.iter();
@@ -181,5 +218,23 @@ mod tests {
         }
         let moment = Moment::from_utc("2026-11-30T23:59:59Z".parse().unwrap());
         assert_eq!(Period::of(moment), Period(202_611));
+    }
+
+    #[test]
+    fn what_is_recorded_after_a_clock_was_set_back_is_sealed_under_a_month_that_was_not_erased() {
+        let now = Moment::from_utc("2026-11-24T12:00:00Z".parse().unwrap());
+        let mut erasures = Erasures::default();
+        assert_eq!(erasures.key_of_month(now), KeyId::Period(202_611));
+        for period in [202_611, 202_612] {
+            erasures.periods.insert(Period(period), Position(9));
+        }
+        assert_eq!(erasures.key_of_month(now), KeyId::Period(202_701));
+        assert_eq!(Period(202_612).next(), Period(202_701));
+        // What is sealed already keeps the next month, and none that is years away.
+        let again = |key| Erasures::default().key_of_month_after(KeyId::Period(key), now);
+        let keys = [202_610, 202_611, 202_612, 202_701, 209_901].map(again);
+        assert_eq!(keys, [202_611, 202_611, 202_612, 202_611, 202_611].map(KeyId::Period));
+        let again = erasures.key_of_month_after(KeyId::Period(202_612), now);
+        assert_eq!(again, KeyId::Period(202_701), "under an erased one nothing can be sealed");
     }
 }

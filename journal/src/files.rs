@@ -230,11 +230,26 @@ pub(crate) fn replace(
     name: &str,
     bytes: &[u8],
 ) -> io::Result<Box<dyn FileLike>> {
-    let (path, fresh) = (folder.join(name), folder.join(format!("{name}.new")));
-    let file = files.open(&fresh, How::Truncate)?;
+    let file = write_beside(files, folder, name, bytes)?;
+    put_in_place(files, folder, name)?;
+    Ok(file)
+}
+
+/// The first half of [`replace`]: the new file is durable, under another name.
+pub(crate) fn write_beside(
+    files: &dyn Files,
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> io::Result<Box<dyn FileLike>> {
+    let file = files.open(&folder.join(format!("{name}.new")), How::Truncate)?;
     file.write_at(bytes, 0)?;
     file.sync()?;
-    files.rename(&fresh, &path)?;
-    files.sync_folder(folder)?;
     Ok(file)
+}
+
+/// The second half.
+pub(crate) fn put_in_place(files: &dyn Files, folder: &Path, name: &str) -> io::Result<()> {
+    files.rename(&folder.join(format!("{name}.new")), &folder.join(name))?;
+    files.sync_folder(folder)
 }

@@ -5,7 +5,7 @@ use crate::store::Commit;
 use crate::vault::{SealError, Vault};
 use std::sync::Arc;
 use switchbook_core::envelope::Recorded;
-use switchbook_core::personal::HasPersonal;
+use switchbook_core::personal::{HasPersonal, KeyId};
 use switchbook_core::position::Position;
 
 /// Seals every personal field of something.
@@ -21,8 +21,16 @@ pub(crate) fn seal_all(vault: &Vault, fields: &mut dyn HasPersonal) -> Result<()
     });
     match failed {
         None => Ok(()),
-        Some(SealError::Destroyed(key)) => Err(AppendError::KeyDestroyed(format!("{key:?}"))),
+        Some(SealError::Destroyed(key)) => Err(AppendError::KeyDestroyed(named(key))),
         Some(SealError::Random(what)) => Err(AppendError::Random(what)),
+    }
+}
+
+/// As the list of erasures has it.
+fn named(key: KeyId) -> String {
+    match key {
+        KeyId::Person(user) => format!("person {user}"),
+        KeyId::Period(month) => format!("month {:04}-{:02}", month / 100, month % 100),
     }
 }
 

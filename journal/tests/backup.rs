@@ -199,9 +199,11 @@ async fn a_restore_destroys_again_what_was_erased_since() {
     let [place, _] = places(folder.path());
     opened.store.back_up(&place, Moment(5)).await.unwrap();
     opened.vault.destroy(KeyId::Person(user(2))).unwrap();
-    let list =
-        format!("# erased since\n\nperson {} #17 2026-11-24\nmonth 2026-10 #18\n", user(2).0);
-    let keys = read_erasures(&list).unwrap();
+    let book = opened.report.book;
+    let head = format!("# switchbook erasures 1 {book}");
+    let person = format!("person {} #17 2026-11-24", user(2).0);
+    let list = [head.as_str(), &person, "month 2026-10 #18"].map(summed).concat();
+    let keys = read_erasures(&list, book).unwrap();
     assert_eq!(keys, [KeyId::Person(user(2)), KeyId::Period(202_610)]);
     let target = folder.path().join("restored");
     let restored = restore(&place, &target, &Erased::Keys(keys)).unwrap();
@@ -217,10 +219,33 @@ async fn a_restore_destroys_again_what_was_erased_since() {
         })
         .collect();
     assert_eq!(names, [Reading::Known("ada"), Reading::Erased, Reading::Known("ada")]);
-    for wrong in ["person somebody", "month 2026-13", "user 1", "month 2026"] {
-        let text = format!("month 2026-01\n{wrong}");
-        assert!(matches!(read_erasures(&text), Err(BackupError::Erasures { line: 2, .. })));
+    let wrong = |text: &str, at: usize| {
+        let error = read_erasures(text, book).unwrap_err();
+        assert!(
+            matches!(error, BackupError::Erasures { line, .. } if line == at),
+            "{text}: {error}"
+        );
+    };
+    for what in ["person somebody", "month 2026-13", "user 1", "month 2026"] {
+        wrong(&[&head, "month 2026-01 #3", what].map(summed).concat(), 3);
     }
+    // A line that was changed, one that was cut off, one that somebody wrote, a list that is none.
+    wrong(&list.replace("#17", "#18"), 2);
+    for cut in 1..summed("month 2026-10 #18").len() {
+        wrong(&list[..list.len() - cut], 3);
+    }
+    wrong(&format!("{}month 2026-01\n", summed(&head)), 2);
+    wrong("", 1);
+    wrong(&summed(&person), 1);
+    let other = read_erasures(&list, switchbook_core::id::BookId(Uuid::from_u128(9))).unwrap_err();
+    assert!(other.to_string().contains(&book.to_string()), "{other}");
+    let no_more = format!("{list}\n# looked at by the data protection officer\n");
+    assert_eq!(read_erasures(&no_more, book).unwrap().len(), 2);
+}
+
+/// A line of the list of erasures.
+fn summed(text: &str) -> String {
+    format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes()))
 }
 
 /// The last segment of a folder in which a restore broke off is there first, the first one last: no part of it passes
@@ -399,4 +424,80 @@ async fn disaster_drill() {
     }
     assert_eq!(opened.store.history(subject(1), Position(1), 99).await.unwrap().len(), 3);
     assert_eq!(opened.store.snapshot("exchange/1", acknowledged).await.unwrap(), None);
+}
+
+/// The operator erased somebody, and the restore point of the last upgrade could still read him.
+#[tokio::test]
+async fn an_erasure_reaches_every_restore_point_and_each_stays_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    let key = KeyId::Person(user(2));
+    let mut points = Vec::new();
+    for by in ["1.2.0", "1.3.0", "1.4.0"] {
+        let opened = open_as(&book, by).unwrap();
+        if points.is_empty() {
+            fill(&opened, 1..=12).await;
+            opened.vault.put_secret(secret(900), b"hash of two").unwrap();
+            opened.vault.put_secret(secret(901), b"hash of one").unwrap();
+        }
+        points.extend(opened.report.restore_point.clone());
+    }
+    assert_eq!(points.len(), 2);
+    let opened = open_as(&book, "1.4.0").unwrap();
+    let beside = opened.store.restore_points();
+    assert!(beside.keys().unwrap().0.contains(&key));
+    for _ in 0..2 {
+        beside.erase(key, &[secret(900)]).unwrap();
+        assert!(!beside.keys().unwrap().0.contains(&key));
+    }
+    for (number, point) in points.iter().enumerate() {
+        let manifest = check(point).unwrap();
+        assert_eq!(manifest.erased_keys, 1);
+        let back = folder.path().join(format!("back-{number}"));
+        restore(point, &back, &Erased::Nothing).unwrap();
+        let vault = switchbook_journal::Vault::read_only(&back).unwrap();
+        assert!(vault.is_destroyed(key) && vault.has_key(KeyId::Person(user(1))));
+        assert!(vault.secret(secret(900)).is_none() && vault.secret(secret(901)).is_some());
+    }
+    // One that cannot be read is named, and keeps no other from it.
+    std::fs::write(points[0].join("vault"), b"torn").unwrap();
+    let other = KeyId::Person(user(3));
+    let (there, unreadable) = beside.keys().unwrap();
+    assert!(there.contains(&other) && unreadable.is_some());
+    let error = beside.erase(other, &[]).unwrap_err().to_string();
+    assert!(error.contains(points[0].to_str().unwrap()), "{error}");
+    let vault = switchbook_journal::Vault::read_only(&points[1]).unwrap();
+    assert!(vault.is_destroyed(other));
+    std::fs::remove_dir_all(&points[0]).unwrap();
+    beside.erase(other, &[]).unwrap();
+}
+
+/// Wherever the power goes, the restore point is whole and the erasure can be carried out again.
+#[tokio::test]
+async fn an_erasure_in_a_restore_point_that_was_cut_short_is_carried_out_again() {
+    use switchbook_journal::faults::SimDisk;
+    let key = KeyId::Person(user(2));
+    let mut cut_short = 0;
+    for after in 0..16 {
+        let disk = SimDisk::new(after);
+        let on = |disk: &SimDisk, by: &str| {
+            let files = Arc::new(disk.clone());
+            let options = Options { files, version: version(by), ..options() };
+            Book::open(Path::new("/book"), options).unwrap()
+        };
+        fill(&on(&disk, "1.2.0"), 1..=3).await;
+        let opened = on(&disk, "1.3.0");
+        assert!(opened.report.restore_point.is_some());
+        disk.die_after(after);
+        cut_short += u32::from(opened.store.restore_points().erase(key, &[]).is_err());
+        let disk = disk.power_cut();
+        drop(opened);
+        let opened = on(&disk, "1.3.0");
+        let points = opened.store.restore_points();
+        points.erase(key, &[]).unwrap();
+        let (left, unreadable) = points.keys().unwrap();
+        assert!(unreadable.is_none());
+        assert!(!left.contains(&key) && left.contains(&KeyId::Person(user(1))), "{after}");
+    }
+    assert!(cut_short >= 4, "{cut_short}");
 }

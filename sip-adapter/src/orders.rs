@@ -144,7 +144,9 @@ fn entry(event: Event) -> Option<call::Entry> {
 #[must_use]
 pub fn trouble(refusal: &Refusal, language: Language) -> Trouble {
     match refusal.code {
-        RefusalCode::BookReadOnly | RefusalCode::NotFounded => Trouble::ReadOnly,
+        RefusalCode::BookReadOnly | RefusalCode::NotFounded | RefusalCode::KeyDestroyed => {
+            Trouble::ReadOnly
+        }
         RefusalCode::Busy | RefusalCode::SecretsUnavailable => Trouble::Overloaded,
         RefusalCode::OutcomeUnknown => Trouble::Unknown,
         code => Trouble::Refused { code: code.as_str(), text: refusal.sentence(language) },

@@ -10,8 +10,10 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use switchbook_commands::desk::{Clock, SystemClock};
-use switchbook_journal::backup::{Erased, Manifest, check, read_erasures, restore};
+use switchbook_journal::backup::{Erased, Manifest, check, manifest, read_erasures, restore};
+use switchbook_journal::note::{SignedNote, Verifier};
 use switchbook_journal::{Book, Options};
+use switchbook_replay::evidence::held::{Held, held};
 
 /// Its subcommands.
 pub fn command() -> Command {
@@ -52,6 +54,23 @@ pub fn command() -> Command {
                         .long("no-erasures")
                         .action(ArgAction::SetTrue)
                         .help("Nobody was erased since the backup was made"),
+                )
+                .arg(
+                    Arg::new("checkpoint")
+                        .long("checkpoint")
+                        .value_name("FILE")
+                        .action(ArgAction::Append)
+                        .requires("key")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("A checkpoint held outside, or a list of them: the restored book must begin with what it seals"),
+                )
+                .arg(
+                    Arg::new("key")
+                        .long("key")
+                        .value_name("KEY")
+                        .action(ArgAction::Append)
+                        .requires("checkpoint")
+                        .help("Public key that those are signed with, held outside too"),
                 )
                 .group(ArgGroup::new("erased").args(["erasures", "no-erasures"])),
         )
@@ -108,29 +127,73 @@ fn unserved(data: &Path, to: &Path) -> Result<Value, Failure> {
 }
 
 fn bring_back(common: &Common, matches: &ArgMatches, from: &Path) -> Result<(), Failure> {
-    let erased = match matches.get_one::<PathBuf>("erasures") {
+    let erased = erased(matches, from)?;
+    // What was given must be readable before anything is written.
+    let mut notes = Vec::new();
+    for path in matches.get_many::<PathBuf>("checkpoint").into_iter().flatten() {
+        notes.extend(super::verify::notes(path)?);
+    }
+    let keys = super::verify::keys(matches)?;
+    let restored = restore(from, &common.data, &erased).map_err(told)?;
+    let mut shown = summary(&restored.manifest);
+    shown["erased_again"] = restored.erased_again.into();
+    let held = match notes.is_empty() {
+        true => None,
+        false => Some(held_against(common, notes, keys)?),
+    };
+    shown["sealed"] = held.map(|held| held.sealed).into();
+    shown["newest_checkpoint"] = held.map(|held| held.newest).into();
+    tell(common, &format!("restored into {}", common.data.display()), &shown);
+    if common.form == Form::Json {
+        return Ok(());
+    }
+    if restored.erased_again > 0 {
+        output::done(&format!("{} erased keys were destroyed again", restored.erased_again));
+    }
+    match held {
+        Some(Held { sealed, newest }) => {
+            output::done(&format!("its first {sealed} records are those that were sealed"));
+            let missing = newest.saturating_sub(restored.manifest.position.0);
+            if missing > 0 {
+                output::line(&format!(
+                    "The newest checkpoint seals {newest} records: the backup is older, and the last {missing} of them are not in it."
+                ));
+            }
+        }
+        None => output::line(
+            "No checkpoint was given (--checkpoint FILE --key KEY): the backup is whole as it was made, but who made it, and whether it was changed before, is not shown.",
+        ),
+    }
+    Ok(())
+}
+
+fn erased(matches: &ArgMatches, from: &Path) -> Result<Erased, Failure> {
+    match matches.get_one::<PathBuf>("erasures") {
         Some(list) => {
             let text = std::fs::read_to_string(list).map_err(|error| {
                 Failure::new(format!("the list {} cannot be read: {error}", list.display()))
             })?;
-            Erased::Keys(read_erasures(&text).map_err(told)?)
+            let book = manifest(from).map_err(told)?.book;
+            Ok(Erased::Keys(read_erasures(&text, book).map_err(told)?))
         }
-        None if matches.get_flag("no-erasures") => Erased::Nothing,
-        None => {
-            return Err(Failure::new(
-                "whoever was erased after the backup was made would be readable again",
-            )
-            .advice("Name the list of erasures with --erasures FILE, or say --no-erasures."));
-        }
-    };
-    let restored = restore(from, &common.data, &erased).map_err(told)?;
-    let mut shown = summary(&restored.manifest);
-    shown["erased_again"] = restored.erased_again.into();
-    tell(common, &format!("restored into {}", common.data.display()), &shown);
-    if common.form == Form::Table && restored.erased_again > 0 {
-        output::done(&format!("{} erased keys were destroyed again", restored.erased_again));
+        None if matches.get_flag("no-erasures") => Ok(Erased::Nothing),
+        None => Err(Failure::new(
+            "whoever was erased after the backup was made would be readable again",
+        )
+        .advice("Name the list of erasures with --erasures FILE, or say --no-erasures.")),
     }
-    Ok(())
+}
+
+fn held_against(
+    common: &Common,
+    notes: Vec<SignedNote>,
+    keys: Vec<Verifier>,
+) -> Result<Held, Failure> {
+    let reader = super::evidence::reader(common)?;
+    held(&reader, notes, keys).map_err(|error| {
+        Failure::new(format!("what was restored does not stand up to the checkpoints: {error}"))
+            .advice("Do not serve it: empty the folder and use another backup, or the right checkpoint.")
+    })
 }
 
 /// What a person wants to know of a backup.

@@ -62,6 +62,10 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         }
     };
     let book: Verifier = key.parse().map_err(failed("the key cannot be read"))?;
+    if book.kind() != KeyKind::Log {
+        return Err(Failure::new(format!("{} is a witness's key", book.name()))
+            .advice("--key wants the key of the book, as `switchbook audit key` prints it."));
+    }
     seen.verify(&book).map_err(|error| {
         Failure::new(format!("the checkpoint is not signed with the book's key: {error}")).advice(
             "If the key was rotated since, cosign the checkpoint of the rotation first: it hands over to the new one.",

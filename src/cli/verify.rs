@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use switchbook_core::position::Position;
-use switchbook_journal::note::{SignedNote, Verifier};
+use switchbook_journal::note::{KeyKind, SignedNote, Verifier};
 use switchbook_journal::{Compared, Damage, SegmentReader};
 use switchbook_projections::text;
 use switchbook_replay::verify::{Check, Index, NotVerified, verify};
@@ -41,11 +41,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     for path in matches.get_many::<PathBuf>("checkpoint").into_iter().flatten() {
         outside.extend(notes(path)?.into_iter().map(|note| (path.display().to_string(), note)));
     }
-    let keys = matches.get_many::<String>("key").into_iter().flatten();
-    let keys = keys
-        .map(|key| key.parse::<Verifier>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed("the key cannot be read"))?;
+    let keys = keys(matches)?;
     let tail = SegmentReader::open(&common.data).map_or(0, |reader| reader.tail().0);
     let scratch = std::env::temp_dir().join(format!("switchbook-verify-{}", uuid::Uuid::now_v7()));
     let index = match common.client() {
@@ -73,6 +69,20 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     }
     let first = text!("the book does not hold", "das Buch gilt nicht");
     Err(Failure::new(first.read(common.language.into())))
+}
+
+/// The keys that checkpoints are signed with, as they were given. A witness's key signs no book.
+pub fn keys(matches: &ArgMatches) -> Result<Vec<Verifier>, Failure> {
+    let keys = matches.get_many::<String>("key").into_iter().flatten();
+    keys.map(|text| {
+        let key: Verifier = text.parse().map_err(failed("the key cannot be read"))?;
+        match key.kind() {
+            KeyKind::Log => Ok(key),
+            KeyKind::Witness => Err(Failure::new(format!("{} is a witness's key", key.name()))
+                .advice("--key wants the key of the book, as `switchbook audit key` prints it.")),
+        }
+    })
+    .collect()
 }
 
 /// One checkpoint, or a list of them as seals are appended to.

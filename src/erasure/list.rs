@@ -100,6 +100,11 @@ impl List {
         self.known.iter().copied()
     }
 
+    /// Is it in it?
+    pub fn knows(&self, key: KeyId) -> bool {
+        self.known.contains(&key)
+    }
+
     /// Adds an erasure, durably; one that is there already is there.
     pub fn add(&mut self, key: KeyId, at: Position, now: Moment) -> Result<(), Failure> {
         if self.known.contains(&key) {
@@ -164,7 +169,7 @@ mod tests {
         let whole = std::fs::read_to_string(&path).unwrap();
         assert_eq!(whole.lines().count(), 3);
         // Whoever restores a backup reads the same list.
-        let read = switchbook_journal::backup::read_erasures(&whole).unwrap();
+        let read = switchbook_journal::backup::read_erasures(&whole, BOOK).unwrap();
         assert_eq!(read, [ada, month]);
         std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
         let mut list = List::open(&path, BOOK, Missing::Ask).unwrap();

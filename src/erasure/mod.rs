@@ -8,6 +8,7 @@ pub use list::{Missing, beside};
 
 use crate::failure::Failure;
 use list::List;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,9 +19,11 @@ use switchbook_commands::erasure::Apply;
 use switchbook_core::envelope::{Actor, Subject};
 use switchbook_core::erasure::Period;
 use switchbook_core::event::Event;
-use switchbook_core::id::{BookId, CommandId, UserId};
+use switchbook_core::id::{BookId, CommandId};
 use switchbook_core::personal::KeyId;
 use switchbook_core::position::Position;
+use switchbook_core::user::SecretRef;
+use switchbook_journal::backup::RestorePoints;
 use switchbook_journal::{EventReader, Vault};
 use switchbook_projections::readers::Readers;
 use tokio::sync::watch;
@@ -40,10 +43,20 @@ struct Progress {
     stuck: Option<String>,
 }
 
+/// What the restore points have.
+struct InPoints {
+    keys: BTreeSet<KeyId>,
+    /// One of them could not be read.
+    unreadable: Option<String>,
+}
+
 /// Keys that are to be gone, and the list of them.
 pub struct Erasures {
     vault: Arc<Vault>,
     list: Mutex<List>,
+    points: RestorePoints,
+    /// Keys of which a restore point has one still, erased or not; none before it was looked.
+    in_points: Mutex<Option<BTreeSet<KeyId>>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -54,6 +67,7 @@ impl Erasures {
         book: BookId,
         missing: Missing,
         vault: Arc<Vault>,
+        points: RestorePoints,
     ) -> Result<Self, Failure> {
         let list = List::open(path, book, missing)?;
         for key in list.known() {
@@ -63,7 +77,8 @@ impl Erasures {
             })?;
         }
         let progress = watch::Sender::new(Progress::default());
-        Ok(Self { vault, list: Mutex::new(list), progress })
+        let (list, in_points) = (Mutex::new(list), Mutex::default());
+        Ok(Self { vault, list, points, in_points, progress })
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -127,51 +142,76 @@ impl Erasures {
         }
     }
 
+    /// Here first, then in the restore points: one that cannot be reached keeps nothing else from it, and is named.
     async fn carry_out(&self, desk: &DeskHandle, readers: &Readers) -> Result<(), Failure> {
         let published = desk.published();
-        let due: Vec<(KeyId, Position)> = {
+        let told = || published.exchange.erasures.keys();
+        let here: Vec<(KeyId, Position)> = {
             let list = self.list();
-            let known: Vec<KeyId> = list.known().collect();
-            let told = published.exchange.erasures.keys();
-            told.filter(|(key, _)| !known.contains(key) || !self.vault.is_destroyed(*key)).collect()
+            told().filter(|(key, _)| !list.knows(*key) || !self.vault.is_destroyed(*key)).collect()
         };
-        if due.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<KeyId> = due.iter().map(|(key, _)| *key).collect();
-        for (key, at) in due {
-            if let KeyId::Person(user) = key {
-                self.forget_secrets(&*desk.book(), user).await?;
-            }
-            let vault = Arc::clone(&self.vault);
-            let gone = tokio::task::spawn_blocking(move || vault.destroy(key)).await;
-            let gone = gone.map_err(|error| Failure::new(error.to_string()))?;
-            gone.map_err(|error| Failure::new(error.to_string()))?;
-            self.list().add(key, at, desk.clock().now())?;
+        for (key, at) in &here {
+            self.destroy(&*desk.book(), *key).await?;
+            self.list().add(*key, *at, desk.clock().now())?;
         }
         // What was opened before is closed again everywhere.
-        desk.forget(keys).await.map_err(|error| Failure::new(error.to_string()))?;
-        readers.reopen().await.map_err(|error| Failure::new(error.to_string()))
+        if !here.is_empty() {
+            let keys = here.iter().map(|(key, _)| *key).collect();
+            desk.forget(keys).await.map_err(|error| Failure::new(error.to_string()))?;
+            readers.reopen().await.map_err(|error| Failure::new(error.to_string()))?;
+        }
+        if told().next().is_none() {
+            return Ok(());
+        }
+        let InPoints { keys, unreadable } = self.look_into_points().await?;
+        let left: Vec<KeyId> =
+            told().map(|(key, _)| key).filter(|key| keys.contains(key)).collect();
+        let unreached = self.erase_in_points(&*desk.book(), &left).await?.or(unreadable);
+        unreached.map_or(Ok(()), |why| Err(Failure::new(why)))
     }
 
-    /// Hashes of the passwords and PINs he ever had.
-    async fn forget_secrets(&self, book: &dyn EventReader, user: UserId) -> Result<(), Failure> {
-        let (mut from, mut secrets) = (Position(1), Vec::new());
-        loop {
-            let records = book.history(Subject::User(user), from, 256).await;
-            let records = records.map_err(|error| Failure::new(error.to_string()))?;
-            let Some(last) = records.last() else { break };
-            from = last.envelope.position.next();
-            secrets.extend(records.iter().filter_map(|recorded| match &recorded.event {
-                Event::PasswordSet(event) => Some(event.secret),
-                Event::PinSet(event) => Some(event.secret),
-                _ => None,
-            }));
-        }
+    /// The key, after the hashes of a person's passwords and PINs.
+    async fn destroy(&self, book: &dyn EventReader, key: KeyId) -> Result<(), Failure> {
+        let secrets = secrets_of(book, key).await?;
         let vault = Arc::clone(&self.vault);
-        let gone = tokio::task::spawn_blocking(move || vault.forget_secrets(&secrets)).await;
-        let gone = gone.map_err(|error| Failure::new(error.to_string()))?;
-        gone.map_err(|error| Failure::new(error.to_string()))
+        aside(move || vault.forget_secrets(&secrets).and_then(|()| vault.destroy(key))).await
+    }
+
+    /// What the restore points have; looked at once, since nobody adds to them while the server runs.
+    async fn look_into_points(&self) -> Result<InPoints, Failure> {
+        if let Some(keys) = self.in_points().clone() {
+            return Ok(InPoints { keys, unreadable: None });
+        }
+        let points = self.points.clone();
+        let (keys, unreadable) = aside(move || points.keys()).await?;
+        let unreadable = unreadable.map(|error| error.to_string());
+        if unreadable.is_none() {
+            *self.in_points() = Some(keys.clone());
+        }
+        Ok(InPoints { keys, unreadable })
+    }
+
+    /// Gives why one was not reached.
+    async fn erase_in_points(
+        &self,
+        book: &dyn EventReader,
+        keys: &[KeyId],
+    ) -> Result<Option<String>, Failure> {
+        let mut unreached = None;
+        for key in keys.iter().copied() {
+            let (points, secrets) = (self.points.clone(), secrets_of(book, key).await?);
+            match aside(move || points.erase(key, &secrets)).await {
+                Ok(()) => {
+                    self.in_points().as_mut().map(|there| there.remove(&key));
+                }
+                Err(failure) => drop(unreached.get_or_insert(failure.to_string())),
+            }
+        }
+        Ok(unreached)
+    }
+
+    fn in_points(&self) -> MutexGuard<'_, Option<BTreeSet<KeyId>>> {
+        self.in_points.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Erases the months whose time has come, an event each. What is erased does not come back: nothing is at the start,
@@ -212,6 +252,32 @@ impl Erasures {
     pub fn notice(&self) -> Option<String> {
         self.progress.borrow().stuck.clone()
     }
+}
+
+/// Hashes of the passwords and PINs that a person ever had; a month has none.
+async fn secrets_of(book: &dyn EventReader, key: KeyId) -> Result<Vec<SecretRef>, Failure> {
+    let KeyId::Person(user) = key else { return Ok(Vec::new()) };
+    let (mut from, mut secrets) = (Position(1), Vec::new());
+    loop {
+        let records = book.history(Subject::User(user), from, 256).await;
+        let records = records.map_err(|error| Failure::new(error.to_string()))?;
+        let Some(last) = records.last() else { return Ok(secrets) };
+        from = last.envelope.position.next();
+        secrets.extend(records.iter().filter_map(|recorded| match &recorded.event {
+            Event::PasswordSet(event) => Some(event.secret),
+            Event::PinSet(event) => Some(event.secret),
+            _ => None,
+        }));
+    }
+}
+
+/// Does what waits for the disk where it holds up nobody.
+async fn aside<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| Failure::new(error.to_string()))?;
+    done.map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Is it an erasure, whose key must be gone before anybody is told that it is?

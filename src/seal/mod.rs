@@ -1,6 +1,8 @@
 //! Sealing: the tree's root is signed, the signature recorded through the Desk, and then handed out.
 
+mod list;
 mod outside;
+mod recorded;
 mod times;
 
 pub use outside::Place;
@@ -29,8 +31,8 @@ use tokio::task::JoinHandle;
 pub struct Sealer {
     desk: DeskHandle,
     store: Arc<Book>,
-    /// One seal at a time; it holds the checkpoints with which this server has handed over to another key.
-    turn: tokio::sync::Mutex<Vec<(Position, String)>>,
+    /// One seal at a time.
+    turn: tokio::sync::Mutex<()>,
     /// Follows the seals, for whoever takes them outside.
     seals: watch::Sender<Option<Sealed>>,
     waiting: Arc<Waiting>,
@@ -77,10 +79,12 @@ impl From<Failure> for NoSeal {
 }
 
 impl Sealer {
-    /// For the book that this Desk writes.
-    pub fn new(desk: DeskHandle, store: Arc<Book>) -> Self {
-        let (turn, seals) = (tokio::sync::Mutex::default(), watch::Sender::new(None));
-        Self { desk, store, turn, seals, waiting: Arc::new(Waiting::default()) }
+    /// For the book that this Desk writes. Its newest seal may not have got out before the server stopped, nor those
+    /// that handed over: they are handed out from the book again.
+    pub async fn open(desk: DeskHandle, store: Arc<Book>) -> Result<Self, Failure> {
+        let newest = recorded::newest(&*store, &desk.published().exchange.seals).await?;
+        let (turn, seals) = (tokio::sync::Mutex::default(), watch::Sender::new(newest));
+        Ok(Self { desk, store, turn, seals, waiting: Arc::new(Waiting::default()) })
     }
 
     /// Takes every seal to these places from now on.
@@ -145,7 +149,7 @@ impl Sealer {
         actor: Actor,
         on_behalf_of: Option<UserId>,
     ) -> Result<Sealed, NoSeal> {
-        let mut handed_over = self.turn.lock().await;
+        let _turn = self.turn.lock().await;
         let published = self.desk.published();
         let tree = self.store.tree();
         let origin = origin(&published.exchange)?;
@@ -172,11 +176,11 @@ impl Sealer {
         let mut order = Order::new(CommandId(self.desk.clock().new_id()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
-        let before = handed_over.clone();
-        if replaces.is_some() {
-            handed_over.push((answer.position, checkpoint.clone()));
-        }
-        let sealed = Sealed { at: answer.position, size, checkpoint, key, handed_over: before };
+        let handed_over = match &published.exchange.seals.key {
+            Some(key) => recorded::hand_overs(&*self.store, key.at).await?,
+            None => Vec::new(),
+        };
+        let sealed = Sealed { at: answer.position, size, checkpoint, key, handed_over };
         self.seals.send_replace(Some(sealed.clone()));
         Ok(sealed)
     }

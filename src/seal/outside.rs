@@ -3,9 +3,8 @@
 //! nothing. Only the newest waits, since it seals everything that the ones before it sealed; and those that hand over to
 //! another key, which nobody could follow without.
 
-use super::Sealed;
+use super::{Sealed, list};
 use crate::failure::{Failure, failed};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,8 +61,16 @@ impl Place {
     /// Hands a checkpoint over; blocks for [`PATIENCE`] at most.
     fn deliver(&self, checkpoint: &str) -> Result<(), Failure> {
         match self {
-            Self::File(path) => append(path, checkpoint),
+            Self::File(path) => list::append(path, checkpoint),
             Self::Url { url, authority } => post(url, authority.as_deref(), checkpoint),
+        }
+    }
+
+    /// Which of these it is known to have. An address tells nothing: it gets them again.
+    fn holds(&self, checkpoints: &[String]) -> Result<Vec<bool>, Failure> {
+        match self {
+            Self::File(path) => list::holds(path, checkpoints),
+            Self::Url { .. } => Ok(vec![false; checkpoints.len()]),
         }
     }
 }
@@ -75,14 +82,6 @@ impl std::fmt::Display for Place {
             Self::Url { url, .. } => url.fmt(f),
         }
     }
-}
-
-fn append(path: &Path, checkpoint: &str) -> Result<(), Failure> {
-    let doing = format!("{} cannot be appended to", path.display());
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    let mut file = file.map_err(failed(&doing))?;
-    let written = file.write_all(format!("{checkpoint}\n").as_bytes());
-    written.and_then(|()| file.sync_all()).map_err(failed(&doing))
 }
 
 fn post(url: &str, authority: Option<&Path>, checkpoint: &str) -> Result<(), Failure> {
@@ -135,7 +134,8 @@ impl Waiting {
     }
 }
 
-/// Takes every seal to a place, until nobody seals any more.
+/// Takes every seal to a place, until nobody seals any more. The first may be from before a restart: what of it is there
+/// already is not taken again.
 pub async fn carry(
     place: Place,
     mut seals: watch::Receiver<Option<Sealed>>,
@@ -143,6 +143,11 @@ pub async fn carry(
 ) {
     let mut there = Position::START;
     let mut wait = FIRST;
+    let mut known = Vec::new();
+    let first = seals.borrow().clone();
+    if let Some(sealed) = first {
+        known = already(&place, &sealed).await;
+    }
     loop {
         let newest = seals.borrow_and_update().clone().filter(|sealed| sealed.at > there);
         let Some(sealed) = newest else {
@@ -151,8 +156,11 @@ pub async fn carry(
             }
             continue;
         };
-        let missed = sealed.handed_over.iter().find(|(at, _)| *at > there).cloned();
-        let (at, note) = missed.unwrap_or((sealed.at, sealed.checkpoint));
+        let (at, note) = next(&sealed, there);
+        if known.contains(&at) {
+            there = at;
+            continue;
+        }
         let to = place.clone();
         let done = tokio::task::spawn_blocking(move || to.deliver(&note)).await;
         let why = match done {
@@ -178,10 +186,27 @@ pub async fn carry(
     }
 }
 
+/// What goes to a place that has everything up to `there`.
+fn next(sealed: &Sealed, there: Position) -> (Position, String) {
+    let missed = sealed.handed_over.iter().find(|(at, _)| *at > there).cloned();
+    missed.unwrap_or_else(|| (sealed.at, sealed.checkpoint.clone()))
+}
+
+/// Which of a seal's checkpoints the place has. When that cannot be told, they are taken there, and perhaps twice.
+async fn already(place: &Place, sealed: &Sealed) -> Vec<Position> {
+    let newest = (sealed.at, sealed.checkpoint.clone());
+    let all = sealed.handed_over.iter().cloned().chain([newest]);
+    let (at, notes): (Vec<Position>, Vec<String>) = all.unzip();
+    let place = place.clone();
+    let held = tokio::task::spawn_blocking(move || place.holds(&notes)).await;
+    let held = held.ok().and_then(Result::ok).unwrap_or_default();
+    at.into_iter().zip(held).filter_map(|(at, held)| held.then_some(at)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     fn sealed(at: u64) -> Sealed {
@@ -300,6 +325,27 @@ mod tests {
         let sizes: Vec<&str> =
             text.split("o\n").filter_map(|note| note.split('\n').next()).collect();
         assert_eq!(sizes, ["", "5", "9", "20"].map(|size| size), "{text}");
+    }
+
+    /// After a restart the book hands out again what may not have got out; a list does not get it twice.
+    #[tokio::test]
+    async fn what_a_list_has_already_is_not_appended_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        let mut newest = sealed(20);
+        newest.handed_over = [5, 9].map(|at| (Position(at), sealed(at).checkpoint)).to_vec();
+        let there = [5, 12].map(|at| format!("{}\n", sealed(at).checkpoint)).concat();
+        std::fs::write(&path, &there).unwrap();
+        for _ in 0..2 {
+            let (sender, seals) = watch::channel(Some(newest.clone()));
+            let carrying = carry(Place::File(path.clone()), seals, Arc::new(Waiting::default()));
+            let task = tokio::spawn(carrying);
+            drop(sender);
+            task.await.unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let more = [9, 20].map(|at| format!("{}\n", sealed(at).checkpoint)).concat();
+            assert_eq!(text, format!("{there}{more}"));
+        }
     }
 
     /// A certificate authority of its own, and a server key it vouches for under this name.

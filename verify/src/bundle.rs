@@ -1,9 +1,9 @@
 //! `switchbook-verify bundle`: records with their proofs, line by line; nothing is kept but the checkpoints.
 
-use crate::frame::Body;
 use crate::note::{Note, base64, to_base64};
 use crate::proof::{consistency, not_there, path, stands};
 use crate::report::{Report, Unchecked};
+use crate::what::What;
 use crate::{Keys, Who};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -16,8 +16,10 @@ const LONGEST_LINE: u64 = 4 << 20;
 struct Bundle<'a> {
     keys: &'a mut Keys,
     place: String,
-    /// What the head says that the bundle is about.
-    what: Value,
+    /// What the head says that it holds, if that makes sense.
+    what: Option<What>,
+    /// Of which book, as the head says.
+    origin: Option<String>,
     /// So many checkpoints are announced.
     announced: u64,
     notes: Vec<Note>,
@@ -49,7 +51,8 @@ pub fn check(file: &Path, keys: &mut Keys) -> Result<Report, Unchecked> {
     let mut bundle = Bundle {
         keys,
         place: file.display().to_string(),
-        what: head["what"].clone(),
+        what: What::read(&head["what"]),
+        origin: head["origin"].as_str().map(ToOwned::to_owned),
         announced: head["checkpoints"].as_u64().unwrap_or(0),
         notes: Vec::new(),
         records: 0,
@@ -130,13 +133,8 @@ impl Bundle<'_> {
         if let Err(what) = stands(note, position, &body, &path) {
             return not_there(&mut self.report, place, position, what);
         }
-        let expected = match self.what["span"].as_array() {
-            Some(_) if self.records > 1 => position == self.last + 1,
-            Some(span) => {
-                span.first().and_then(Value::as_u64).is_some_and(|first| first.max(1) == position)
-            }
-            None => position > self.last && self.concerns(&body),
-        };
+        let expected =
+            self.what.as_ref().is_none_or(|what| what.expects(self.last, position, &body));
         self.last = position;
         if !expected {
             self.report.bad_at(
@@ -149,21 +147,23 @@ impl Bundle<'_> {
         }
     }
 
-    /// Does a record concern what the bundle says it is about?
-    fn concerns(&self, body: &[u8]) -> bool {
-        let subject = &self.what["subject"];
-        let kind = subject["kind"].as_u64();
-        let bytes = subject["bytes"].as_str().and_then(base64);
-        Body::read(body).is_some_and(|body| {
-            body.subjects
-                .iter()
-                .any(|(k, b)| Some(u64::from(*k)) == kind && Some(*b) == bytes.as_deref())
-        })
-    }
-
     fn end(mut self) -> Report {
         let place = self.place.clone();
-        let last = self.what["span"].get(1).and_then(Value::as_u64);
+        if self.what.is_none() {
+            self.report.bad(
+                &place,
+                "its head does not say which records it holds, so nobody can tell whether they are all there",
+                "sein Kopf sagt nicht, welche Einträge es enthält; so kann niemand sagen, ob alle da sind",
+            );
+        }
+        if self.origin.is_some() && self.origin != self.notes.last().map(|note| note.origin.clone())
+        {
+            self.report.bad(
+                &place,
+                "its head names another book than its checkpoints",
+                "sein Kopf nennt ein anderes Buch als seine Prüfpunkte",
+            );
+        }
         if self.notes.is_empty() {
             self.report.bad(
                 &place,
@@ -177,21 +177,22 @@ impl Bundle<'_> {
                 "it is not whole: lines are missing",
                 "es ist nicht vollständig: Zeilen fehlen",
             );
-        } else if last.is_some_and(|last| last != self.last) {
+        } else if self.what.as_ref().is_some_and(|what| !what.ends(self.last)) {
             self.report.bad(
                 &place,
                 "records at the end of the span are missing",
                 "Einträge am Ende des Bereichs fehlen",
             );
         }
-        if let Some(note) = self.notes.last().filter(|_| self.report.holds()) {
-            let (records, size, origin) = (self.records, note.size, note.origin.clone());
-            let root = to_base64(&note.root);
+        let (note, what) = (self.notes.last(), self.what);
+        if let (Some(note), Some(what), true) = (note, what, self.report.holds()) {
+            let (records, size, origin) = (self.records, note.size, &note.origin);
+            let (root, what, claim) = (to_base64(&note.root), what.value(), what.told());
             self.report.good(
                 "bundle",
-                json!({ "origin": origin, "records": records, "size": size, "root": root }),
-                format!("{records} records stand in the book {origin} as it was sealed with {size} records"),
-                format!("{records} Einträge stehen im Buch {origin}, wie es mit {size} Einträgen versiegelt wurde"),
+                json!({ "origin": origin, "records": records, "size": size, "root": root, "what": what }),
+                format!("{records} records stand in the book {origin} as it was sealed with {size} records; {}", claim.0),
+                format!("{records} Einträge stehen im Buch {origin}, wie es mit {size} Einträgen versiegelt wurde; {}", claim.1),
             );
         }
         self.report

@@ -11,9 +11,10 @@ mod proof;
 mod report;
 mod segment;
 mod tree;
+mod what;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use note::{Key, Note};
+use note::{Key, Note, Of};
 use report::{Report, Unchecked};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -31,10 +32,10 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(global(Arg::new("key").long("key").value_name("KEY").help(
-            "Public key of the book (name+hash+base64), as it was given to you by another way than the evidence",
+            "Public key of the book (name+hash+base64), as it was given to you by another way than the evidence; or a file with one a line (repeat for more)",
         )))
         .arg(global(Arg::new("witness").long("witness").value_name("KEY").help(
-            "Public key of a witness who must have cosigned (repeat for more)",
+            "Public key of a witness who must have cosigned; or a file with one a line, all of whom must have (repeat for more)",
         )))
         .arg(Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print for programs"))
         .arg(Arg::new("language").long("language").global(true).value_parser(["de", "en"]).help("Of texts"))
@@ -96,13 +97,14 @@ pub(crate) enum Who {
 
 impl Keys {
     fn of(matches: &ArgMatches) -> Result<Self, Unchecked> {
-        let read = |name: &str| {
+        let read = |name: &str, of: Of| {
             let all = matches.get_many::<String>(name).into_iter().flatten();
-            all.map(|text| Key::parse(text)).collect::<Result<Vec<_>, _>>()
+            let all = all.map(|text| Key::given(text, of)).collect::<Result<Vec<_>, _>>();
+            all.map(|all| all.concat())
         };
         let whole = |key| Trusted { key, from: 0, until: u64::MAX, next: None };
-        let book = read("key")?.into_iter().map(whole).collect();
-        Ok(Self { book, witnesses: read("witness")? })
+        let book = read("key", Of::Book)?.into_iter().map(whole).collect();
+        Ok(Self { book, witnesses: read("witness", Of::Witness)? })
     }
 
     /// Without the book's key a signature says nothing.

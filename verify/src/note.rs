@@ -68,6 +68,62 @@ impl Key {
     }
 }
 
+/// What a key is given for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// A book's own: Ed25519, type 1.
+    Book,
+    /// A witness's: cosignature/v1, type 4.
+    Witness,
+}
+
+impl Key {
+    /// One key, or the keys of a file: one a line; empty lines, and those that begin with `#`, say nothing. A key that signs
+    /// other things than it is given for proves nothing that anybody asked.
+    pub fn given(text: &str, of: Of) -> Result<Vec<Self>, Unchecked> {
+        let path = Path::new(text);
+        // A key has two plus signs, and is tried first.
+        let keys = match Self::parse(text) {
+            Err(_) if path.is_file() => Self::list(path)?,
+            key => vec![key?],
+        };
+        let kind = if of == Of::Book { PLAIN } else { COSIGNATURE };
+        match keys.iter().find(|key| key.kind != kind) {
+            Some(Key { name, .. }) if of == Of::Book => Err(Unchecked::new(
+                format!(
+                    "the key of {name} is a witness's (type 4): --key wants the book's own (type 1), --witness wants it"
+                ),
+                format!(
+                    "der Schlüssel von {name} ist der eines Zeugen (Typ 4): --key will den des Buchs (Typ 1), er gehört zu --witness"
+                ),
+            )),
+            Some(Key { name, .. }) => Err(Unchecked::new(
+                format!(
+                    "the key of {name} is a book's (type 1): --witness wants a witness's (type 4), --key wants it"
+                ),
+                format!(
+                    "der Schlüssel von {name} ist der eines Buchs (Typ 1): --witness will den eines Zeugen (Typ 4), er gehört zu --key"
+                ),
+            )),
+            None => Ok(keys),
+        }
+    }
+
+    fn list(path: &Path) -> Result<Vec<Self>, Unchecked> {
+        let text = std::fs::read_to_string(path).map_err(|e| Unchecked::unreadable(path, &e))?;
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys = lines.map(Self::parse).collect::<Result<Vec<_>, _>>()?;
+        match keys.is_empty() {
+            false => Ok(keys),
+            true => Err(Unchecked::new(
+                format!("{} holds no key", path.display()),
+                format!("{} enthält keinen Schlüssel", path.display()),
+            )),
+        }
+    }
+}
+
 /// What begins the line of a checkpoint that names the key to follow.
 const NEXT_KEY: &str = "next-key ";
 

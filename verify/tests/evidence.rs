@@ -182,6 +182,72 @@ async fn a_witness_who_must_have_cosigned_is_looked_for() {
     assert_eq!(run(&cosigned).0, 1);
 }
 
+/// A head that says by half what it holds was checked by half: nobody looked whether the end was there.
+#[tokio::test]
+async fn a_bundle_that_does_not_say_what_it_holds_is_refused_and_what_it_says_is_told() {
+    let case = case().await;
+    let path = case.bundle("span", What::Span(Position(3), Position(20)));
+    let (_, found) = case.check("bundle", &path);
+    assert_eq!(found["bundle"]["what"], json!({ "span": [3, 20] }));
+    let ada = case.bundle("ada", What::Subject(Subject::User(case.ada)));
+    let (_, found) = case.check("bundle", &ada);
+    let named = json!({ "kind": 1, "identity": case.ada.0.to_string() });
+    assert_eq!(found["bundle"]["what"]["subject"], named, "{found}");
+    for what in [json!({ "span": [3] }), json!({ "span": [3, "20"] }), json!({}), json!(null)] {
+        let told = case.changed(&path, |lines| edit(&mut lines[0], |v| v["what"] = what));
+        assert!(told.contains("does not say which records"), "{told}");
+    }
+    // With [3] the records behind #10 could be taken out.
+    let told = case.changed(&path, |lines| {
+        edit(&mut lines[0], |v| v["what"] = json!({ "span": [3] }));
+        let end = lines.len() - 1;
+        lines.drain(12..end);
+        edit(lines.last_mut().unwrap(), |v| v["records"] = json!(8));
+    });
+    assert!(told.contains("does not say which records"), "{told}");
+    let other = "pbx.test/other";
+    let told = case.changed(&path, |lines| edit(&mut lines[0], |v| v["origin"] = json!(other)));
+    assert!(told.contains("another book"), "{told}");
+}
+
+/// C2SP: a log's key is of type 1, a cosigner's of type 4. One given for the other proves nothing that was asked.
+#[tokio::test]
+async fn keys_are_given_one_by_one_or_as_a_list_and_each_for_what_it_signs() {
+    let case = case().await;
+    let path = case.bundle("span", What::Span(Position(1), Position(2)));
+    let path = path.to_str().unwrap();
+    let (one, two) = (1, 2);
+    let witness =
+        |n: u8| Signer::new(&format!("witness-{n}.test"), KeyKind::Witness, &[n; 32]).unwrap();
+    let his = witness(one).verifier().to_string();
+    let (code, found) = case.run(&["bundle", path, "--key", &his]);
+    assert!(code == 2 && found["english"].as_str().unwrap().contains("is a witness's"), "{found}");
+    let (code, found) = case.run(&["bundle", path, "--key", &case.key, "--witness", &case.key]);
+    assert!(code == 2 && found["english"].as_str().unwrap().contains("is a book's"), "{found}");
+    let file = |name: &str, text: String| {
+        let path = case.path(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let other = Signer::new("pbx.test/other", KeyKind::Log, &[8; 32]).unwrap().verifier();
+    let keys = file("keys", format!("# books I audit\n\n{other}\n{}\n", case.key));
+    assert_eq!(case.run(&["bundle", path, "--key", &keys]).0, 0);
+    for wrong in [String::new(), format!("{}\n{his}\n", case.key), "nonsense\n".into()] {
+        let wrong = file("wrong", wrong);
+        assert_eq!(case.run(&["bundle", path, "--key", &wrong]).0, 2);
+    }
+    let note = case.notes[0].clone().cosign(&witness(one), 1).cosign(&witness(two), 2);
+    let cosigned = file("cosigned", note.to_string());
+    let all = |many: std::ops::RangeInclusive<u8>| {
+        many.map(|n| format!("{}\n", witness(n).verifier())).collect::<String>()
+    };
+    for (many, code) in [(1..=2, 0), (1..=3, 1)] {
+        let witnesses = file("witnesses", all(many));
+        let line = ["checkpoint", &cosigned, "--key", &case.key, "--witness", &witnesses];
+        assert_eq!(case.run(&line).0, code);
+    }
+}
+
 #[tokio::test]
 async fn proofs_hold_and_changed_ones_do_not() {
     let case = case().await;
@@ -291,7 +357,9 @@ async fn a_whole_folder_is_checked_to_the_byte_and_by_checkpoints_from_outside()
     assert!(code == 1 && found["findings"].to_string().contains("newest seal"), "{found}");
     let (code, found) = case.run(&["book", name]);
     assert_eq!((code, &found["unsigned"]), (0, &json!("no --key")), "{found}");
-    assert_eq!(case.run(&["book", name, "--witness", &other]).0, 2, "witnesses of what?");
+    let witness = Signer::new("witness.test", KeyKind::Witness, &[9; 32]).unwrap().verifier();
+    let line = ["book", name, "--witness", &witness.to_string()];
+    assert_eq!(case.run(&line).0, 2, "witnesses of what?");
 
     // A length word of zero is the end, but not with sound records behind it; the watermark need not be there for that.
     let mark = std::fs::read(folder.join("watermark")).unwrap();

@@ -4,7 +4,7 @@ use super::answer::{Answer, DeskError, Published};
 use super::front::Keep;
 use super::group::{Reply, record};
 use super::secrets::Entry;
-use super::writer::Message;
+use super::writer::{Message, unsealed};
 use super::{DeskHandle, memory};
 use crate::command::Command;
 use crate::decide::decide;
@@ -233,10 +233,7 @@ impl DeskHandle {
     ) -> Result<Prepared, DeskError> {
         let mut prepared = self.decide_on(&self.published(), commands, head, progress)?;
         for event in &mut prepared.events {
-            self.parts
-                .store
-                .seal(event)
-                .map_err(|error| Refusal::new(RefusalCode::BookReadOnly).with("why", error))?;
+            self.parts.store.seal(event).map_err(|error| unsealed(&error))?;
         }
         Ok(prepared)
     }

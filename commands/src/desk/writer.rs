@@ -389,8 +389,7 @@ impl Writer {
             Ok(records) => records,
             Err(error) => {
                 tracing::error!(%error, "an event could not be sealed");
-                let refusal = read_only(&error.to_string());
-                return self.forget_and(order.id, reply, &refusal);
+                return self.forget_and(order.id, reply, &unsealed(&error));
             }
         };
         let (command, position) = (order.id, self.private.position);
@@ -467,6 +466,14 @@ impl Writer {
         for reply in repeated.into_iter().chain([reply]) {
             reply.send(Err(refusal.clone().into()));
         }
+    }
+}
+
+/// Why something personal could not be sealed.
+pub(super) fn unsealed(error: &AppendError) -> Refusal {
+    match error {
+        AppendError::KeyDestroyed(key) => Refusal::new(RefusalCode::KeyDestroyed).with("key", key),
+        error => read_only(&error.to_string()),
     }
 }
 

@@ -5,20 +5,25 @@
 //! The vault is in it: whoever has a backup can read everything that was not erased before it was made.
 
 mod create;
+mod erase;
 mod manifest;
 mod point;
 mod restore;
 mod source;
 
 pub(crate) use create::Snapshot;
+pub use erase::RestorePoints;
 pub use manifest::{FileSum, MANIFEST, Manifest};
 pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
-pub use restore::{Erased, Restored, check, read_erasures, restore};
+pub use restore::{Erased, Restored, check, manifest, read_erasures, restore};
 
 use crate::error::{OpenError, ReadError, VaultError};
 use std::io;
 use std::path::PathBuf;
+
+/// Where the restore points are, in the folder of the book.
+const FOLDER: &str = "restore-points";
 
 /// Why a backup was not made, or not restored.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +56,23 @@ pub enum BackupError {
     },
     /// The list of erasures cannot be read.
     #[error(
-        "line {line} of the list of erasures cannot be read: `{text}`. Nothing was restored; a line is `person ID` or `month 2026-11`, and what follows"
+        "line {line} of the list of erasures does not check: `{text}`. Whoever it names would be readable again, so nothing was restored: put the list back from a copy, or take out a last line that was never finished"
     )]
     Erasures {
         /// Which line, from 1.
         line: usize,
         /// What stands there.
         text: String,
+    },
+    /// The list is another book's.
+    #[error(
+        "the list of erasures is of the book {found}, and the backup of the book {expected}. Nothing was restored: name the list of this book"
+    )]
+    ErasuresOfAnother {
+        /// Whose list it is.
+        found: String,
+        /// Whose backup it is.
+        expected: String,
     },
     /// The book does not check: a backup of it would be damaged.
     #[error("the book cannot be backed up: {0}")]
@@ -71,6 +86,17 @@ pub enum BackupError {
     /// The restored vault cannot be written.
     #[error("erasures cannot be applied: {0}")]
     Vault(#[from] VaultError),
+    /// An erasure does not reach a restore point.
+    #[error(
+        "the erasure does not reach the restore point {}: {why}. Remove that folder, and nothing is left there", point.display()
+    )]
+    Unerased {
+        /// Which one.
+        point: PathBuf,
+        /// Why.
+        #[source]
+        why: Box<BackupError>,
+    },
     /// The task was stopped: the server is going down.
     #[error("the book is being closed: the backup was given up")]
     Closed,

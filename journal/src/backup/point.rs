@@ -25,7 +25,7 @@ pub(crate) fn restore_point(
     position: Position,
 ) -> Result<PathBuf, BackupError> {
     let by = from.map_or("unknown".to_owned(), |version| version.to_string());
-    let to = book_folder.join("restore-points").join(format!("{by}-{}", position.0));
+    let to = book_folder.join(super::FOLDER).join(format!("{by}-{}", position.0));
     if files.exists(&to.join(super::MANIFEST)) {
         return Ok(to);
     }
@@ -112,7 +112,7 @@ fn link(
 /// # Errors
 /// The operating system's; what was removed before stays removed.
 pub fn prune_restore_points(book_folder: &Path, keep: usize) -> Result<Vec<PathBuf>, BackupError> {
-    let folder = book_folder.join("restore-points");
+    let folder = book_folder.join(super::FOLDER);
     let doing = || BackupError::io(format!("removing old restore points in {}", folder.display()));
     let entries = match std::fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -139,7 +139,7 @@ pub fn prune_restore_points(book_folder: &Path, keep: usize) -> Result<Vec<PathB
 }
 
 /// How new a restore point of this name is: by position, then by version.
-fn age(name: &str) -> Option<(u64, Version)> {
+pub(super) fn age(name: &str) -> Option<(u64, Version)> {
     let (by, position) = name.rsplit_once('-')?;
     let version = match by {
         "unknown" => Version { major: 0, minor: 0, patch: 0 },

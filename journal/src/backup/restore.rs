@@ -10,7 +10,7 @@ use crate::vault::{self, Vault};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use switchbook_core::id::UserId;
+use switchbook_core::id::{BookId, UserId};
 use switchbook_core::personal::KeyId;
 
 /// What was erased, as whoever restores says it.
@@ -32,23 +32,47 @@ pub struct Restored {
     pub erased_again: usize,
 }
 
-/// Reads a list of erasures: a line each, `person` and an id, or `month` and one like 2026-11; what follows on a line is
-/// for people. Empty lines, and those that begin with `#`, say nothing.
+/// What a backup says of itself; nothing else of it is read.
 ///
 /// # Errors
-/// The first line that says something else: a list that is read by half would leave somebody readable.
-pub fn read_erasures(text: &str) -> Result<Vec<KeyId>, BackupError> {
-    let mut keys = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+/// When there is none, or it cannot be read.
+pub fn manifest(from: &Path) -> Result<Manifest, BackupError> {
+    Source::open(from).map(|source| source.manifest)
+}
+
+/// Reads the list of erasures of a book (docs/evidence.md): its head names the book, and a CRC32C ends each line. Empty
+/// lines, and those that begin with `#` behind the head, say nothing.
+///
+/// # Errors
+/// The first line that does not check, or another book's list: one that is read by half would leave somebody readable.
+pub fn read_erasures(text: &str, book: BookId) -> Result<Vec<KeyId>, BackupError> {
+    let (mut keys, mut head) = (Vec::new(), None);
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let wrong = || BackupError::Erasures { line: number + 1, text: line.trim_end().into() };
+        if head.is_none() {
+            let found = summed(line).and_then(|head| head.strip_prefix(HEAD)).ok_or_else(wrong)?;
+            if found != book.to_string() {
+                let (found, expected) = (found.into(), book.to_string());
+                return Err(BackupError::ErasuresOfAnother { found, expected });
+            }
+            head = Some(found);
+        } else if !line.trim().is_empty() && !line.starts_with('#') {
+            keys.push(summed(line).and_then(key_of).ok_or_else(wrong)?);
         }
-        let key = key_of(line);
-        let wrong = || BackupError::Erasures { line: number + 1, text: line.into() };
-        keys.push(key.ok_or_else(wrong)?);
     }
-    Ok(keys)
+    match head {
+        Some(_) => Ok(keys),
+        None => Err(BackupError::Erasures { line: 1, text: String::new() }),
+    }
+}
+
+/// What begins the list, before the id of the book.
+const HEAD: &str = "# switchbook erasures 1 ";
+
+/// A line without the sum at its end, if it is whole and the sum is right.
+fn summed(line: &str) -> Option<&str> {
+    let (text, sum) = line.strip_suffix('\n')?.trim_end_matches('\r').rsplit_once(' ')?;
+    (format!("{:08x}", crc32c::crc32c(text.as_bytes())) == sum).then_some(text)
 }
 
 fn key_of(line: &str) -> Option<KeyId> {

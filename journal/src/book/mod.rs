@@ -10,7 +10,7 @@ mod writer;
 pub(crate) use read::each_key;
 pub(crate) use tail::{Key, command_key, key_of, subject_key};
 
-use crate::backup::{BackupError, Manifest, Snapshot};
+use crate::backup::{BackupError, Manifest, RestorePoints, Snapshot};
 use crate::codec::Codec;
 use crate::error::{AppendError, Damage, ReadError};
 use crate::files::{Files, RealFiles};
@@ -223,6 +223,14 @@ impl Book {
             Snapshot::take(&shared).write(&shared, &to, made_at)
         });
         copying.await.map_err(|_| BackupError::Closed)?
+    }
+
+    /// The restore points beside it, which have keys of their own.
+    #[must_use]
+    pub fn restore_points(&self) -> RestorePoints {
+        let segments = &self.shared.segments;
+        let folder = segments.folder().parent().unwrap_or(segments.folder());
+        RestorePoints::beside(Arc::clone(&segments.files), folder, self.shared.book)
     }
 
     /// The vault.

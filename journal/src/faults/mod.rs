@@ -312,8 +312,9 @@ impl Files for SimDisk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let state = self.alive()?;
-        let inside = state.disk.names.keys().filter(|path| path.parent() == Some(folder));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+        let inside = state.disk.names.keys().filter_map(|path| path.strip_prefix(folder).ok());
+        let names = inside.filter_map(|path| path.iter().next()?.to_str().map(ToOwned::to_owned));
+        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn create_folder(&self, _: &Path) -> io::Result<()> {

@@ -143,6 +143,16 @@ struct Contents {
     turn: u64,
 }
 
+impl Contents {
+    fn is_of(&self, book: BookId) -> Result<(), VaultError> {
+        if self.book == book {
+            return Ok(());
+        }
+        let (found, expected) = (self.book.to_string(), book.to_string());
+        Err(VaultError::Foreign { found, expected })
+    }
+}
+
 fn parse(bytes: &[u8]) -> Result<Contents, VaultError> {
     let bad = |offset: usize, what: &str| VaultError::Damaged {
         offset: offset as u64,
@@ -175,6 +185,13 @@ fn parse(bytes: &[u8]) -> Result<Contents, VaultError> {
     Ok(contents)
 }
 
+/// What the bytes of a vault's file hold.
+pub(super) fn entries(bytes: &[u8], book: BookId) -> Result<Vec<Entry>, VaultError> {
+    let contents = parse(bytes)?;
+    contents.is_of(book)?;
+    Ok(contents.entries)
+}
+
 /// The open file.
 pub(super) struct VaultFile {
     files: Arc<dyn Files>,
@@ -201,10 +218,7 @@ impl VaultFile {
             None => (Vec::new(), true),
             Some(bytes) => {
                 let contents = parse(&bytes)?;
-                if contents.book != book {
-                    let (found, expected) = (contents.book.to_string(), book.to_string());
-                    return Err(VaultError::Foreign { found, expected });
-                }
+                contents.is_of(book)?;
                 // A torn end is cut by writing the file anew: nothing of it was named by any event.
                 let torn = bytes[contents.end..].iter().any(|byte| *byte != 0);
                 if !torn {

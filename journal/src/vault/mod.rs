@@ -19,6 +19,34 @@ use zeroize::Zeroizing;
 
 pub(crate) use file::NAME;
 
+/// Keys that are there in the bytes of a vault's file.
+pub(crate) fn keys_in(bytes: &[u8], book: BookId) -> Result<Vec<KeyId>, VaultError> {
+    Ok(Vault::new(book, None, file::entries(bytes, book)?).keys())
+}
+
+/// A vault's file as it is to be written: its bytes, and how many keys are destroyed in it.
+pub(crate) struct Written {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) destroyed: usize,
+}
+
+/// A vault's file with this key destroyed and these secrets forgotten. `None`: none of them is in it.
+pub(crate) fn erased_in(
+    bytes: &[u8],
+    book: BookId,
+    key: KeyId,
+    secrets: &[SecretRef],
+) -> Result<Option<Written>, VaultError> {
+    let vault = Vault::new(book, None, file::entries(bytes, book)?);
+    if !vault.has_key(key) && !secrets.iter().any(|secret| vault.secret(*secret).is_some()) {
+        return Ok(None);
+    }
+    vault.destroy(key)?;
+    vault.forget_secrets(secrets)?;
+    let (bytes, destroyed, ()) = vault.capture(|| ());
+    Ok(Some(Written { bytes, destroyed }))
+}
+
 const NONCE: usize = 24;
 
 type KeyBytes = Zeroizing<[u8; 32]>;

@@ -6,6 +6,7 @@
 //! docs/evidence.md has the formats.
 
 pub mod bundle;
+pub mod held;
 pub mod prove;
 
 use base64::Engine;
@@ -62,6 +63,14 @@ pub enum EvidenceError {
         "the first {size} records of this book are not those that the checkpoint seals: a record was changed, or the checkpoint is forged. `switchbook audit verify` looks for the place"
     )]
     AnotherBook {
+        /// Sealed.
+        size: u64,
+    },
+    /// Nobody who is trusted signed it.
+    #[error(
+        "the checkpoint over {size} records is not signed with the given key, nor with one that it handed over to: it is forged, or the checkpoint that hands over is missing beside it"
+    )]
+    NotTrusted {
         /// Sealed.
         size: u64,
     },

@@ -1,6 +1,7 @@
 //! Digest authentication (RFC 7616, RFC 8760, checklist 1–8).
 
 use super::sprays::{ASKED, GUESSED, Sprays};
+use super::told::Told;
 use super::{Endpoint, Pending};
 use crate::config::Limits;
 use crate::port::{Errand, Port};
@@ -24,6 +25,10 @@ const STRICT: &[Algorithm] = &[Algorithm::Sha256];
 const NONCES: usize = 200_000;
 /// Answers made for somewhere else are told of again after so long.
 const ELSEWHERE_AGAIN: Duration = Duration::from_secs(60);
+/// A source whose phone calls for help behind a closed gate is told of again after so long.
+const HELP_AGAIN: Duration = Duration::from_secs(10);
+/// Sources told of meanwhile. Addresses can be forged: beyond that, the metrics count.
+const MOST_TOLD: usize = 64;
 
 /// What came of it.
 pub(super) enum Who {
@@ -44,7 +49,8 @@ pub(super) struct Gatekeeper {
     /// Names answered for wrongly, and names only asked for.
     guessed: Sprays,
     asked: Sprays,
-    elsewhere_told: Option<Instant>,
+    elsewhere_told: Told<SourceKey>,
+    help_told: Told<SourceKey>,
 }
 
 impl Gatekeeper {
@@ -61,7 +67,8 @@ impl Gatekeeper {
             sources: BackOff::new(limits.source_back_off),
             guessed: Sprays::new(GUESSED),
             asked: Sprays::new(ASKED),
-            elsewhere_told: None,
+            elsewhere_told: Told::new(ELSEWHERE_AGAIN, MOST_TOLD),
+            help_told: Told::new(HELP_AGAIN, MOST_TOLD),
         }
     }
 }
@@ -193,12 +200,14 @@ impl Endpoint {
             let account =
                 (self.gatekeeper.hasher.hash_one(username), SourceKey::of(flow.remote.ip()));
             let failures = self.gatekeeper.accounts.failed(now, account);
-            tracing::warn!(source = %flow.remote, failures, "a call for help passes a gate closed by wrong passwords");
             let wants = (self.wants(request, flow, exchange, device), 1);
-            return match self.keeps_pace(key, flow, request, device, wants) {
-                true => Who::Device(device),
-                false => Who::Answered,
-            };
+            if !self.keeps_pace(key, flow, request, device, wants) {
+                return Who::Answered;
+            }
+            if self.gatekeeper.help_told.tells(now, SourceKey::of(flow.remote.ip())) {
+                tracing::warn!(source = %flow.remote, failures, "a call for help passes a gate closed by wrong passwords");
+            }
+            return Who::Device(device);
         }
         let seconds = until.saturating_duration_since(now).as_secs() + 1;
         let seconds = seconds.to_string();
@@ -252,14 +261,13 @@ impl Endpoint {
     }
 
     /// An answer that was made for somewhere else (RFC 7616 §3.4.6): a phone behind a box that rewrites addresses, or one
-    /// that was lured elsewhere. Told once a minute at most.
+    /// that was lured elsewhere. Told once a minute of each source.
     fn tell_elsewhere(&mut self, flow: &Flow, request: &Request, username: &str, uri: &str) {
         self.wire.metrics.digest_uris.add(1);
-        let (now, told) = (self.wire.now.instant, &mut self.gatekeeper.elsewhere_told);
-        if told.is_some_and(|at| now.saturating_duration_since(at) < ELSEWHERE_AGAIN) {
+        let (now, source) = (self.wire.now.instant, SourceKey::of(flow.remote.ip()));
+        if !self.gatekeeper.elsewhere_told.tells(now, source) {
             return;
         }
-        *told = Some(now);
         tracing::warn!(
             code = "DIGEST_URI_MISMATCH",
             source = %flow.remote.ip(),

@@ -117,7 +117,7 @@ impl Endpoint {
         };
         let placed = CallPlaced {
             call,
-            caller: caller(party, number, &shown, at),
+            caller: caller(party, number, &shown, exchange.erasures.key_of_month(at)),
             dialled: as_dialled(exchange, party, &plan, &dialled, at),
             origin: plan.origin,
             facts,
@@ -192,7 +192,10 @@ impl Endpoint {
             call,
             caller: Caller::Device { device, number: number_of(exchange, device) },
             // Never what was dialled: it may hold a PIN.
-            dialled: Dialled::Other(Personal::new(KeyId::of_month(at), code.masked())),
+            dialled: Dialled::Other(Personal::new(
+                exchange.erasures.key_of_month(at),
+                code.masked(),
+            )),
             origin: Origin::Internal,
             facts: Facts::default(),
             decided_on: exchange.position,
@@ -332,12 +335,12 @@ fn shown_by_trunk(request: &Request) -> Shown {
     Shown { number: number.filter(digits), name: None }
 }
 
-fn caller(party: Party, number: Option<Number>, shown: &Shown, at: Moment) -> Caller {
+fn caller(party: Party, number: Option<Number>, shown: &Shown, key: KeyId) -> Caller {
     match party {
         Party::Device(device) => Caller::Device { device, number },
         Party::Trunk(trunk) => {
             let number = shown.number.as_ref();
-            let number = number.map(|number| OutsideNumber::new(KeyId::of_month(at), number));
+            let number = number.map(|number| OutsideNumber::new(key, number));
             Caller::Trunk { trunk, number }
         }
     }
@@ -351,7 +354,7 @@ fn as_dialled(
     at: Moment,
 ) -> Dialled {
     let inside = dialled.parse().ok().filter(|number| exchange.numbers.contains_key(number));
-    let key = KeyId::of_month(at);
+    let key = exchange.erasures.key_of_month(at);
     let outside = || OutsideNumber::new(key, &masked(dialled));
     match (party, inside) {
         (Party::Device(_), Some(number)) => Dialled::Inside(number),

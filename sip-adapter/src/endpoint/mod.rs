@@ -28,6 +28,7 @@ mod register;
 mod sessions;
 mod sprays;
 mod sweep;
+mod told;
 
 use crate::config::Config;
 use crate::metrics::Metrics;

@@ -10,7 +10,7 @@ use crate::refusal::{Refusal, RefusalCode};
 use std::sync::Arc;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
-use switchbook_core::personal::{KeyId, Personal};
+use switchbook_core::personal::Personal;
 use switchbook_core::position::Moment;
 use switchbook_journal::{AppendError, Commit};
 
@@ -34,7 +34,8 @@ impl Writer {
         // A binding holds its address itself; a refusal of one does not.
         let binds = events.first().is_some_and(Event::is_registration);
         let source = order.source.as_ref().filter(|_| !binds);
-        let mut source = source.map(|text| Personal::new(KeyId::of_month(now), text));
+        let mut source =
+            source.map(|text| Personal::new(self.private.erasures.key_of_month(now), text));
         self.parts.store.seal(&mut source)?;
         let records = record(&mut self.private, order, source.as_ref(), events, now);
         self.next.commits.push(Commit { records: records.clone() });
