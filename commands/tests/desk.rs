@@ -696,6 +696,45 @@ async fn edges_are_recorded_once_also_after_a_restart() {
     assert_eq!(missed, Some(4 * 3 * 365));
 }
 
+/// The bell sleeps through commands that move no edge, and still hears one that does.
+#[tokio::test(start_paused = true)]
+async fn f6_a_group_with_a_time_zone_moves_the_edges_that_the_bell_waits_for() {
+    let house = house().await;
+    // Tomorrow at 07:59:50Z.
+    let day = 24 * 3600 * 1_000_000;
+    let midnight = (house.clock.now().0 / day + 1) * day;
+    house.clock.0.store(midnight + (8 * 3600 - 10) * 1_000_000, Ordering::SeqCst);
+    let give = async |json: &str| {
+        let command: Command = serde_json::from_str(json).unwrap();
+        let seconds = u64::try_from(house.clock.now().0 / 1_000_000).unwrap();
+        let made = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+        let order = Order::new(CommandId(Uuid::new_v7(made)), CONSOLE, command);
+        house.desk.submit(order).await.unwrap();
+    };
+    give(r#"{"command":"user.add","username":"ada","display_name":"Ada","numbers":["100"]}"#).await;
+    give(r#"{"command":"profile.add","user":"ada","name":"V"}"#).await;
+    give(
+        r#"{"command":"schedule.add","number":"100","profile":"ada/V","pattern":{"weekly":"daily 12:00-13:00"}}"#,
+    )
+    .await;
+    let fired = async || {
+        let records = house.store.read(Position(1), 1_000).await.unwrap();
+        records.iter().filter(|recorded| recorded.event.name() == "ScheduleFired").count()
+    };
+    let bell = tokio::spawn(switchbook_commands::schedules::run(house.desk.clone()));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    give(r#"{"command":"number.call_waiting","number":"100","on":false}"#).await;
+    // Morning in Berlin, and ten seconds to twelve in Dubai.
+    give(r#"{"command":"group.add","name":"far","kind":"user","time_zone":"Asia/Dubai"}"#).await;
+    give(r#"{"command":"group.add_member","group":"far","user":"ada"}"#).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(fired().await, 0);
+    house.clock.0.fetch_add(10_000_000, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert_eq!(fired().await, 1, "the bell would have slept a minute");
+    bell.abort();
+}
+
 #[tokio::test]
 async fn way4_calls_left_open_by_a_crash_are_closed_at_the_next_start() {
     use switchbook_commands::call::{Entry, Record};
