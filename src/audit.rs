@@ -1,8 +1,8 @@
 //! Questions of auditors, answered the same way from the segments alone or by the running server.
 
-use crate::console::protocol::Language;
+use crate::console::protocol::{For, Language};
 use crate::console::views;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use switchbook_core::position::Position;
@@ -148,7 +148,9 @@ pub async fn answer(
                 .await
                 .map_err(|error| Failure::new(error.to_string()))?;
             let at = moment.unwrap_or(tables.exchange.recorded_at);
-            views::show(&views::Seen { tables: &tables, refreshes: &BookOnly, at }, view, arguments)
+            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
+            let shown = views::show(&seen, view, arguments, For::Both)?;
+            serde_json::from_str(&shown).map_err(failed("the view cannot be read back"))
         }
         Question::Diff { one, other } => {
             let found = switchbook_replay::diff(book, at(one)?, at(other)?, open).await;

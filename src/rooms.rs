@@ -1,6 +1,6 @@
 //! The open rooms of a running exchange, as the console and the watchers see them.
 
-use crate::console::protocol::Language;
+use crate::console::protocol::{Language, Sight};
 use crate::console::views;
 use crate::erasure::Erasures;
 use crate::failure::{Failure, failed};
@@ -61,20 +61,17 @@ impl Rooms {
         }
     }
 
-    /// Shows a view, now or as of then.
-    pub async fn view(
-        &self,
-        view: &str,
-        arguments: &Map<String, Value>,
-        as_of: Option<&str>,
-        language: Language,
-    ) -> Result<Value, Failure> {
+    /// Shows a view, now or as of then: its JSON text.
+    pub async fn view(&self, sight: &Sight) -> Result<String, Failure> {
+        let Sight { view, arguments, as_of, whom, language } = sight;
+        let (as_of, whom) = (as_of.as_deref(), *whom);
         if view == "route" {
-            return self.route(arguments, as_of, language).await;
+            let route = self.route(arguments, as_of, *language).await;
+            return route.map(|told| told.to_string());
         }
         let now = SystemClock.now();
         if view == "status" {
-            return self.status().await;
+            return self.status().await.map(|told| told.to_string());
         }
         if let Some(when) = as_of {
             let (tables, at) = match views::is_of_calls(view) {
@@ -82,13 +79,13 @@ impl Rooms {
                 false => self.exchange_at(when).await?,
             };
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
-            let shown = views::show(&seen, view, arguments);
+            let shown = views::show(&seen, view, arguments, whom);
             put_away(tables);
             return shown;
         }
         let tables = self.current().await;
         let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
-        views::show(&seen, view, arguments)
+        views::show(&seen, view, arguments, whom)
     }
 
     /// The tables with everything that was acknowledged; when they cannot follow the book, as far as they are.

@@ -70,7 +70,8 @@ impl Console {
         arguments: &Value,
         as_of: Option<&str>,
     ) -> Result<Value, Box<dyn Error>> {
-        let mut request = json!({ "do": "view", "view": view, "arguments": arguments });
+        let mut request =
+            json!({ "do": "view", "view": view, "arguments": arguments, "for": "programs" });
         if let Some(as_of) = as_of {
             request["as_of"] = as_of.into();
         }

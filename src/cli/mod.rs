@@ -14,7 +14,7 @@ mod verify;
 mod views;
 
 use crate::console::client::Client;
-use crate::console::protocol::{Language, Request};
+use crate::console::protocol::{For, Language, Request, Sight};
 use crate::console::socket_of;
 use crate::failure::{Failure, failed};
 use crate::settings::{Http, default_data};
@@ -90,12 +90,13 @@ impl Common {
             )
             .advice("Leave --as out: whoever may use the console sees every view."));
         }
-        let answer = self.client()?.ask(&Request::View {
+        let answer = self.client()?.ask(&Request::View(Sight {
             view: name.into(),
             arguments,
             as_of: self.as_of.clone(),
+            whom: if self.form == output::Form::Json { For::Programs } else { For::People },
             language: self.language,
-        })?;
+        }))?;
         serde_json::from_value(answer).map_err(failed("the server's answer makes no sense"))
     }
 }

@@ -21,8 +21,10 @@ pub enum Form {
 #[derive(Debug, Deserialize)]
 pub struct View {
     /// For programs.
+    #[serde(default)]
     pub data: Value,
     /// For people.
+    #[serde(default)]
     pub tables: Vec<Table>,
 }
 

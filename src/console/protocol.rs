@@ -81,19 +81,39 @@ pub enum Request {
     /// Hold the index against the segments: nobody else can open it meanwhile.
     CompareIndex,
     /// Show a view.
-    View {
-        /// Its name (`user.list`, `matrix.show`).
-        view: String,
-        /// Its arguments, by name.
-        #[serde(default)]
-        arguments: serde_json::Map<String, Value>,
-        /// As of a position (`#123`) or a moment (RFC 3339); now when missing.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        as_of: Option<String>,
-        /// `de` or `en`.
-        #[serde(default)]
-        language: Language,
-    },
+    View(Sight),
+}
+
+/// A view that is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sight {
+    /// Its name (`user.list`, `matrix.show`).
+    pub view: String,
+    /// Its arguments, by name.
+    #[serde(default)]
+    pub arguments: serde_json::Map<String, Value>,
+    /// As of a position (`#123`) or a moment (RFC 3339); now when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// For whom: half of a long list is half the work.
+    #[serde(default, rename = "for")]
+    pub whom: For,
+    /// `de` or `en`.
+    #[serde(default)]
+    pub language: Language,
+}
+
+/// Whom a view is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum For {
+    /// Whoever: `data` and `tables`.
+    #[default]
+    Both,
+    /// Programs: `data` alone.
+    Programs,
+    /// People: `tables` alone.
+    People,
 }
 
 /// Language of texts for people.

@@ -89,9 +89,10 @@ async fn serve(stream: UnixStream, rooms: Arc<Rooms>) {
     while let Ok(Some(line)) = line(&mut session.reader).await {
         let answer = match serde_json::from_str::<Request>(&line) {
             Ok(request) => session.answer(request).await,
-            Err(error) => Response::Failed { text: format!("that is no request: {error}") },
+            Err(error) => text(&Response::Failed { text: format!("that is no request: {error}") }),
         };
-        if session.send(&answer).await.is_err() {
+        let sent = session.send(&answer).await;
+        if sent.is_err() {
             return;
         }
     }
@@ -121,16 +122,29 @@ async fn line(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Optio
     }
 }
 
+/// What the server answers, as a line.
+fn text(response: &Response) -> String {
+    serde_json::to_string(response).unwrap_or_else(|error| {
+        json!({ "failed": { "text": format!("the answer cannot be written: {error}") } })
+            .to_string()
+    })
+}
+
 impl Session {
-    async fn send(&mut self, response: &Response) -> std::io::Result<()> {
-        let text = serde_json::to_string(response)?;
-        self.writer.write_all(text.as_bytes()).await?;
+    async fn send(&mut self, answer: &str) -> std::io::Result<()> {
+        self.writer.write_all(answer.as_bytes()).await?;
         self.writer.write_all(b"\n").await?;
         self.writer.flush().await
     }
 
-    async fn answer(&mut self, request: Request) -> Response {
-        match request {
+    /// The answer to a request, as its line is sent.
+    async fn answer(&mut self, request: Request) -> String {
+        let response = match request {
+            // The long lists are texts already.
+            Request::View(sight) => match self.rooms.view(&sight).await {
+                Ok(shown) => return format!("{{\"done\":{shown}}}"),
+                Err(failure) => Response::Failed { text: failure.to_string() },
+            },
             Request::Submit { id, as_user, dry_run, command, language } => {
                 self.submit(id, as_user, dry_run, command, language).await
             }
@@ -148,14 +162,8 @@ impl Session {
                 Ok(value) => Response::Done(value),
                 Err(failure) => Response::Failed { text: failure.to_string() },
             },
-            Request::View { view, arguments, as_of, language } => {
-                let shown = self.rooms.view(&view, &arguments, as_of.as_deref(), language).await;
-                match shown {
-                    Ok(value) => Response::Done(value),
-                    Err(failure) => Response::Failed { text: failure.to_string() },
-                }
-            }
-        }
+        };
+        text(&response)
     }
 
     fn on_behalf_of(&self, name: Option<&str>) -> Result<Option<UserId>, Failure> {
@@ -355,7 +363,7 @@ impl Session {
                 outcome = &mut work => break outcome,
                 _ = tick.tick() => {
                     let so_far = Response::Progress { done: progress.decided(), of: lines };
-                    if self.send(&so_far).await.is_err() {
+                    if self.send(&text(&so_far)).await.is_err() {
                         // Nobody waits for it any more: what was not handed to the writer yet is not done.
                         progress.cancel();
                     }

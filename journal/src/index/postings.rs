@@ -5,8 +5,8 @@
 use super::{Index, META, VALUE};
 use crate::book::Key;
 use crate::error::ReadError;
-use std::sync::{PoisonError, TryLockError};
 use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 use switchbook_core::position::Position;
 
 const PREFIX: u8 = b'p';
