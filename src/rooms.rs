@@ -18,7 +18,7 @@ use switchbook_commands::wire::UserRef;
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::event::Event;
 use switchbook_core::id::{CommandId, CorrelationId, UserId};
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
 use switchbook_journal::backup::Manifest;
 use switchbook_journal::{BackupError, Book, Leases};
 use switchbook_projections::fold::{self, Tables};
@@ -77,9 +77,14 @@ impl Rooms {
             return self.status().await;
         }
         if let Some(when) = as_of {
-            let (tables, at) = self.tables_at(when).await?;
+            let (tables, at) = match views::is_of_calls(view) {
+                true => self.tables_at(when).await?,
+                false => self.exchange_at(when).await?,
+            };
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
-            return views::show(&seen, view, arguments);
+            let shown = views::show(&seen, view, arguments);
+            put_away(tables);
+            return shown;
         }
         let tables = self.current().await;
         let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
@@ -133,16 +138,28 @@ impl Rooms {
 
     /// All tables as of a position or a moment, and the moment they stand for.
     async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
+        let (position, moment) = self.place(when).await?;
+        let (book, open) = (self.readers.book().as_ref(), self.readers.opener());
+        let tables = fold::tables_at(book, position, open).await.map_err(failed(UNFOLDED))?;
+        let moment = moment.unwrap_or(tables.exchange.recorded_at);
+        Ok((tables, moment))
+    }
+
+    /// The same with the exchange alone: names and calls are empty.
+    async fn exchange_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
+        let (position, moment) = self.place(when).await?;
+        let (book, open) = (self.readers.book().as_ref(), self.readers.opener());
+        let exchange = fold::exchange_at(book, position, open).await.map_err(failed(UNFOLDED))?;
+        let moment = moment.unwrap_or(exchange.recorded_at);
+        Ok((Tables { exchange, ..Tables::default() }, moment))
+    }
+
+    /// The position that a place in time names, and the moment if it names one.
+    async fn place(&self, when: &str) -> Result<(Position, Option<Moment>), Failure> {
         let told = |error: ReplayError| Failure::new(error.to_string());
         let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
         let position = as_of::position(book, at).await.map_err(told)?;
-        let moment = as_of::moment(book, at).await.map_err(told)?;
-        let open = self.readers.opener();
-        let tables = fold::tables_at(book, position, open)
-            .await
-            .map_err(failed("the state of then cannot be folded"))?;
-        let moment = moment.unwrap_or(tables.exchange.recorded_at);
-        Ok((tables, moment))
+        Ok((position, as_of::moment(book, at).await.map_err(told)?))
     }
 
     /// The index held against the segments, for an auditor who verifies the book meanwhile.
@@ -243,6 +260,13 @@ impl Rooms {
     pub(crate) async fn keep_snapshots(&self) {
         keeping::keep(self.readers.now(), &*self.store).await;
     }
+}
+
+const UNFOLDED: &str = "the state of then cannot be folded";
+
+/// Tables of thousands of users take a while to be taken apart: whoever asked does not wait for it.
+fn put_away(tables: Tables) {
+    tokio::task::spawn_blocking(move || drop(tables));
 }
 
 impl Status for Rooms {

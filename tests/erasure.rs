@@ -309,7 +309,15 @@ async fn months_whose_time_has_come_are_erased_by_themselves_an_event_each() {
     }
     let refused = server.run(home, "period erase 2099-01", "");
     assert!(text(&refused).contains("PERIOD_OPEN"));
-    let data = stopped(server).await;
-    let vault = switchbook_journal::Vault::read_only(&data).unwrap();
-    assert!([202_501, 202_502].iter().all(|period| vault.is_destroyed(KeyId::Period(*period))));
+    // First the event, then the key: whoever looks in between sees it still.
+    let gone = || {
+        let vault = switchbook_journal::Vault::read_only(&data).unwrap();
+        [202_501, 202_502].iter().all(|period| vault.is_destroyed(KeyId::Period(*period)))
+    };
+    while !gone() {
+        assert!(began.elapsed() < support::PATIENCE, "their keys are still there");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    stopped(server).await;
+    assert!(gone());
 }

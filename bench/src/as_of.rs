@@ -50,17 +50,19 @@ pub fn measure(
     let begun = events / 50;
     let mut dice = Dice::new(seed);
     let title = format!("views as of {looks} random positions each in {events} events, ms");
-    let mut report = Report::new(title, &["view", "now", "median", "worst"]);
+    let mut report = Report::new(title, &["view", "now", "median", "worst", "CPU"]);
     let (mut all, mut worst) = (Vec::new(), Duration::ZERO);
     for (view, arguments) in views() {
-        let mut now = Vec::new();
-        let mut times = Vec::new();
+        let (mut now, mut times, mut processor) = (Vec::new(), Vec::new(), Duration::ZERO);
         for _ in 0..looks.max(1) {
             let at = format!("#{}", begun + 1 + dice.below(events - begun));
             for (as_of, times) in [(None, &mut now), (Some(&*at), &mut times)] {
-                let began = Instant::now();
+                let (began, before) = (Instant::now(), server.processor());
                 console.view(view, &arguments, as_of)?;
                 times.push(began.elapsed());
+                if as_of.is_some() {
+                    processor += server.processor().saturating_sub(before);
+                }
             }
         }
         for times in [&mut now, &mut times] {
@@ -68,7 +70,8 @@ pub fn measure(
         }
         let middle = |times: &[Duration]| ms(times[times.len() / 2]);
         let most = times.last().copied().unwrap_or_default();
-        report.row([view.into(), middle(&now), middle(&times), ms(most)]);
+        let each = ms(processor / looks.max(1));
+        report.row([view.into(), middle(&now), middle(&times), ms(most), each]);
         worst = worst.max(most);
         all.extend(times);
     }

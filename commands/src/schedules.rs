@@ -6,14 +6,18 @@ use crate::order::Order;
 use crate::refusal::RefusalCode;
 use crate::schedule::{Fire, Lateness, Missed};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use switchbook_core::envelope::{Actor, Subject};
 use switchbook_core::event::Event;
-use switchbook_core::exchange::Exchange;
-use switchbook_core::id::{CommandId, ScheduleId};
+use switchbook_core::exchange::{Exchange, Table};
+use switchbook_core::group::Group;
+use switchbook_core::id::{CommandId, GroupId, ScheduleId, UserId};
 use switchbook_core::position::{Moment, Position};
-use switchbook_core::schedule::Edge;
 use switchbook_core::schedule::window::{edges, next_edge, zone_of};
+use switchbook_core::schedule::{Edge, Schedule};
+use switchbook_core::settings::Settings;
+use switchbook_core::user::User;
 
 /// More missed edges than this are summed up.
 pub const ONE_BY_ONE: usize = 1000;
@@ -78,6 +82,42 @@ pub async fn run(desk: DeskHandle) {
     }
 }
 
+/// What edges are computed from. Looking at every schedule costs more than most commands do, so it is done when one of
+/// these was changed and not whenever anything was. A number is not among them: its schedules go with its owner.
+struct Clockwork {
+    schedules: Table<ScheduleId, Schedule>,
+    users: Table<UserId, User>,
+    groups: Table<GroupId, Group>,
+    settings: Option<Arc<Settings>>,
+    edges_until: Moment,
+}
+
+impl Clockwork {
+    fn of(exchange: &Exchange) -> Self {
+        Self {
+            schedules: exchange.schedules.clone(),
+            users: exchange.users.clone(),
+            groups: exchange.groups.clone(),
+            settings: exchange.settings.clone(),
+            edges_until: exchange.edges_until,
+        }
+    }
+
+    /// Is everything as it was? Looks at where it is, which never says yes to something else.
+    fn drives(&self, exchange: &Exchange) -> bool {
+        let settings = match (&self.settings, &exchange.settings) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        settings
+            && self.schedules.ptr_eq(&exchange.schedules)
+            && self.users.ptr_eq(&exchange.users)
+            && self.groups.ptr_eq(&exchange.groups)
+            && self.edges_until == exchange.edges_until
+    }
+}
+
 struct Bell {
     desk: DeskHandle,
     /// What was due before that is late.
@@ -134,7 +174,7 @@ impl Bell {
         })
     }
 
-    /// Until the next edge comes or the configuration changes; `false` when the Desk is closed.
+    /// Until the next edge comes or what makes edges changes; `false` when the Desk is closed.
     async fn sleep(&self) -> bool {
         let published = self.desk.published();
         let now = self.desk.clock().now();
@@ -143,13 +183,14 @@ impl Bell {
             Duration::from_micros(micros + 1).min(LONGEST_SLEEP)
         });
         let mut position = self.desk.subscribe();
-        let configuration = published.exchange.configuration;
+        let clockwork = Clockwork::of(&published.exchange);
+        drop(published);
         let changed = async {
             loop {
                 if position.changed().await.is_err() {
                     return false;
                 }
-                if self.desk.published().exchange.configuration != configuration {
+                if !clockwork.drives(&self.desk.published().exchange) {
                     return true;
                 }
             }
@@ -158,5 +199,45 @@ impl Bell {
             () = tokio::time::sleep(wait) => true,
             open = changed => open,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchbook_core::fact::Fact;
+    use switchbook_core::id::ProfileId;
+    use switchbook_core::number::{BusyIfAny, Number, NumberState};
+    use switchbook_core::schedule::{Days, Minute, Pattern, Priority};
+
+    /// Every command made the bell look at every schedule.
+    #[test]
+    fn a_change_of_a_number_moves_no_edge_and_a_new_schedule_does() {
+        let mut exchange = Exchange::default();
+        let clockwork = Clockwork::of(&exchange);
+        let number: Number = "100".parse().unwrap();
+        let owner = Fact::new(UserId(uuid::Uuid::nil()), Position(1));
+        let state = NumberState {
+            owner,
+            slots: Vec::new(),
+            call_waiting: Fact::new(false, Position(1)),
+            busy_if_any: Fact::new(BusyIfAny::Off, Position(1)),
+            manual: None,
+            schedules: Vec::new(),
+        };
+        exchange.numbers.insert(number, state.into());
+        assert!(clockwork.drives(&exchange));
+        let minute = |hour: u16| Minute(hour * 60);
+        let schedule = Schedule {
+            number,
+            profile: ProfileId(uuid::Uuid::nil()),
+            pattern: Pattern::Weekly { days: Days(0x7f), from: minute(12), to: minute(13) },
+            priority: Priority::default(),
+            at: Position(2),
+            made_at: Moment(0),
+        };
+        exchange.schedules.insert(ScheduleId(uuid::Uuid::nil()), schedule.into());
+        assert!(!clockwork.drives(&exchange));
+        assert!(Clockwork::of(&exchange).drives(&exchange));
     }
 }

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use switchbook_commands::desk::{
     Answer, Bulk, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts, Progress,
 };
@@ -65,9 +65,14 @@ impl LeaseBook for NoBook {
 }
 
 /// A store whose disk can fail in the middle of an append.
+#[derive(Default)]
 struct Failing {
     inner: MemoryStore,
     broken: AtomicBool,
+    /// What is written while it is broken is in the book all the same.
+    lands: AtomicBool,
+    /// So often it was asked for a command id.
+    asked: AtomicUsize,
 }
 
 #[async_trait]
@@ -90,6 +95,7 @@ impl EventReader for Failing {
         self.inner.history(subject, from, limit).await
     }
     async fn outcome(&self, command: CommandId) -> Result<Option<(Position, Position)>, ReadError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.inner.outcome(command).await
     }
     async fn snapshot(
@@ -108,6 +114,9 @@ impl EventStore for Failing {
     }
     async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError> {
         if self.broken.load(Ordering::SeqCst) {
+            if self.lands.load(Ordering::SeqCst) {
+                self.inner.append(commits).await?;
+            }
             return Err(AppendError::OutcomeUnknown { reason: "test".into() });
         }
         self.inner.append(commits).await
@@ -166,7 +175,7 @@ async fn open(store: Arc<Failing>) -> House {
 }
 
 async fn house() -> House {
-    open(Arc::new(Failing { inner: MemoryStore::default(), broken: AtomicBool::new(false) })).await
+    open(Arc::default()).await
 }
 
 fn order(json: &str) -> Order {
@@ -233,6 +242,57 @@ async fn a_repeated_id_gets_the_first_answer_also_at_the_same_time_and_after_a_r
     assert_eq!(again.desk.published().exchange.users.len(), 1);
     again.clock.0.fetch_add(25 * 3600 * 1_000_000, Ordering::SeqCst);
     assert_eq!(code(again.desk.submit(order).await), RefusalCode::CommandTooOld);
+}
+
+/// A look-up in the book reads a page of every run of its index: commands got dearer with the book's age.
+#[tokio::test]
+async fn the_book_is_asked_only_for_ids_that_can_stand_where_nobody_remembers() {
+    let house = house().await;
+    let dnd = |on: bool| order(&format!(r#"{{"command":"user.dnd","user":"ada","on":{on}}}"#));
+    house.desk.submit(order(&add("ada", "100"))).await.unwrap();
+    let before = house.store.asked.load(Ordering::SeqCst);
+    let asked = || house.store.asked.load(Ordering::SeqCst) - before;
+    let old = dnd(true);
+    let first = house.desk.submit(old.clone()).await.unwrap();
+    house.clock.0.fetch_add(20 * 60 * 1_000_000, Ordering::SeqCst);
+    let late = dnd(false);
+    let last = house.desk.submit(late.clone()).await.unwrap();
+    assert_eq!(house.desk.submit(late.clone()).await.unwrap().positions(), last.positions());
+    assert_eq!(asked(), 0, "the writer remembers what came since the start");
+    let again = open(house.store.clone()).await;
+    again.clock.0.store(house.clock.0.load(Ordering::SeqCst), Ordering::SeqCst);
+    // Made just now by a clock that is twenty minutes behind: from where the start has not read.
+    assert_eq!(again.desk.submit(old).await.unwrap().positions(), first.positions());
+    assert_eq!(asked(), 1);
+    let other = Order { actor: Actor::Supervisor { uid: 1 }, ..late };
+    assert_eq!(code(again.desk.submit(other).await), RefusalCode::CommandIdInvalid);
+}
+
+#[tokio::test]
+async fn right_after_a_start_the_last_minutes_before_are_known_without_asking() {
+    let house = house().await;
+    let add = order(r#"{"command":"user.add","username":"ada","display_name":"Ada"}"#);
+    let first = house.desk.submit(add.clone()).await.unwrap();
+    let again = open(house.store.clone()).await;
+    again.desk.submit(order(r#"{"command":"user.dnd","user":"ada","on":true}"#)).await.unwrap();
+    assert_eq!(again.desk.submit(add).await.unwrap().positions(), first.positions());
+    assert_eq!(house.store.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_unknown_and_stands_in_the_book_is_answered_from_there() {
+    let house = house().await;
+    house.store.broken.store(true, Ordering::SeqCst);
+    house.store.lands.store(true, Ordering::SeqCst);
+    let lost = order(&add("ada", "100"));
+    assert_eq!(code(house.desk.submit(lost.clone()).await), RefusalCode::OutcomeUnknown);
+    house.store.broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!(house.desk.health(), DeskHealth::Writable);
+    let ada = house.desk.published().exchange.user_named("ada").unwrap();
+    let answer = house.desk.submit(lost).await.unwrap();
+    assert!(answer.records[0].envelope.subjects.contains(&Subject::User(ada)));
+    assert_eq!(house.store.tail(), answer.position, "nothing was done twice");
 }
 
 #[tokio::test]
@@ -637,6 +697,45 @@ async fn edges_are_recorded_once_also_after_a_restart() {
         _ => None,
     });
     assert_eq!(missed, Some(4 * 3 * 365));
+}
+
+/// The bell sleeps through commands that move no edge, and still hears one that does.
+#[tokio::test(start_paused = true)]
+async fn f6_a_group_with_a_time_zone_moves_the_edges_that_the_bell_waits_for() {
+    let house = house().await;
+    // Tomorrow at 07:59:50Z.
+    let day = 24 * 3600 * 1_000_000;
+    let midnight = (house.clock.now().0 / day + 1) * day;
+    house.clock.0.store(midnight + (8 * 3600 - 10) * 1_000_000, Ordering::SeqCst);
+    let give = async |json: &str| {
+        let command: Command = serde_json::from_str(json).unwrap();
+        let seconds = u64::try_from(house.clock.now().0 / 1_000_000).unwrap();
+        let made = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+        let order = Order::new(CommandId(Uuid::new_v7(made)), CONSOLE, command);
+        house.desk.submit(order).await.unwrap();
+    };
+    give(r#"{"command":"user.add","username":"ada","display_name":"Ada","numbers":["100"]}"#).await;
+    give(r#"{"command":"profile.add","user":"ada","name":"V"}"#).await;
+    give(
+        r#"{"command":"schedule.add","number":"100","profile":"ada/V","pattern":{"weekly":"daily 12:00-13:00"}}"#,
+    )
+    .await;
+    let fired = async || {
+        let records = house.store.read(Position(1), 1_000).await.unwrap();
+        records.iter().filter(|recorded| recorded.event.name() == "ScheduleFired").count()
+    };
+    let bell = tokio::spawn(switchbook_commands::schedules::run(house.desk.clone()));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    give(r#"{"command":"number.call_waiting","number":"100","on":false}"#).await;
+    // Morning in Berlin, and ten seconds to twelve in Dubai.
+    give(r#"{"command":"group.add","name":"far","kind":"user","time_zone":"Asia/Dubai"}"#).await;
+    give(r#"{"command":"group.add_member","group":"far","user":"ada"}"#).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(fired().await, 0);
+    house.clock.0.fetch_add(10_000_000, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert_eq!(fired().await, 1, "the bell would have slept a minute");
+    bell.abort();
 }
 
 #[tokio::test]

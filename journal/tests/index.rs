@@ -82,6 +82,29 @@ async fn snapshots_lie_along_the_book_and_those_that_nobody_needs_go() {
     keeps_what_is_needed(&MemoryStore::default()).await;
 }
 
+/// An auditor verifies while the server is busy: runs that were merged meanwhile, and records that came, looked to him like
+/// postings that had been removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_goes_on_while_it_is_compared_is_not_suspected() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path(), true);
+    fill(&opened.store, 30_000).await;
+    let store = opened.store.clone();
+    let comparing = tokio::task::spawn_blocking(move || {
+        let mut compared = Vec::new();
+        while store.indexed().is_none_or(|upto| upto.0 < 150_000) {
+            compared.extend(store.compare_index().unwrap());
+        }
+        compared
+    });
+    for _ in 0..60 {
+        fill(&opened.store, 2_100).await;
+    }
+    let compared = comparing.await.unwrap();
+    assert!(compared.len() > 1);
+    assert!(compared.iter().all(|one| one.differs.is_none()), "{compared:?}");
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

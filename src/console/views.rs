@@ -29,6 +29,11 @@ fn both(data: &impl Serialize, tables: Vec<Table>) -> Result<Value, Failure> {
     Ok(json!({ "data": data, "tables": tables }))
 }
 
+/// Does this view look at the calls, and so at names of what is gone too? All others are of the exchange alone.
+pub fn is_of_calls(view: &str) -> bool {
+    view == "call.list"
+}
+
 /// Shows a view.
 pub fn show<L: Refreshes>(
     seen: &Seen<'_, L>,

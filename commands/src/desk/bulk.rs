@@ -5,7 +5,7 @@ use super::front::Keep;
 use super::group::{Reply, record};
 use super::secrets::Entry;
 use super::writer::{Message, unsealed};
-use super::{DeskHandle, memory};
+use super::{Ask, DeskHandle, memory};
 use crate::command::Command;
 use crate::decide::decide;
 use crate::order::{Context, Order, Warning};
@@ -99,7 +99,7 @@ impl DeskHandle {
         };
         let mut head = Order::new(bulk.id, bulk.actor, first.clone());
         head.on_behalf_of = bulk.on_behalf_of;
-        if let Some(answer) = self.first_answer(&head).await? {
+        if let Some(answer) = self.first_answer(&head, Ask::Always).await? {
             return Ok(answer);
         }
         let names: Vec<&'static str> = bulk.commands.iter().map(Command::name).collect();

@@ -148,7 +148,8 @@ impl Front {
     }
 }
 
-fn has_secret(command: &mut Command) -> bool {
+/// Is there something to hash or to check before the writer sees it?
+pub(crate) fn has_secret(command: &mut Command) -> bool {
     let mut found = matches!(command, Command::PhoneLogIn(_));
     command.each_secret(&mut |_, _| found = true);
     found

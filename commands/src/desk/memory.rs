@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, DeskError};
 use super::group::refusal_of;
+use super::recent::Recent;
 use crate::order::Order;
 use crate::refusal::{Refusal, RefusalCode};
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +15,7 @@ use switchbook_journal::{EventReader, ReadError};
 /// How long a command's id is remembered.
 pub(crate) const REMEMBERED_SECONDS: i64 = 24 * 3600;
 /// A sender's clock may be this much ahead.
-const AHEAD_SECONDS: i64 = 300;
+pub(crate) const AHEAD_SECONDS: i64 = 300;
 /// More are not kept in memory; what they changed stands in the book anyway, and is found there.
 const MOST: usize = 100_000;
 
@@ -29,16 +30,21 @@ pub(crate) fn check_id(id: CommandId, actor: &Actor, now: Moment) -> Result<(), 
         return Ok(());
     }
     let invalid = || Refusal::new(RefusalCode::CommandIdInvalid);
-    let made = id.0.get_timestamp().filter(|_| id.0.get_version_num() == 7).ok_or_else(invalid)?;
-    let made = i64::try_from(made.to_unix().0).map_err(|_| invalid())?;
-    let now = now.0.div_euclid(1_000_000);
-    if made > now + AHEAD_SECONDS {
+    let made = made(id).ok_or_else(invalid)?;
+    let now = Moment(now.0 - now.0.rem_euclid(1_000_000));
+    if made > now.plus_seconds(AHEAD_SECONDS) {
         return Err(invalid());
     }
-    if made < now - REMEMBERED_SECONDS {
+    if made < now.plus_seconds(-REMEMBERED_SECONDS) {
         return Err(Refusal::new(RefusalCode::CommandTooOld));
     }
     Ok(())
+}
+
+/// The second in which an id of version 7 was made.
+pub(crate) fn made(id: CommandId) -> Option<Moment> {
+    let made = id.0.get_timestamp().filter(|_| id.0.get_version_num() == 7)?;
+    Some(Moment(0).plus_seconds(i64::try_from(made.to_unix().0).ok()?))
 }
 
 /// Who sent a command, with whose rights. Only he gets its answer again.
@@ -84,10 +90,12 @@ impl Kept {
 }
 
 /// What was answered to whom.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memory {
     answers: HashMap<CommandId, (Sender, Kept)>,
     order: VecDeque<(Moment, CommandId)>,
+    /// Knows what is not here any more.
+    recent: Arc<Recent>,
 }
 
 /// The answer to a command that stands in the book. Its warnings were told once and are not kept; of a refused attempt
@@ -118,6 +126,16 @@ pub(crate) fn unreadable(error: ReadError) -> Refusal {
 }
 
 impl Memory {
+    /// An empty one.
+    pub(crate) fn new(recent: Arc<Recent>) -> Self {
+        Self { answers: HashMap::new(), order: VecDeque::new(), recent }
+    }
+
+    /// Something that was recorded then, or earlier, was never put here.
+    pub(crate) fn lacks(&self, at: Moment) {
+        self.recent.forgot(at);
+    }
+
     pub(crate) fn get(&self, id: CommandId) -> Option<&(Sender, Kept)> {
         self.answers.get(&id)
     }
@@ -135,6 +153,7 @@ impl Memory {
         {
             self.order.pop_front();
             self.answers.remove(&old);
+            self.recent.forgot(at);
         }
         if self.answers.insert(id, (sender, Kept::of(answer))).is_none() {
             self.order.push_back((now, id));

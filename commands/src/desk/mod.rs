@@ -14,6 +14,7 @@ mod group;
 mod login_guard;
 mod memory;
 mod pending;
+mod recent;
 mod secrets;
 mod waits;
 mod writer;
@@ -30,7 +31,8 @@ use arc_swap::ArcSwap;
 use front::{Front, Keep};
 use group::Reply;
 use login_guard::LoginGuard;
-use memory::Sender;
+use memory::{Memory, Sender};
+use recent::Recent;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
@@ -94,11 +96,14 @@ impl Desk {
     #[must_use]
     pub fn start(parts: Parts, exchange: Exchange) -> (DeskHandle, JoinHandle<()>) {
         let position = exchange.position;
+        let recent = Arc::new(Recent::new(&exchange));
         let published = Arc::new(ArcSwap::from_pointee(Published { exchange, position }));
         let (queue, orders) = mpsc::channel(QUEUE);
         let (reached, watch_reached) = watch::channel(position);
         let (health, watch_health) = watch::channel(DeskHealth::Writable);
-        let writer = Writer::new(parts.clone(), Arc::clone(&published), orders, reached, health);
+        let memory = Memory::new(Arc::clone(&recent));
+        let writer =
+            Writer::new(parts.clone(), Arc::clone(&published), memory, orders, reached, health);
         let task = tokio::spawn(writer.run());
         let front = Front {
             secrets: Arc::clone(&parts.secrets),
@@ -112,10 +117,20 @@ impl Desk {
             reached: watch_reached,
             health: watch_health,
             front,
+            recent,
             parts: Arc::new(parts),
         };
         (handle, task)
     }
+}
+
+/// When is the book asked for a command id?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// Before work that a repetition must not do again: hashing a secret, deciding a list.
+    Always,
+    /// Only for what the writer, who is asked next, cannot remember.
+    UnlessRemembered,
 }
 
 /// A way to the Desk; clones lead to the same one.
@@ -126,6 +141,7 @@ pub struct DeskHandle {
     reached: watch::Receiver<Position>,
     health: watch::Receiver<DeskHealth>,
     front: Front,
+    recent: Arc<Recent>,
     parts: Arc<Parts>,
 }
 
@@ -134,8 +150,12 @@ impl DeskHandle {
     ///
     /// # Errors
     /// [`DeskError::Refused`] with the reason, [`DeskError::Closed`] when the server stops.
-    pub async fn submit(&self, order: Order) -> Result<Answer, DeskError> {
-        if let Some(first) = self.first_answer(&order).await? {
+    pub async fn submit(&self, mut order: Order) -> Result<Answer, DeskError> {
+        let ask = match front::has_secret(&mut order.command) {
+            true => Ask::Always,
+            false => Ask::UnlessRemembered,
+        };
+        if let Some(first) = self.first_answer(&order, ask).await? {
             return Ok(first);
         }
         let published = self.published();
@@ -170,13 +190,17 @@ impl DeskHandle {
     }
 
     /// What the book says of a command id that somebody's command had before, perhaps before a restart.
-    async fn first_answer(&self, order: &Order) -> Result<Option<Answer>, DeskError> {
+    async fn first_answer(&self, order: &Order, ask: Ask) -> Result<Option<Answer>, DeskError> {
         if !memory::is_remembered(&order.actor) {
             return Ok(None);
         }
         memory::check_id(order.id, &order.actor, self.parts.clock.now())?;
         let store = &self.parts.store;
-        let found = store.outcome(order.id).await.map_err(memory::unreadable)?;
+        let found = match ask {
+            Ask::Always => store.outcome(order.id).await,
+            Ask::UnlessRemembered => self.recent.outcome(&**store, order.id).await,
+        };
+        let found = found.map_err(memory::unreadable)?;
         let Some(place) = found else { return Ok(None) };
         let answer = memory::answer_in_book(&**store, order.id, Sender::of(order), place).await?;
         self.wait_for(answer.position).await?;

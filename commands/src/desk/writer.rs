@@ -87,6 +87,7 @@ impl Writer {
     pub(crate) fn new(
         parts: Parts,
         published: Arc<ArcSwap<Published>>,
+        memory: Memory,
         orders: mpsc::Receiver<Message>,
         reached: watch::Sender<Position>,
         health: watch::Sender<DeskHealth>,
@@ -102,7 +103,7 @@ impl Writer {
             private,
             next: Group::default(),
             repeated: HashMap::new(),
-            memory: Memory::default(),
+            memory,
             pending: Pending::default(),
             attempts: Attempts::default(),
             forgotten,
@@ -295,6 +296,8 @@ impl Writer {
             Ok(mut exchange) => {
                 tracing::warn!(position = %exchange.position, "the book is written again");
                 self.destroyed.iter().for_each(|key| exchange.forget(*key));
+                // What was answered as unknown, and is in the book after all, was not remembered.
+                self.memory.lacks(exchange.recorded_at);
                 self.private = Exchange::clone(&exchange);
                 self.publish(*exchange);
                 self.stopped = None;

@@ -9,6 +9,9 @@ use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
 
+/// So many records at once are read from the segment itself where its place is known.
+const STRAIGHT: usize = 256;
+
 impl Shared {
     fn decode(&self, outline: Outline<'_>) -> Result<Recorded, ReadError> {
         let position = outline.position;
@@ -22,7 +25,9 @@ impl Shared {
     pub(super) fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let mut out = Vec::with_capacity(self.room(from, limit));
         let mut next = from;
-        if let Some(index) = self.index() {
+        // Whoever reads on from a known place needs no index: one large read of the segment gives more than blocks do.
+        let straight = limit >= STRAIGHT && self.segments.is_near(from);
+        if let Some(index) = self.index().filter(|_| !straight) {
             while out.len() < limit && next <= index.upto() {
                 let before = next;
                 let room = limit - out.len();

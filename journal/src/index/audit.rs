@@ -9,7 +9,7 @@ use crate::segment::list::{Segments, Walk};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use switchbook_core::position::Position;
 
 /// What the index holds, compared.
@@ -107,7 +107,10 @@ pub(crate) fn compare(
     name: &str,
     told: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Compared, ReadError> {
+    // Runs stay as they are meanwhile; those that come are not looked at.
+    let _still = index.merging.lock().unwrap_or_else(PoisonError::into_inner);
     let upto = index.upto();
+    let runs: Vec<Run> = index.runs().iter().filter(|run| run.last <= upto).copied().collect();
     let differs = |position: Position, what: &str| {
         let damage = Damage { file: name.into(), offset: 0, position, what: what.into() };
         Ok(Compared { upto, differs: Some(damage) })
@@ -115,7 +118,6 @@ pub(crate) fn compare(
     if upto > tail {
         return differs(tail.next(), "the index holds records that the book does not have");
     }
-    let runs = index.runs().clone();
     let mut walk = segments.walk(Position(1));
     let mut expected = Sums::new(&runs);
     while walk.position() <= upto {

@@ -38,6 +38,8 @@ pub(crate) struct Index {
     /// Where the last record that was taken in stands, and what it is: so that an index of another life of the book is known.
     last: Mutex<Place>,
     runs: RwLock<Vec<Run>>,
+    /// Held by whoever merges runs, and by who must not see them merged.
+    merging: Mutex<()>,
     /// Something did not check, or sled failed: nothing more is asked of it.
     failed: AtomicBool,
 }
@@ -55,8 +57,8 @@ impl Index {
         }));
         let db = opened.unwrap_or_else(|_| Err("it panicked".into()))?;
         let (upto, runs) = (AtomicU64::new(0), RwLock::new(Vec::new()));
-        let (last, failed) = (Mutex::default(), AtomicBool::new(false));
-        let index = Self { db, book, upto, last, runs, failed };
+        let (last, merging, failed) = (Mutex::default(), Mutex::new(()), AtomicBool::new(false));
+        let index = Self { db, book, upto, last, runs, merging, failed };
         match index.take_up() {
             Ok(()) => Ok(index),
             Err(what) => {

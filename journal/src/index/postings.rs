@@ -5,8 +5,8 @@
 use super::{Index, META, VALUE};
 use crate::book::Key;
 use crate::error::ReadError;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 use switchbook_core::position::Position;
 
 const PREFIX: u8 = b'p';
@@ -198,8 +198,13 @@ impl Index {
         Some(positions)
     }
 
-    /// Merges eight runs of a level, if there are so many. Says whether it did.
+    /// Merges eight runs of a level, if there are so many and nobody compares them. Says whether it did.
     pub(super) fn merge(&self) -> Option<bool> {
+        let _one = match self.merging.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(one)) => one.into_inner(),
+            Err(TryLockError::WouldBlock) => return Some(false),
+        };
         let runs = self.runs().clone();
         let level = |run: &Run| run.level;
         let Some(start) = (0..runs.len().saturating_sub(FAN - 1))

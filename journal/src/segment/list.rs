@@ -15,6 +15,8 @@ use switchbook_core::position::Position;
 
 /// A place is remembered for each so many records of a segment that was walked through.
 const SPARSE: u64 = 128;
+/// From a known place to a record that is read from there it is fewer records than this.
+const NEAR: u64 = 2 * SPARSE;
 
 /// One segment.
 #[derive(Debug)]
@@ -61,10 +63,20 @@ impl Segment {
         if !position.0.is_multiple_of(SPARSE) {
             return;
         }
+        self.note(position, offset);
+    }
+
+    fn note(&self, position: Position, offset: u64) {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.last().is_some_and(|(last, _)| *last < position) {
-            places.push((position, offset));
+        let behind = places.partition_point(|(at, _)| *at < position);
+        if places.get(behind).is_none_or(|(at, _)| *at != position) {
+            places.insert(behind, (position, offset));
         }
+    }
+
+    /// Is a place known from which it is not far to this record?
+    fn is_near(&self, position: Position) -> bool {
+        position.0 - self.place_before(position).0.0 < NEAR
     }
 
     pub(crate) fn damage(&self, offset: u64, position: Position, what: &str) -> Damage {
@@ -201,11 +213,20 @@ impl Segments {
             let file = self.open_file(&segment).ok()?;
             let mut cursor = Cursor::new(file, segment.name(), place.offset, position, end);
             match cursor.step().ok()? {
-                Step::Record { frame, .. } => Some(frame.leaf == place.leaf),
+                Step::Record { frame, .. } if frame.leaf == place.leaf => {
+                    segment.note(position, place.offset);
+                    Some(true)
+                }
+                Step::Record { .. } => Some(false),
                 Step::Bad(_) | Step::End => None,
             }
         };
         found().unwrap_or(false)
+    }
+
+    /// Can records from here on be read without going far through their segment first?
+    pub(crate) fn is_near(&self, position: Position) -> bool {
+        self.holding(position).is_some_and(|segment| segment.is_near(position))
     }
 
     /// Begins a walk at a position.
