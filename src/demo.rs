@@ -43,7 +43,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         let shown = show(&folder, &house, common.language).await;
         if shown.is_ok() && !once {
             what_to_type(&folder, &house).await?;
-            serve::until_told().await?;
+            serve::Told::listen()?.asked().await;
         }
         house.stop().await?;
         shown

@@ -149,6 +149,14 @@ impl House {
             left.extend(within(PATIENCE, "the HTTP face", admin.stop()).await);
         }
         self.console.abort();
+        // What is recorded as erased is gone before the end, too; what is stuck is tried again at the next start.
+        if self.rooms.erasures.notice().is_none() {
+            let recorded = self.rooms.desk.published().position;
+            let erasing = async {
+                let _ = self.rooms.erasures.carried_out(recorded).await;
+            };
+            left.extend(within(PATIENCE, "an erasure", erasing).await);
+        }
         // The ends of the calls that were just hung up are on their way into the book.
         let writing = async {
             if let Err(error) = startup::stop(&self.rooms.desk).await {

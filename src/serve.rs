@@ -8,7 +8,7 @@ use clap::ArgMatches;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs until told to stop.
 pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
@@ -34,11 +34,16 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     let data = settings.data.clone().unwrap_or_else(|| common.data.clone());
     let runtime = runtime()?;
     let served = runtime.block_on(async {
-        let mut house = House::open(&data, &settings).await?;
+        let mut told = Told::listen()?;
+        let mut house = tokio::select! {
+            house = House::open(&data, &settings) => house?,
+            // As a kill would be: nothing was begun for anybody.
+            () = told.asked() => return Ok(()),
+        };
         welcome(&data, &house);
         another_realm(&settings, &house);
         let told = tokio::select! {
-            told = until_told() => told,
+            () = told.asked() => Ok(()),
             broken = house.broken() => Err(broken),
         };
         output::line("stopping: calls are ended, tables are kept, the book is closed");
@@ -131,12 +136,26 @@ fn another_realm(settings: &Settings, house: &House) {
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub async fn until_told() -> Result<(), Failure> {
-    let doing = "signals cannot be waited for";
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed(doing))?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        told = tokio::signal::ctrl_c() => told.map_err(failed(doing)),
+/// SIGTERM and Ctrl-C, heard from the beginning on: one that comes before anybody waits for it ends nothing unawares.
+pub struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    /// Begins to listen.
+    pub fn listen() -> Result<Self, Failure> {
+        let doing = "signals cannot be waited for";
+        let terminate = signal(SignalKind::terminate()).map_err(failed(doing))?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed(doing))?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for one of them.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

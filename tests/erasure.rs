@@ -269,9 +269,13 @@ async fn an_erasure_that_a_crash_cut_short_is_carried_out_at_the_next_start() {
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success() && told.contains("the key is still there"), "{told}");
     let server = Server::start(home).await;
+    let began = std::time::Instant::now();
+    while std::fs::read_to_string(&list).unwrap().lines().count() < 2 {
+        assert!(began.elapsed() < support::PATIENCE, "the list does not get its line");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     good(&server, home, "status");
     stopped(server).await;
-    assert_eq!(std::fs::read_to_string(&list).unwrap().lines().count(), 2);
     let output =
         Command::new(BINARY).args(["audit", "verify", "--data"]).arg(&data).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

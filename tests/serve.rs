@@ -255,3 +255,30 @@ async fn c15_no_file_holds_a_password_or_a_pin_in_the_clear() {
     }
     assert!(files >= 3, "the folder is elsewhere");
 }
+
+/// The signal came between the first answer and the moment at which somebody listened for it: the server died of it, and its
+/// book was not closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_that_comes_while_it_starts_is_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut process = std::process::Command::new(support::BINARY)
+        .args(["serve", "--sip", "127.0.0.1:0", "--http", "none", "--realm", "pbx.test"])
+        .args(["--time-zone", "UTC", "--data"])
+        .arg(&data)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    // The first thing that is made.
+    while !data.exists() {
+        assert!(began.elapsed() < support::PATIENCE, "the server does not begin");
+        tokio::task::yield_now().await;
+    }
+    let pid = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = process.wait().unwrap();
+    assert!(status.success(), "{status}");
+    let server = Server::start(folder.path()).await;
+    assert!(server.run(folder.path(), "status", "").status.success());
+}

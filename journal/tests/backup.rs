@@ -1,4 +1,4 @@
-//! Backups, restores and restore points: what is restored is what was acknowledged, or it is refused in words.
+//! Backups and restores: what is restored is what was acknowledged, or it is refused in words.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -15,7 +15,7 @@ use switchbook_core::position::{Moment, Position};
 use switchbook_core::registration::BindingId;
 use switchbook_core::user::SecretRef;
 use switchbook_journal::backup::{BackupError, Erased, check, read_erasures, restore};
-use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, SegmentReader, Version};
+use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, SegmentReader};
 use uuid::Uuid;
 
 fn options() -> Options {
@@ -306,148 +306,4 @@ async fn what_the_book_names_is_in_the_vault_of_the_same_backup() {
     }
     stop.store(true, Ordering::Relaxed);
     changing.await.unwrap();
-}
-
-fn version(text: &str) -> Version {
-    text.parse().unwrap()
-}
-
-fn open_as(folder: &Path, by: &str) -> Result<Opened, OpenError> {
-    Book::open(folder, Options { version: version(by), ..options() })
-}
-
-#[tokio::test]
-async fn an_upgrade_makes_a_restore_point_first_and_an_older_switchbook_refuses_the_book() {
-    let folder = tempfile::tempdir().unwrap();
-    let book = folder.path().join("book");
-    {
-        let opened = open_as(&book, "1.2.0").unwrap();
-        assert_eq!(opened.report.restore_point, None);
-        fill(&opened, 1..=12).await;
-    }
-    // The same again, and one that differs in the last number only, which reads and writes the same.
-    assert_eq!(open_as(&book, "1.2.0").unwrap().report.restore_point, None);
-    let point = {
-        let opened = open_as(&book, "1.3.0").unwrap();
-        fill(&opened, 13..=14).await;
-        opened.report.restore_point.clone().unwrap()
-    };
-    assert!(point.ends_with("restore-points/1.2.0-24"), "{point:?}");
-    let refused = open_as(&book, "1.2.9").unwrap_err();
-    assert!(matches!(refused, OpenError::WrittenByNewer { .. }), "{refused}");
-    assert!(refused.to_string().contains("1.3.0"), "{refused}");
-    assert_eq!(open_as(&book, "1.3.0").unwrap().store.tail(), Position(28));
-    // The way back.
-    let back = folder.path().join("back");
-    restore(&point, &back, &Erased::Nothing).unwrap();
-    let opened = open_as(&back, "1.2.0").unwrap();
-    assert_eq!((opened.store.tail(), opened.report.clean), (Position(24), true));
-    assert_eq!(opened.store.read(Position(1), 99).await.unwrap().len(), 24);
-}
-
-#[tokio::test]
-async fn an_upgrade_after_a_crash_has_its_restore_point_too_and_one_that_broke_off_makes_it_again()
-{
-    use switchbook_journal::faults::{Fault, SimDisk};
-    let on = |disk: &SimDisk, by: &str| {
-        let files = Arc::new(disk.clone());
-        Book::open(Path::new("/book"), Options { files, version: version(by), ..options() })
-    };
-    for after in 0..40 {
-        let disk = SimDisk::new(after);
-        let opened = on(&disk, "1.2.0").unwrap();
-        fill(&opened, 1..=12).await;
-        let disk = disk.process_death();
-        drop(opened);
-        disk.fail_after(after, Fault::NoSpace);
-        let opened = match on(&disk, "1.3.0") {
-            Ok(opened) => opened,
-            Err(error) => {
-                let told = matches!(
-                    error,
-                    OpenError::RestorePoint(_) | OpenError::Io { .. } | OpenError::Vault(_)
-                );
-                assert!(told, "{after}: {error}");
-                on(&disk, "1.3.0").unwrap()
-            }
-        };
-        assert!(opened.report.restore_point.is_some(), "{after}");
-        assert_eq!(opened.store.tail(), Position(24));
-    }
-}
-
-/// The operator erased somebody, and the restore point of the last upgrade could still read him.
-#[tokio::test]
-async fn an_erasure_reaches_every_restore_point_and_each_stays_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let book = folder.path().join("book");
-    let key = KeyId::Person(user(2));
-    let mut points = Vec::new();
-    for by in ["1.2.0", "1.3.0", "1.4.0"] {
-        let opened = open_as(&book, by).unwrap();
-        if points.is_empty() {
-            fill(&opened, 1..=12).await;
-            opened.vault.put_secret(secret(900), b"hash of two").unwrap();
-            opened.vault.put_secret(secret(901), b"hash of one").unwrap();
-        }
-        points.extend(opened.report.restore_point.clone());
-    }
-    assert_eq!(points.len(), 2);
-    let opened = open_as(&book, "1.4.0").unwrap();
-    let beside = opened.store.restore_points();
-    assert!(beside.keys().unwrap().0.contains(&key));
-    for _ in 0..2 {
-        beside.erase(key, &[secret(900)]).unwrap();
-        assert!(!beside.keys().unwrap().0.contains(&key));
-    }
-    for (number, point) in points.iter().enumerate() {
-        let manifest = check(point).unwrap();
-        assert_eq!(manifest.erased_keys, 1);
-        let back = folder.path().join(format!("back-{number}"));
-        restore(point, &back, &Erased::Nothing).unwrap();
-        let vault = switchbook_journal::Vault::read_only(&back).unwrap();
-        assert!(vault.is_destroyed(key) && vault.has_key(KeyId::Person(user(1))));
-        assert!(vault.secret(secret(900)).is_none() && vault.secret(secret(901)).is_some());
-    }
-    // One that cannot be read is named, and keeps no other from it.
-    std::fs::write(points[0].join("vault"), b"torn").unwrap();
-    let other = KeyId::Person(user(3));
-    let (there, unreadable) = beside.keys().unwrap();
-    assert!(there.contains(&other) && unreadable.is_some());
-    let error = beside.erase(other, &[]).unwrap_err().to_string();
-    assert!(error.contains(points[0].to_str().unwrap()), "{error}");
-    let vault = switchbook_journal::Vault::read_only(&points[1]).unwrap();
-    assert!(vault.is_destroyed(other));
-    std::fs::remove_dir_all(&points[0]).unwrap();
-    beside.erase(other, &[]).unwrap();
-}
-
-/// Wherever the power goes, the restore point is whole and the erasure can be carried out again.
-#[tokio::test]
-async fn an_erasure_in_a_restore_point_that_was_cut_short_is_carried_out_again() {
-    use switchbook_journal::faults::SimDisk;
-    let key = KeyId::Person(user(2));
-    let mut cut_short = 0;
-    for after in 0..16 {
-        let disk = SimDisk::new(after);
-        let on = |disk: &SimDisk, by: &str| {
-            let files = Arc::new(disk.clone());
-            let options = Options { files, version: version(by), ..options() };
-            Book::open(Path::new("/book"), options).unwrap()
-        };
-        fill(&on(&disk, "1.2.0"), 1..=3).await;
-        let opened = on(&disk, "1.3.0");
-        assert!(opened.report.restore_point.is_some());
-        disk.die_after(after);
-        cut_short += u32::from(opened.store.restore_points().erase(key, &[]).is_err());
-        let disk = disk.power_cut();
-        drop(opened);
-        let opened = on(&disk, "1.3.0");
-        let points = opened.store.restore_points();
-        points.erase(key, &[]).unwrap();
-        let (left, unreadable) = points.keys().unwrap();
-        assert!(unreadable.is_none());
-        assert!(!left.contains(&key) && left.contains(&KeyId::Person(user(1))), "{after}");
-    }
-    assert!(cut_short >= 4, "{cut_short}");
 }

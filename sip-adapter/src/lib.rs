@@ -19,6 +19,7 @@ pub mod orders;
 pub mod phone;
 pub mod port;
 mod quirks;
+mod round;
 pub mod server;
 mod socket;
 mod switchroom;

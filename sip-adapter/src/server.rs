@@ -5,6 +5,7 @@ use crate::endpoint::{Command, Endpoint, Input, LiveCalls, Output};
 use crate::metrics::Metrics;
 use crate::moderation::{Moderation, Nap};
 use crate::port::{Done, Port, Reply, Trouble};
+use crate::round::{Sources, Wish, round};
 use crate::socket::{Udp, bind, ways_out};
 use crate::switchroom::Switchroom;
 use crate::wire::Now;
@@ -17,8 +18,6 @@ use switchbook_core::position::{Moment, Position};
 use switchbook_sip::transaction::{Flow, Transport};
 use tokio::sync::{mpsc, oneshot};
 
-/// Datagrams taken per wakeup before answers, commands and timers get their turn.
-const BATCH: usize = 128;
 /// How long a stop waits for the answers to its BYEs.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -91,7 +90,8 @@ impl Server {
         room.spawn(async move {
             match Udp::new(socket) {
                 Ok(udp) => {
-                    Loop { endpoint, udp, port, ways, on_stop, moderation, nap }.run(wants).await;
+                    let turn = Turn::new(endpoint, udp, ways, on_stop, wants);
+                    Loop { turn, port, moderation, nap }.run().await;
                 }
                 Err(error) => tracing::error!(%error, "the SIP socket cannot be served"),
             }
@@ -151,116 +151,150 @@ impl HangsUp {
 }
 
 struct Loop {
-    endpoint: Endpoint,
-    udp: Udp,
+    turn: Turn,
     port: Arc<dyn Port>,
-    ways: crate::wire::LocalAddress,
-    on_stop: OnStop,
     moderation: Moderation,
     nap: Arc<Nap>,
 }
 
-/// What woke the loop.
-enum Woken {
-    Datagrams,
-    Answer(Answered),
-    Wanted(Option<Wanted>),
-    Timer,
+/// Who may have something to say, and to whom.
+struct Turn {
+    endpoint: Endpoint,
+    udp: Udp,
+    ways: crate::wire::LocalAddress,
+    on_stop: OnStop,
+    wants: mpsc::Receiver<Wanted>,
+    /// Never fuller than the errands that are under way, which the endpoint bounds.
+    answers: mpsc::UnboundedReceiver<Answered>,
+    tell: mpsc::UnboundedSender<Answered>,
+    /// What the loop was woken with.
+    wanted: Option<Option<Wanted>>,
+    answered: Option<Answered>,
+    stopping: Option<(Instant, oneshot::Sender<()>)>,
+    now: Now,
+}
+
+impl Turn {
+    fn new(
+        endpoint: Endpoint,
+        udp: Udp,
+        ways: crate::wire::LocalAddress,
+        on_stop: OnStop,
+        wants: mpsc::Receiver<Wanted>,
+    ) -> Self {
+        let (tell, answers) = mpsc::unbounded_channel();
+        let (wanted, answered, stopping) = (None, None, None);
+        let now = now();
+        Self { endpoint, udp, ways, on_stop, wants, answers, tell, wanted, answered, stopping, now }
+    }
+
+    /// The next moment at which something is due.
+    fn deadline(&self) -> Option<Instant> {
+        let stop = self.stopping.as_ref().map(|(at, _)| *at);
+        self.endpoint.deadline().into_iter().chain(stop).min()
+    }
+}
+
+impl Sources for Turn {
+    fn wish(&mut self) -> Wish {
+        let wanted = match self.wanted.take() {
+            Some(wanted) => wanted,
+            None => match self.wants.try_recv() {
+                Ok(wanted) => Some(wanted),
+                Err(mpsc::error::TryRecvError::Empty) => return Wish::None,
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
+            },
+        };
+        match wanted {
+            Some(Wanted::Command(command)) => {
+                self.endpoint.handle(self.now, Input::Command(command));
+            }
+            Some(Wanted::Stop(done)) if self.on_stop == OnStop::Leave => {
+                let _ = done.send(());
+                return Wish::End;
+            }
+            Some(Wanted::Stop(done)) => {
+                self.endpoint.handle(self.now, Input::Command(Command::HangUpAll));
+                self.stopping.get_or_insert((self.now.instant + FAREWELL, done));
+            }
+            None => return Wish::End,
+        }
+        Wish::Done
+    }
+
+    fn answer(&mut self) -> bool {
+        let answered = self.answered.take().or_else(|| self.answers.try_recv().ok());
+        let Some((ticket, outcome)) = answered else { return false };
+        self.endpoint.handle(self.now, Input::Answer(ticket, outcome));
+        true
+    }
+
+    /// What they ask for goes out together, when the loop comes round: whoever is woken by the first finds the rest.
+    fn datagram(&mut self) -> bool {
+        let Some((remote, bytes)) = self.udp.receive() else { return false };
+        let local = (self.ways)(remote.ip());
+        let flow = Flow { remote, local, transport: Transport::Udp };
+        self.endpoint.handle(self.now, Input::Datagram(flow, bytes));
+        true
+    }
+
+    fn timers(&mut self) {
+        if self.endpoint.deadline().is_some_and(|due| due <= self.now.instant) {
+            self.endpoint.handle(self.now, Input::Timer);
+        }
+    }
 }
 
 impl Loop {
-    async fn run(mut self, mut wants: mpsc::Receiver<Wanted>) {
-        // Never fuller than the errands that are under way, which the endpoint bounds.
-        let (tell, mut answers) = mpsc::unbounded_channel();
-        let mut stopping: Option<(Instant, oneshot::Sender<()>)> = None;
+    async fn run(mut self) {
         let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
         let mut set_for = None;
         loop {
-            self.send_all(&tell).await;
-            if let Some((until, _)) = &stopping
-                && (self.endpoint.sessions() == 0 || *until <= Instant::now())
+            self.send_all().await;
+            let turn = &mut self.turn;
+            if let Some((until, _)) = &turn.stopping
+                && (turn.endpoint.sessions() == 0 || *until <= Instant::now())
             {
                 break;
             }
-            let deadline = self.endpoint.deadline();
-            let deadline = deadline.into_iter().chain(stopping.as_ref().map(|(at, _)| *at)).min();
+            let deadline = turn.deadline();
             if let Some(due) = deadline.filter(|due| set_for != Some(*due)) {
                 sleep.as_mut().reset(due.into());
                 set_for = Some(due);
             }
-            let woken = tokio::select! {
+            // Whoever wakes it: in the round everybody gets his turn.
+            tokio::select! {
                 biased;
-                // Few and bounded, so no flood keeps an administrator from stopping.
-                wanted = wants.recv() => Woken::Wanted(wanted),
-                Some(answer) = answers.recv() => Woken::Answer(answer),
-                readable = self.udp.readable() => {
-                    if readable.is_err() { break }
-                    Woken::Datagrams
-                }
-                () = sleep.as_mut(), if deadline.is_some() => Woken::Timer,
-            };
-            let now = now();
-            let mut taken = 0;
-            match woken {
-                Woken::Datagrams => taken = self.take_datagrams(now),
-                Woken::Answer((ticket, outcome)) => {
-                    self.endpoint.handle(now, Input::Answer(ticket, outcome));
-                    for _ in 0..BATCH {
-                        let Ok((ticket, outcome)) = answers.try_recv() else { break };
-                        self.endpoint.handle(now, Input::Answer(ticket, outcome));
-                    }
-                    // A stream of answers must not keep the socket waiting.
-                    taken = self.take_datagrams(now);
-                }
-                Woken::Wanted(Some(Wanted::Command(command))) => {
-                    self.endpoint.handle(now, Input::Command(command));
-                }
-                Woken::Wanted(Some(Wanted::Stop(done))) => {
-                    if self.on_stop == OnStop::Leave {
-                        let _ = done.send(());
-                        return;
-                    }
-                    self.endpoint.handle(now, Input::Command(Command::HangUpAll));
-                    stopping.get_or_insert((now.instant + FAREWELL, done));
-                }
-                Woken::Wanted(None) => break,
-                Woken::Timer => {}
+                wanted = turn.wants.recv() => turn.wanted = Some(wanted),
+                Some(answer) = turn.answers.recv() => turn.answered = Some(answer),
+                readable = turn.udp.readable() => if readable.is_err() { break },
+                () = sleep.as_mut(), if deadline.is_some() => {}
             }
-            if self.endpoint.deadline().is_some_and(|due| due <= now.instant) {
-                self.endpoint.handle(now, Input::Timer);
+            turn.now = now();
+            let done = round(turn);
+            if done.ends {
+                return;
             }
-            if taken == BATCH {
-                // The socket may never run empty, and the Desk shares the thread: it gets its turn.
-                self.send_all(&tell).await;
+            let now = turn.now.instant;
+            self.nap.set(now, self.moderation.taken(now, done.datagrams));
+            if done.gives_way {
+                // The Desk shares the thread: it gets what was asked of it, and then its turn.
+                self.send_all().await;
                 tokio::task::yield_now().await;
             }
         }
-        if let Some((_, done)) = stopping {
+        if let Some((_, done)) = self.turn.stopping {
             let _ = done.send(());
         }
     }
 
-    /// What they ask for goes out together, when the loop comes round: whoever is woken by the first finds the rest.
-    fn take_datagrams(&mut self, now: Now) -> usize {
-        let mut taken = 0;
-        while taken < BATCH {
-            let Some((remote, bytes)) = self.udp.receive() else { break };
-            taken += 1;
-            let local = (self.ways)(remote.ip());
-            let flow = Flow { remote, local, transport: Transport::Udp };
-            self.endpoint.handle(now, Input::Datagram(flow, bytes));
-        }
-        self.nap.set(now.instant, self.moderation.taken(now.instant, taken));
-        taken
-    }
-
-    async fn send_all(&mut self, tell: &mpsc::UnboundedSender<Answered>) {
-        while let Some(output) = self.endpoint.poll_output() {
+    async fn send_all(&mut self) {
+        while let Some(output) = self.turn.endpoint.poll_output() {
             match output {
-                Output::Transmit(flow, bytes) => self.udp.send(flow.remote, &bytes).await,
+                Output::Transmit(flow, bytes) => self.turn.udp.send(flow.remote, &bytes).await,
                 Output::Errand(ticket, errand) => {
-                    let tell = tell.clone();
+                    let tell = self.turn.tell.clone();
                     let reply = Reply::new(move |outcome| drop(tell.send((ticket, outcome))));
                     self.port.submit(errand, reply);
                 }

@@ -54,6 +54,8 @@ struct InPoints {
 pub struct Erasures {
     vault: Arc<Vault>,
     list: Mutex<List>,
+    /// Destroyed, and perhaps open still in the memory of Desk or tables.
+    open_still: Mutex<Vec<KeyId>>,
     points: RestorePoints,
     /// Keys of which a restore point has one still, erased or not; none before it was looked.
     in_points: Mutex<Option<BTreeSet<KeyId>>>,
@@ -77,8 +79,8 @@ impl Erasures {
             })?;
         }
         let progress = watch::Sender::new(Progress::default());
-        let (list, in_points) = (Mutex::new(list), Mutex::default());
-        Ok(Self { vault, list, points, in_points, progress })
+        let (list, open_still, in_points) = (Mutex::new(list), Mutex::default(), Mutex::default());
+        Ok(Self { vault, list, open_still, points, in_points, progress })
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -112,7 +114,7 @@ impl Erasures {
         let mut steady = Steady::since(desk.clock().now(), Instant::now());
         let mut set = desk.published().exchange.erasures.retention;
         // Somebody has just set it, and looks at what comes of it.
-        let mut asked = false;
+        let (mut asked, mut carried_out) = (false, None);
         loop {
             let position = *reached.borrow_and_update();
             let now = desk.published().exchange.erasures.retention;
@@ -120,8 +122,14 @@ impl Erasures {
                 asked = true;
                 retention.reset_immediately();
             }
-            let stuck =
-                self.carry_out(&desk, &readers).await.err().map(|failure| failure.to_string());
+            // The same as when all of it was carried out: most events erase nobody.
+            let told = Arc::clone(&desk.published().exchange.erasures);
+            let stuck = match &carried_out {
+                Some(done) if Arc::ptr_eq(done, &told) => None,
+                _ => self.carry_out(&desk, &readers).await.err(),
+            };
+            let stuck = stuck.map(|failure| failure.to_string());
+            carried_out = stuck.is_none().then_some(told);
             if let Some(why) = &stuck {
                 tracing::error!(why, "an erasure is recorded, and its key is not gone yet");
             }
@@ -150,16 +158,13 @@ impl Erasures {
             let list = self.list();
             told().filter(|(key, _)| !list.knows(*key) || !self.vault.is_destroyed(*key)).collect()
         };
-        for (key, at) in &here {
-            self.destroy(&*desk.book(), *key).await?;
-            self.list().add(*key, *at, desk.clock().now())?;
+        let mut failed = None;
+        for (key, at) in here {
+            if let Err(failure) = self.carry_out_here(desk, key, at).await {
+                failed.get_or_insert(failure);
+            }
         }
-        // What was opened before is closed again everywhere.
-        if !here.is_empty() {
-            let keys = here.iter().map(|(key, _)| *key).collect();
-            desk.forget(keys).await.map_err(|error| Failure::new(error.to_string()))?;
-            readers.reopen().await.map_err(|error| Failure::new(error.to_string()))?;
-        }
+        self.close_everywhere(desk, readers).await?;
         if told().next().is_none() {
             return Ok(());
         }
@@ -167,7 +172,36 @@ impl Erasures {
         let left: Vec<KeyId> =
             told().map(|(key, _)| key).filter(|key| keys.contains(key)).collect();
         let unreached = self.erase_in_points(&*desk.book(), &left).await?.or(unreadable);
-        unreached.map_or(Ok(()), |why| Err(Failure::new(why)))
+        let failed = failed.or(unreached.map(Failure::new));
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn carry_out_here(
+        &self,
+        desk: &DeskHandle,
+        key: KeyId,
+        at: Position,
+    ) -> Result<(), Failure> {
+        self.destroy(&*desk.book(), key).await?;
+        self.open_still().push(key);
+        self.list().add(key, at, desk.clock().now())
+    }
+
+    /// What was opened before is closed again everywhere; what could not be, at the next try.
+    async fn close_everywhere(&self, desk: &DeskHandle, readers: &Readers) -> Result<(), Failure> {
+        let keys = self.open_still().clone();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let many = keys.len();
+        desk.forget(keys).await.map_err(|error| Failure::new(error.to_string()))?;
+        readers.reopen().await.map_err(|error| Failure::new(error.to_string()))?;
+        self.open_still().drain(..many);
+        Ok(())
+    }
+
+    fn open_still(&self) -> MutexGuard<'_, Vec<KeyId>> {
+        self.open_still.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key, after the hashes of a person's passwords and PINs.

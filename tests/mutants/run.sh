@@ -66,7 +66,7 @@ mutant "fdatasync of the leases" journal/src/leases.rs \
 mutant "fdatasync of a file made anew" journal/src/files.rs \
 	's/file\.write_at\(bytes, 0\)\?;\n    file\.sync\(\)\?;/file.write_at(bytes, 0)?;/' traces
 mutant "folder fsync" journal/src/files.rs \
-	's/files\.rename\(&fresh, &path\)\?;\n    files\.sync_folder\(folder\)\?;/files.rename(&fresh, &path)?;/' traces
+	's/&folder\.join\(name\)\)\?;\n    files\.sync_folder\(folder\)\n/&folder.join(name))\n/' traces
 mutant "checksum" journal/src/frame.rs \
 	's/if checksum\(length_word, leaf, body\) != /if false && checksum(length_word, leaf, body) != /' flips any_flipped_byte_of_any_segment
 mutant "leaf hash" journal/src/frame.rs \
