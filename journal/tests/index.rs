@@ -9,7 +9,7 @@ use questions::*;
 use support::{append, command, user_added};
 
 use switchbook_core::position::Position;
-use switchbook_journal::{EventReader, EventStore, MemoryStore};
+use switchbook_journal::{EventReader, EventStore, IndexCopy, MemoryStore};
 
 #[tokio::test]
 async fn answers_are_the_same_with_and_without_an_index() {
@@ -163,4 +163,38 @@ async fn index_and_snapshots_of_another_life_of_the_book_are_not_believed() {
         let (mine, theirs) = (opened.store.outcome(command(n)), straight.store.outcome(command(n)));
         assert_eq!(mine.await.unwrap(), theirs.await.unwrap());
     }
+}
+
+/// Whoever can write to the folder of a book could have an auditor, who may read more than he, read it for him.
+#[tokio::test]
+async fn a_copy_of_the_index_follows_no_link_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    {
+        let opened = open(&book, true);
+        fill(&opened.store, 100).await;
+    }
+    let names = std::fs::read_dir(&book).unwrap().flatten();
+    let is_index = |path: &std::path::PathBuf| {
+        path.file_name().unwrap().to_str().unwrap().starts_with("index-")
+    };
+    let index = names.map(|entry| entry.path()).find(is_index).unwrap();
+    let scratch = folder.path().join("scratch");
+    let copy = IndexCopy::open(&book, &scratch).unwrap().unwrap();
+    let compared = copy.compare(Position(100), &mut |_| true).unwrap();
+    assert!(compared.differs.is_none() && scratch.exists());
+    drop(copy);
+    assert!(!scratch.exists());
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "of somebody else").unwrap();
+    std::os::unix::fs::symlink(&secret, index.join("blob")).unwrap();
+    let told = IndexCopy::open(&book, &scratch).unwrap_err();
+    assert!(told.contains("not followed"), "{told}");
+    assert!(!scratch.exists());
+    let moved = folder.path().join("elsewhere");
+    std::fs::remove_file(index.join("blob")).unwrap();
+    std::fs::rename(&index, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &index).unwrap();
+    let told = IndexCopy::open(&book, &scratch).unwrap_err();
+    assert!(told.contains("not followed"), "{told}");
 }

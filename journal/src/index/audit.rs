@@ -24,7 +24,8 @@ pub struct Compared {
 /// An index that nobody has open, read from a copy so that the original stays as it is.
 #[derive(Debug)]
 pub struct IndexCopy {
-    index: Index,
+    /// Until it is put away.
+    index: Option<Arc<Index>>,
     segments: Arc<Segments>,
     name: String,
     scratch: PathBuf,
@@ -32,6 +33,10 @@ pub struct IndexCopy {
 
 impl Drop for IndexCopy {
     fn drop(&mut self) {
+        // Before its files go; and one that failed is not closed, since that could take for ever.
+        if let Some(index) = self.index.take() {
+            super::follow::put_away(index);
+        }
         if let Err(error) = std::fs::remove_dir_all(&self.scratch) {
             tracing::debug!(%error, "the copy of the index could not be removed");
         }
@@ -52,10 +57,15 @@ impl IndexCopy {
         let files = Arc::new(crate::files::RealFiles);
         let segments = Segments::load(files, folder).map_err(load)?;
         let book = segments.book().ok_or("the book has no segments")?;
-        copy(&folder.join(&name), scratch).map_err(words)?;
+        copy(&folder.join(&name), scratch).map_err(|error| {
+            // What was copied so far is of no use.
+            let _ = std::fs::remove_dir_all(scratch);
+            words(error)
+        })?;
         match Index::open(scratch, book, 16 * 1024 * 1024) {
             Ok(index) => {
-                let (segments, scratch) = (Arc::new(segments), scratch.to_path_buf());
+                let (index, segments) = (Some(Arc::new(index)), Arc::new(segments));
+                let scratch = scratch.to_path_buf();
                 Ok(Some(Self { index, segments, name, scratch }))
             }
             Err(what) => {
@@ -78,20 +88,31 @@ impl IndexCopy {
         if let Some(last) = self.segments.last() {
             last.set_valid(tail, u64::MAX);
         }
-        compare(&self.index, &self.segments, tail, &self.name, told)
+        match &self.index {
+            Some(index) => compare(index, &self.segments, tail, &self.name, told),
+            None => Ok(Compared::default()),
+        }
     }
 }
 
+/// Copies a folder of files. A link in it would have an auditor read, as whoever he is, what it points to.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
+    let odd = |path: &Path| {
+        let what = format!("{} is no file of an index: it is not followed", path.display());
+        Err(std::io::Error::other(what))
+    };
+    if !from.symlink_metadata()?.is_dir() {
+        return odd(from);
+    }
     std::fs::DirBuilder::new().mode(0o700).create(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            std::fs::copy(entry.path(), to)?;
+        match entry.file_type()? {
+            kind if kind.is_dir() => copy(&entry.path(), &to)?,
+            kind if kind.is_file() => drop(std::fs::copy(entry.path(), to)?),
+            _ => return odd(&entry.path()),
         }
     }
     Ok(())

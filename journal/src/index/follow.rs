@@ -72,7 +72,7 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Home, opened: &SyncSender<()>) {
 
 /// Flushes and closes. Sled can wait for ever when it closes a damaged database, and a cache must hold up no stop and no
 /// rebuilding: one that failed is never closed, and one that takes too long is left as it is.
-fn put_away(index: Arc<Index>) {
+pub(super) fn put_away(index: Arc<Index>) {
     if index.has_failed() {
         return index.abandon();
     }
