@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use switchbook_bench::year::{self, Year};
 use switchbook_bench::{as_of, growth, memory, replay, report::Report, routing, start};
 use switchbook_core::position::Moment;
@@ -93,6 +93,10 @@ enum What {
         /// Two counts of calls in progress.
         #[arg(long, num_args = 2, default_values_t = [1_000, 4_000])]
         calls: Vec<u32>,
+        /// Seconds of quiet before each reading. A transaction ends after 32 (RFC 3261, timer J), and is no part of what a
+        /// registration holds.
+        #[arg(long, default_value_t = 36)]
+        rest: u64,
     },
     /// Routing decisions with reasons a second, on one core.
     Routing {
@@ -206,9 +210,10 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
             }
             Ok(Some(report))
         }
-        What::Memory { binary, registrations, calls } => {
+        What::Memory { binary, registrations, calls, rest } => {
             let two = |counts: &[u32]| <[u32; 2]>::try_from(counts);
-            memory::measure(binary, two(registrations)?, two(calls)?).map(Some)
+            let rest = Duration::from_secs(*rest);
+            memory::measure(binary, two(registrations)?, two(calls)?, rest).map(Some)
         }
         What::Routing { users, decisions, turns, seed } => {
             routing::measure(*users, *decisions, *turns, *seed).map(Some)

@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Before a reading: tables follow, the allocator gives back.
-const REST: Duration = Duration::from_secs(12);
 /// So many users in one list of commands.
 const LIST: u32 = 5_000;
 /// The goals, in KiB.
@@ -42,12 +40,13 @@ struct House {
     server: Server,
     phones: Phones,
     report: Report,
+    rest: Duration,
 }
 
 impl House {
     /// Waits, reads, and adds a line. Gives the proportional memory in KiB.
     fn read(&mut self, what: &str, count: u32) -> Result<f64, Box<dyn Error>> {
-        self.phones.rest(REST)?;
+        self.phones.rest(self.rest)?;
         if !self.server.runs() {
             return Err("the server has ended: what it said stands above".into());
         }
@@ -65,7 +64,8 @@ impl House {
     }
 }
 
-/// Measures at two counts of registrations, then at two counts of calls in progress.
+/// Measures at two counts of registrations, then at two counts of calls in progress; before each reading it rests: tables
+/// follow, transactions end, the allocator gives back.
 ///
 /// # Errors
 /// When the server does not start, or a phone does not come through.
@@ -73,6 +73,7 @@ pub fn measure(
     binary: &Path,
     registrations: [u32; 2],
     calls: [u32; 2],
+    rest: Duration,
 ) -> Result<Report, Box<dyn Error>> {
     if registrations[0] >= registrations[1] || calls[0] >= calls[1] {
         return Err("the second count must be the larger one".into());
@@ -90,7 +91,7 @@ pub fn measure(
     let title = format!("resident memory of a server with {} users", users.len());
     let report = Report::new(title, &["", "count", "RSS MiB", "PSS MiB"]);
     let phones = Phones::new(server.sip, "bench.test", NAMES)?;
-    let mut house = House { server, phones, report };
+    let mut house = House { server, phones, report, rest };
     house.read("registrations", 0)?;
     let (mut before, mut pss) = (0, Vec::new());
     for count in registrations {

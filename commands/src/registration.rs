@@ -5,6 +5,7 @@ use crate::draft::Draft;
 use crate::lookup;
 use crate::order::LeaseRenewal;
 use crate::refusal::{Refusal, RefusalCode};
+use std::sync::Arc;
 use switchbook_core::device::Device;
 use switchbook_core::envelope::Subject;
 use switchbook_core::id::DeviceId;
@@ -64,7 +65,7 @@ pub struct Contact {
 /// A present binding with what its lease says.
 #[derive(Clone, Debug)]
 struct Bound {
-    binding: Binding,
+    binding: Arc<Binding>,
     expires_at: Moment,
     cseq: u32,
 }
@@ -290,7 +291,8 @@ impl Register {
             cseq: self.cseq,
             user_agent: self.user_agent.clone(),
         };
-        let now = Bound { binding: binding.clone(), expires_at, cseq: self.cseq };
+        let binding = Arc::new(binding);
+        let now = Bound { binding: Arc::clone(&binding), expires_at, cseq: self.cseq };
         match place.and_then(|place| bound.get_mut(place)) {
             Some(old) => {
                 *old = now;
@@ -367,9 +369,9 @@ pub(crate) fn reseal(draft: &mut Draft<'_, '_>, month: KeyId) {
                     source: Personal::new(key, source),
                     expires_at,
                     cseq: lease.map_or(old.cseq, |l| l.cseq.max(old.cseq)),
-                    ..old.clone()
+                    ..Binding::clone(old)
                 };
-                again.push(RegistrationChanged { device: *device, binding });
+                again.push(RegistrationChanged { device: *device, binding: binding.into() });
             }
         }
     }

@@ -87,6 +87,13 @@ pub(crate) fn edit<K: Ord + Clone, V: Clone>(
     }
 }
 
+/// Adds to a list that seldom gets longer than one: a vector that grows by itself keeps room for three more, in every
+/// user, slot and number.
+pub(crate) fn add<T>(list: &mut Vec<T>, entry: T) {
+    list.reserve_exact(1);
+    list.push(entry);
+}
+
 impl Exchange {
     /// Folds one recorded event in. It cannot fail: an event is a fact.
     pub fn evolve(&mut self, recorded: &Recorded) {
@@ -144,7 +151,7 @@ impl Exchange {
         for id in profiles {
             edit(&mut self.profiles, &id, |profile| profile.each_personal(&mut { forget }));
         }
-        let sealed = |(binding, _): &(Binding, Position)| {
+        let sealed = |(binding, _): &(Arc<Binding>, Position)| {
             binding.contact.key() == key || binding.source.key() == key
         };
         let bound =

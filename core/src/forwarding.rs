@@ -3,7 +3,7 @@
 use crate::device::Origin;
 use crate::envelope::{Envelope, Subject};
 use crate::event::{Evolve, nothing_personal, personal_fields};
-use crate::exchange::{Exchange, edit};
+use crate::exchange::{Exchange, add, edit};
 use crate::fact::Fact;
 use crate::id::{ProfileId, UserId};
 use crate::number::Number;
@@ -188,7 +188,7 @@ impl Evolve for ProfileAdded {
             rules: Fact::new(self.rules.clone(), envelope.position),
         };
         exchange.profiles.insert(self.profile, profile.into());
-        edit(&mut exchange.users, &self.owner, |user| user.profiles.push(self.profile));
+        edit(&mut exchange.users, &self.owner, |user| add(&mut user.profiles, self.profile));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::envelope::{Envelope, Subject};
 use crate::event::{Evolve, nothing_personal};
-use crate::exchange::{Exchange, edit};
+use crate::exchange::{Exchange, add, edit};
 use crate::fact::Fact;
 use crate::forwarding::ManualChoice;
 use crate::id::{ScheduleId, SlotId, UserId};
@@ -184,7 +184,7 @@ impl Evolve for NumberAssigned {
             schedules: Vec::new(),
         };
         exchange.numbers.insert(self.number, number.into());
-        edit(&mut exchange.users, &self.user, |user| user.numbers.push(self.number));
+        edit(&mut exchange.users, &self.user, |user| add(&mut user.numbers, self.number));
     }
 }
 
@@ -211,13 +211,14 @@ impl Evolve for MatrixChanged {
             number.slots.retain(|old| old.value != self.slot);
             if self.on {
                 let place = number.slots.partition_point(|old| old.value < self.slot);
+                number.slots.reserve_exact(1);
                 number.slots.insert(place, tick);
             }
         });
         edit(&mut exchange.slots, &self.slot, |slot| {
             slot.numbers.retain(|old| *old != self.number);
             if self.on {
-                slot.numbers.push(self.number);
+                add(&mut slot.numbers, self.number);
                 slot.numbers.sort_unstable();
             } else if slot.selected.is_some_and(|chosen| chosen.value == self.number) {
                 slot.selected = None;

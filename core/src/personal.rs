@@ -238,6 +238,19 @@ impl<T: HasPersonal> HasPersonal for Option<T> {
     }
 }
 
+impl<T: HasPersonal> HasPersonal for Box<T> {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        (**self).each_personal(visit);
+    }
+}
+
+/// What is shared is copied before it is changed: whoever else holds it keeps what he has.
+impl<T: HasPersonal + Clone> HasPersonal for Arc<T> {
+    fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
+        Self::make_mut(self).each_personal(visit);
+    }
+}
+
 impl<T: HasPersonal> HasPersonal for Vec<T> {
     fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
         for inner in self {

@@ -11,6 +11,7 @@ use crate::id::DeviceId;
 use crate::personal::Personal;
 use crate::position::{Moment, Position, Seconds};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Names a binding of a device: counted up from 1, never reused within the device.
 #[derive(
@@ -77,8 +78,9 @@ impl Binding {
 /// The bindings of one device.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Registration {
-    /// Present bindings, in the order they were made, each with the event that made or last changed it.
-    pub bindings: Vec<(Binding, Position)>,
+    /// Present bindings, in the order they were made, each with the event that made or last changed it. A binding is the
+    /// largest thing a phone leaves in memory: every state that was folded from the same event holds the same one.
+    pub bindings: Vec<(Arc<Binding>, Position)>,
     /// The last name given.
     pub last: BindingId,
 }
@@ -89,7 +91,7 @@ pub struct PhoneRegistered {
     /// Which device.
     pub device: DeviceId,
     /// The binding.
-    pub binding: Binding,
+    pub binding: Arc<Binding>,
 }
 
 /// A binding was changed: another address, another Call-ID, another expiry.
@@ -98,7 +100,7 @@ pub struct RegistrationChanged {
     /// Which device.
     pub device: DeviceId,
     /// The binding from now on.
-    pub binding: Binding,
+    pub binding: Arc<Binding>,
 }
 
 /// A phone took a binding back (`Expires: 0`), or it was taken from it.
@@ -132,7 +134,7 @@ impl Evolve for PhoneRegistered {
     }
 
     fn evolve(&self, exchange: &mut Exchange, envelope: &Envelope) {
-        let bound = (self.binding.clone(), envelope.position);
+        let bound = (Arc::clone(&self.binding), envelope.position);
         if exchange.registrations.contains_key(&self.device) {
             edit(&mut exchange.registrations, &self.device, |registration| {
                 registration.last = registration.last.max(self.binding.binding);
@@ -154,7 +156,7 @@ impl Evolve for RegistrationChanged {
         edit(&mut exchange.registrations, &self.device, |registration| {
             for (binding, at) in &mut registration.bindings {
                 if binding.binding == self.binding.binding {
-                    *binding = self.binding.clone();
+                    *binding = Arc::clone(&self.binding);
                     *at = envelope.position;
                 }
             }

@@ -2,7 +2,7 @@
 
 use crate::envelope::{Envelope, Subject};
 use crate::event::{Evolve, nothing_personal};
-use crate::exchange::{Exchange, edit};
+use crate::exchange::{Exchange, add, edit};
 use crate::fact::Fact;
 use crate::id::{DeviceId, SlotId, UserId};
 use crate::number::Number;
@@ -133,7 +133,7 @@ impl Evolve for SlotAdded {
             last_device: None,
         };
         exchange.slots.insert(self.slot, slot.into());
-        edit(&mut exchange.users, &self.user, |user| user.slots.push(self.slot));
+        edit(&mut exchange.users, &self.user, |user| add(&mut user.slots, self.slot));
     }
 }
 

@@ -38,10 +38,10 @@ pub struct User {
     pub username: Fact<Personal>,
     /// What called parties see (Anzeigename).
     pub display_name: Fact<Personal>,
-    /// Where voicemail and faxes go.
-    pub email: Option<Fact<Personal>>,
+    /// Where voicemail and faxes go. Boxed, as few have one and all would hold the room for it.
+    pub email: Option<Box<Fact<Personal>>>,
     /// His mobile phone.
-    pub mobile: Option<Fact<Personal>>,
+    pub mobile: Option<Box<Fact<Personal>>>,
     /// Language of what he hears and reads himself.
     pub language: Option<Fact<Language>>,
     /// His time zone (F-6).
@@ -202,8 +202,8 @@ impl Evolve for UserAdded {
         let user = User {
             username: Fact::new(self.username.clone(), at),
             display_name: Fact::new(self.display_name.clone(), at),
-            email: self.email.clone().map(|mail| Fact::new(mail, at)),
-            mobile: self.mobile.clone().map(|mobile| Fact::new(mobile, at)),
+            email: self.email.clone().map(|mail| Fact::new(mail, at).into()),
+            mobile: self.mobile.clone().map(|mobile| Fact::new(mobile, at).into()),
             language: self.language.map(|language| Fact::new(language, at)),
             time_zone: self.time_zone.map(|zone| Fact::new(zone, at)),
             password: None,
@@ -279,8 +279,8 @@ sets_field! {
     LanguageChosen => |user, event, at| user.language = event.language.map(|l| Fact::new(l, at));
     UserTimeZoneSet => |user, event, at| user.time_zone = event.time_zone.map(|z| Fact::new(z, at));
     ContactDetailsChanged => |user, event, at| {
-        user.email = event.email.clone().map(|mail| Fact::new(mail, at));
-        user.mobile = event.mobile.clone().map(|mobile| Fact::new(mobile, at));
+        user.email = event.email.clone().map(|mail| Fact::new(mail, at).into());
+        user.mobile = event.mobile.clone().map(|mobile| Fact::new(mobile, at).into());
     };
 }
 personal_fields!(User: username, display_name, email, mobile);

@@ -80,7 +80,7 @@ fn tell(deeds: &[Deed]) -> Story {
             Deed::Change(phone) => {
                 let Some(binding) = last(&story, phone) else { continue };
                 let binding = story.binding(PHONES[phone], binding.0, 90);
-                story.tell(RegistrationChanged { device: PHONES[phone], binding });
+                story.tell(RegistrationChanged { device: PHONES[phone], binding: binding.into() });
             }
             Deed::Unregister(phone) => {
                 let Some(binding) = last(&story, phone) else { continue };

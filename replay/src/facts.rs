@@ -49,8 +49,8 @@ impl List {
         let user = exchange.users.get(&id)?;
         self.fact("log-in name", Some(&user.username));
         self.fact("display name", Some(&user.display_name));
-        self.fact("e-mail", user.email.as_ref());
-        self.fact("mobile", user.mobile.as_ref());
+        self.fact("e-mail", user.email.as_deref());
+        self.fact("mobile", user.mobile.as_deref());
         self.fact("time zone", user.time_zone.as_ref());
         self.fact("do not disturb", user.do_not_disturb.as_ref());
         self.fact("shown number", user.caller_id.as_ref());

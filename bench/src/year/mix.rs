@@ -175,7 +175,7 @@ impl Mix {
             person.address = format!("10.2.{high}.{low}:5060");
             let (device, binding) = (person.device, bound(pen, person, binding, cseq + 1));
             let from = by_phone(person);
-            let changed = RegistrationChanged { device, binding }.into();
+            let changed = RegistrationChanged { device, binding: binding.into() }.into();
             return pen.commit(from, vec![changed]).await.map(drop);
         }
         person.bound = None;
@@ -251,7 +251,9 @@ async fn register(pen: &mut Pen, person: &mut Person) -> Result<(), AppendError>
     person.bound = Some((person.bindings, 1));
     let (device, binding) = (person.device, bound(pen, person, person.bindings, 1));
     let from = by_phone(person);
-    pen.commit(from, vec![PhoneRegistered { device, binding }.into()]).await.map(drop)
+    pen.commit(from, vec![PhoneRegistered { device, binding: binding.into() }.into()])
+        .await
+        .map(drop)
 }
 
 async fn fired(pen: &mut Pen, person: &Person) -> Result<(), AppendError> {

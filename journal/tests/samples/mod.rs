@@ -293,8 +293,8 @@ fn trunks() -> Vec<Event> {
         }
         .into(),
         InboundNumberFreed { trunk, dialled: dialled() }.into(),
-        PhoneRegistered { device, binding: binding(17) }.into(),
-        RegistrationChanged { device, binding: binding(18) }.into(),
+        PhoneRegistered { device, binding: binding(17).into() }.into(),
+        RegistrationChanged { device, binding: binding(18).into() }.into(),
         RegistrationRemoved { device, binding: BindingId(1) }.into(),
         RegistrationExpired { device, binding: BindingId(1), expired_at: AT }.into(),
     ]

@@ -63,7 +63,7 @@ pub fn registered(n: u128) -> Event {
         cseq: 17,
         user_agent: Some("Example Phone 1.0".into()),
     };
-    PhoneRegistered { device: device(n), binding }.into()
+    PhoneRegistered { device: device(n), binding: binding.into() }.into()
 }
 
 /// Puts events into envelopes, as the Desk does.

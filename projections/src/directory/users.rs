@@ -156,8 +156,8 @@ pub fn user(exchange: &Exchange, id: UserId) -> Option<UserDetail> {
     Some(UserDetail {
         position: exchange.position,
         row: row(exchange, id, user),
-        email: user.email.as_ref().map(text),
-        mobile: user.mobile.as_ref().map(text),
+        email: user.email.as_deref().map(text),
+        mobile: user.mobile.as_deref().map(text),
         language: user.language,
         time_zone: user.time_zone,
         password_set: user.password.map(|password| password.at),

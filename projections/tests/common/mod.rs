@@ -209,7 +209,7 @@ impl Story {
 
     pub fn register(&mut self, device: DeviceId, binding: u32, granted: u32) -> Position {
         let binding = self.binding(device, binding, granted);
-        self.tell(PhoneRegistered { device, binding })
+        self.tell(PhoneRegistered { device, binding: binding.into() })
     }
 
     /// A call from a phone, decided on the book as it is, everybody registered and idle.

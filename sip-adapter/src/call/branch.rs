@@ -79,6 +79,8 @@ impl Call {
         cx.wire.dialogs.insert(tag.clone(), (self.id, Side::B(index)));
         let (place, device) = at.unzip();
         let state = State::Calling;
+        // A branch is large, and most calls have one: no room is kept for three more.
+        self.branches.reserve_exact(1);
         self.branches.push(Branch {
             place,
             device,

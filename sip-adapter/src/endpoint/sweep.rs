@@ -3,7 +3,7 @@
 
 use super::{Endpoint, Pending};
 use crate::port::{Done, Errand, Trouble};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -20,13 +20,19 @@ const AGAIN: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Sweeper {
     queue: BinaryHeap<Reverse<(Instant, DeviceId, BindingId)>>,
-    /// With the end that was out of reach at the last look.
-    watched: FxHashMap<(DeviceId, BindingId), Option<Moment>>,
+    watched: FxHashSet<(DeviceId, BindingId)>,
+    /// Ends that were out of reach at the last look: only after the clock was set back.
+    strange: FxHashMap<(DeviceId, BindingId), Moment>,
 }
 
 impl Sweeper {
     pub fn deadline(&self) -> Option<Instant> {
         self.queue.peek().map(|Reverse((due, ..))| *due)
+    }
+
+    fn let_go(&mut self, device: DeviceId, id: BindingId) {
+        self.watched.remove(&(device, id));
+        self.strange.remove(&(device, id));
     }
 }
 
@@ -45,7 +51,7 @@ impl Endpoint {
         let Some(registration) = exchange.registrations.get(&device) else { return };
         for (binding, _) in &registration.bindings {
             let id = binding.binding;
-            if !self.sweeper.watched.contains_key(&(device, id)) {
+            if !self.sweeper.watched.contains(&(device, id)) {
                 self.look_at(binding.ends(None, self.wire.now.moment), device, id, None);
             }
         }
@@ -63,12 +69,12 @@ impl Endpoint {
             let found = registration
                 .and_then(|found| found.bindings.iter().find(|(binding, _)| binding.binding == id));
             let Some((binding, _)) = found else {
-                self.sweeper.watched.remove(&(device, id));
+                self.sweeper.let_go(device, id);
                 continue;
             };
             let lease = self.port.lease(device, id);
             let (said, ends) = (binding.said_to_end(lease), binding.ends(lease, now.moment));
-            let seen = self.sweeper.watched.get(&(device, id)).copied().flatten();
+            let seen = self.sweeper.strange.get(&(device, id)).copied();
             // An end out of reach is waited for once more, for as long as was granted: a phone that is there has
             // refreshed by then, and so set it right.
             let strange = binding.is_out_of_reach(lease, now.moment).then_some(said);
@@ -76,7 +82,7 @@ impl Endpoint {
                 self.look_at(ends, device, id, strange);
                 continue;
             }
-            self.sweeper.watched.remove(&(device, id));
+            self.sweeper.let_go(device, id);
             let errand = Errand::Expire { device, bindings: vec![id] };
             if !self.submit(errand, Pending::Expire(device, vec![id])) {
                 self.watch_again(device, vec![id]);
@@ -100,7 +106,8 @@ impl Endpoint {
     fn watch_again(&mut self, device: DeviceId, bindings: Vec<BindingId>) {
         let due = self.wire.now.instant + AGAIN;
         for id in bindings {
-            if self.sweeper.watched.insert((device, id), None).is_none() {
+            self.sweeper.strange.remove(&(device, id));
+            if self.sweeper.watched.insert((device, id)) {
                 self.sweeper.queue.push(Reverse((due, device, id)));
             }
         }
@@ -109,7 +116,11 @@ impl Endpoint {
     /// Looks at a binding again when it should have ended.
     fn look_at(&mut self, ends: Moment, device: DeviceId, id: BindingId, strange: Option<Moment>) {
         let due = self.instant_of(ends) + GRACE;
-        self.sweeper.watched.insert((device, id), strange);
+        self.sweeper.watched.insert((device, id));
+        match strange {
+            Some(end) => self.sweeper.strange.insert((device, id), end),
+            None => self.sweeper.strange.remove(&(device, id)),
+        };
         self.sweeper.queue.push(Reverse((due, device, id)));
     }
 

@@ -11,14 +11,28 @@ struct Entry {
     window: u64,
 }
 
-/// A bounded table of nonces in use. A nonce that was pushed out is answered like an expired one.
+/// The first half of a nonce's text: its time and salt, which no other nonce of ours has. The second is their signature,
+/// which was checked before.
+type Name = [u8; 16];
+
+fn name_of(nonce: &[u8]) -> Option<Name> {
+    nonce.first_chunk().filter(|_| nonce.len() == 32).copied()
+}
+
+/// A bounded table of nonces in use. A nonce that was pushed out is answered like an expired one. Every phone has one
+/// here, so it is kept small: moments are milliseconds.
 #[derive(Debug)]
 pub struct Replay {
-    entries: FxHashMap<[u8; 32], Entry>,
-    order: VecDeque<(Duration, [u8; 32])>,
+    entries: FxHashMap<Name, Entry>,
+    order: VecDeque<(u64, Name)>,
     capacity: usize,
     /// Nonces that expire before this may have been pushed out.
-    forgotten: Duration,
+    forgotten: u64,
+}
+
+/// Rounded up: what has not expired yet is never taken for expired.
+fn millis(expires: Duration) -> u64 {
+    u64::try_from(expires.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 impl Replay {
@@ -28,13 +42,13 @@ impl Replay {
             entries: FxHashMap::default(),
             order: VecDeque::new(),
             capacity: capacity.max(1),
-            forgotten: Duration::ZERO,
+            forgotten: 0,
         }
     }
 
     /// Takes a count for a nonce of ours. `false`: used before, too old for the window, or the nonce was forgotten.
     pub fn accept(&mut self, now: Duration, nonce: &[u8], expires: Duration, count: u32) -> bool {
-        let Ok(key) = <[u8; 32]>::try_from(nonce) else {
+        let Some(key) = name_of(nonce) else {
             return false;
         };
         if count == 0 {
@@ -43,7 +57,8 @@ impl Replay {
         if let Some(entry) = self.entries.get_mut(&key) {
             return entry.accept(count);
         }
-        self.expire(now);
+        self.expire(millis(now));
+        let expires = millis(expires);
         if expires <= self.forgotten {
             return false;
         }
@@ -61,11 +76,11 @@ impl Replay {
 
     /// Would [`Replay::accept`] refuse this count?
     pub fn is_taken(&self, nonce: &[u8], expires: Duration, count: u32) -> bool {
-        let Ok(key) = <[u8; 32]>::try_from(nonce) else { return true };
+        let Some(key) = name_of(nonce) else { return true };
         match self.entries.get(&key) {
             _ if count == 0 => true,
             Some(entry) => !Entry::accept(&mut { *entry }, count),
-            None => expires <= self.forgotten,
+            None => millis(expires) <= self.forgotten,
         }
     }
 
@@ -79,7 +94,7 @@ impl Replay {
         self.entries.is_empty()
     }
 
-    fn expire(&mut self, now: Duration) {
+    fn expire(&mut self, now: u64) {
         while let Some((expires, key)) = self.order.front() {
             if *expires > now {
                 break;

@@ -27,12 +27,17 @@ pub struct Buckets<K> {
     most: usize,
     paid: FxHashMap<K, Instant>,
     swept: Option<Instant>,
+    /// Who owes nothing any more is looked for when so many are remembered.
+    tidy_at: usize,
 }
+
+/// A table as small as this is not tidied.
+const SPARE: usize = 1024;
 
 impl<K: Hash + Eq> Buckets<K> {
     /// An empty table that remembers at most so many keys.
     pub fn new(pace: Pace, most: usize) -> Buckets<K> {
-        Buckets { pace, most, paid: FxHashMap::default(), swept: None }
+        Buckets { pace, most, paid: FxHashMap::default(), swept: None, tidy_at: SPARE }
     }
 
     /// Takes `units` from the key's bucket. `Err`: there are not so many, and will not be for so long.
@@ -52,10 +57,23 @@ impl<K: Hash + Eq> Buckets<K> {
             return Err(owed - room);
         }
         match now.checked_add(owed) {
-            Some(paid) if owed > Duration::ZERO => drop(self.paid.insert(key, paid)),
+            Some(paid) if owed > Duration::ZERO => {
+                self.paid.insert(key, paid);
+                self.tidy(now);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Forgets who owes nothing, each time the table has doubled: each key is looked at a few times in all, and a rush
+    /// leaves no table of its size behind for ever.
+    fn tidy(&mut self, now: Instant) {
+        if self.paid.len() >= self.tidy_at {
+            self.paid.retain(|_, paid| *paid > now);
+            self.tidy_at = (self.paid.len() * 2).max(SPARE);
+            self.paid.shrink_to(self.tidy_at);
+        }
     }
 
     /// Gives back what was taken and not used.
@@ -135,5 +153,27 @@ mod tests {
         assert_eq!((0..9).filter(|_| buckets.take(now, "p1", 1).is_ok()).count(), 3);
         buckets.forgive(&"p1");
         assert!(buckets.is_empty());
+    }
+
+    /// Every phone that had ever registered was remembered until a million of them were.
+    #[test]
+    fn a_rush_is_forgotten_when_others_come() {
+        let mut buckets = Buckets::new(PACE, 1_000_000);
+        let began = Instant::now();
+        for key in 0..50_000 {
+            buckets.take(began, key, 1).unwrap();
+        }
+        assert_eq!(buckets.len(), 50_000, "who owes is remembered");
+        let later = began + Duration::from_secs(11);
+        for key in 50_000..100_000 {
+            buckets.take(later, key, 1).unwrap();
+        }
+        assert_eq!(buckets.len(), 50_000, "who owes nothing is not");
+        let last = later + Duration::from_secs(11);
+        for key in 0..50_000 {
+            // One after the other, each when the one before owes nothing.
+            buckets.take(last + Duration::from_secs(11) * key, key, 1).unwrap();
+        }
+        assert!(buckets.paid.capacity() <= 4 * SPARE, "{}", buckets.paid.capacity());
     }
 }

@@ -81,10 +81,6 @@ impl<'b> Builder<'b> {
 
     fn begin(out: &'b mut BytesMut) -> Builder<'b> {
         out.clear();
-        // Messages split off one chunk; a new chunk is taken when the rest may not do.
-        if out.capacity() < 1024 {
-            out.reserve(8192);
-        }
         Builder { out, fault: None }
     }
 
@@ -194,7 +190,8 @@ impl<'b> Builder<'b> {
 
     fn end(&mut self) -> Result<Bytes, BuildError> {
         match self.fault {
-            None => Ok(self.out.split().freeze()),
+            // A copy of its own length: a part of the buffer would keep all of it for as long as one message is kept.
+            None => Ok(Bytes::copy_from_slice(self.out)),
             Some(fault) => {
                 self.out.clear();
                 Err(fault)
@@ -320,5 +317,20 @@ mod tests {
             (reply.call_id(), reply.cseq().unwrap().seq, reply.status()),
             (Ok("c1"), 1, 200)
         );
+    }
+
+    /// Messages were parts of one buffer: a call that kept one INVITE kept all that was written beside it.
+    #[test]
+    fn a_message_leaves_the_buffer_to_the_next_one() {
+        let mut out = BytesMut::with_capacity(65_536);
+        let kept: Vec<Bytes> = (0..200)
+            .map(|n| {
+                let mut b = Builder::response(&mut out, 200, "OK");
+                b.header_fmt(HeaderName::CallId, format_args!("{n}"));
+                b.finish().unwrap()
+            })
+            .collect();
+        assert!(kept.iter().all(|bytes| bytes.starts_with(b"SIP/2.0 200 OK\r\n")));
+        assert!(out.capacity() >= 65_536);
     }
 }

@@ -10,10 +10,11 @@ use std::time::Instant;
 /// A queue as short as this is not tidied.
 const SPARE: usize = 4096;
 
+/// Boxed, since places are kept for the busiest moment there was and transactions are not.
 #[derive(Debug)]
 pub(crate) enum Transaction {
-    Server(Server),
-    Client(Client),
+    Server(Box<Server>),
+    Client(Box<Client>),
 }
 
 impl Transaction {
@@ -98,6 +99,9 @@ impl Slab {
                     .get(*index as usize)
                     .is_some_and(|p| p.generation == *generation && p.queued == Some(*at))
             });
+        }
+        if self.queue.capacity() > SPARE && self.queue.len() < self.queue.capacity() / 8 {
+            self.queue.shrink_to(2 * self.queue.len());
         }
     }
 

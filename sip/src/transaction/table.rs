@@ -63,6 +63,9 @@ pub enum RequestError {
     Build(#[from] BuildError),
 }
 
+/// Tables with as little room as this are not shrunk.
+const SPARE: usize = 4096;
+
 /// All transactions of an endpoint.
 #[derive(Debug)]
 pub struct Transactions {
@@ -259,7 +262,7 @@ impl Transactions {
             return Err(RequestError::Full);
         }
         let client = Client::new(now, &self.config.timers, hash, flow, request);
-        let key = self.slab.insert(Transaction::Client(client));
+        let key = self.slab.insert(Transaction::Client(client.into()));
         self.by_hash.insert(hash, key);
         self.outputs.push_back(Output::Transmit {
             flow,
@@ -271,7 +274,7 @@ impl Transactions {
 
     pub(crate) fn begin_server(&mut self, server: Server) -> Key {
         let (hash, merged) = (server.hash, server.merged);
-        let key = self.slab.insert(Transaction::Server(server));
+        let key = self.slab.insert(Transaction::Server(server.into()));
         self.by_hash.insert(hash, key);
         if let Some(merged) = merged {
             self.merged.insert(merged, key);
@@ -309,6 +312,16 @@ impl Transactions {
 
     /// Removes a transaction; whether it was internal.
     fn forget(&mut self, key: Key) -> bool {
+        let internal = self.take_out(key);
+        // After a rush: tables of its size are not kept for what comes after it.
+        if self.by_hash.capacity() > SPARE && self.by_hash.len() < self.by_hash.capacity() / 8 {
+            self.by_hash.shrink_to(self.by_hash.len() * 2);
+            self.merged.shrink_to(self.merged.len() * 2);
+        }
+        internal
+    }
+
+    fn take_out(&mut self, key: Key) -> bool {
         match self.slab.remove(key) {
             None => true,
             Some(Transaction::Client(c)) => {
