@@ -148,7 +148,7 @@ pub async fn answer(
                 .await
                 .map_err(|error| Failure::new(error.to_string()))?;
             let at = moment.unwrap_or(tables.exchange.recorded_at);
-            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
+            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at, today: None };
             let shown = views::show(&seen, view, arguments, For::Both)?;
             serde_json::from_str(&shown).map_err(failed("the view cannot be read back"))
         }

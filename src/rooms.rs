@@ -78,13 +78,16 @@ impl Rooms {
                 true => self.tables_at(when).await?,
                 false => self.exchange_at(when).await?,
             };
-            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at };
+            let now = self.readers.now();
+            let today = Some(&now.exchange);
+            let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at, today };
             let shown = views::show(&seen, view, arguments, whom);
             put_away(tables);
             return shown;
         }
         let tables = self.current().await;
-        let seen = views::Seen { tables: &tables, refreshes: &self.leases, at: now };
+        let (refreshes, at) = (&self.leases, now);
+        let seen = views::Seen { tables: &tables, refreshes, at, today: None };
         views::show(&seen, view, arguments, whom)
     }
 

@@ -21,6 +21,8 @@ pub struct Seen<'a, L: Refreshes> {
     pub refreshes: &'a L,
     /// The moment it is shown for.
     pub at: Moment,
+    /// The exchange of now, for a look at the past: it knows names already.
+    pub today: Option<&'a Exchange>,
 }
 
 /// A view for programs, for people, or for both, as JSON. Written straight into a text: a list of ten thousand rows is made once
@@ -57,19 +59,19 @@ pub fn show<L: Refreshes>(
 ) -> Result<String, Failure> {
     let exchange = &seen.tables.exchange;
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
-    let one_user = || text("user").map(|name| user(exchange, name)).transpose();
+    let one_user = || text("user").map(|name| seen.user(name)).transpose();
     match view {
         "user.list" => {
             let view = directory::users(exchange);
             both(whom, &view, || vec![view.table()])
         }
         "user.show" => {
-            let view = directory::user(exchange, needed_user(exchange, arguments)?)
+            let view = directory::user(exchange, needed_user(seen, arguments)?)
                 .ok_or_else(|| Failure::new("there is no such user"))?;
             both(whom, &view, || vec![view.table(), view.matrix.table()])
         }
         "matrix.show" => {
-            let view = directory::matrix(exchange, needed_user(exchange, arguments)?)
+            let view = directory::matrix(exchange, needed_user(seen, arguments)?)
                 .ok_or_else(|| Failure::new("there is no such user"))?;
             both(whom, &view, || vec![view.table()])
         }
@@ -143,9 +145,25 @@ fn calls<L: Refreshes>(
     both(whom, &view, || vec![view.table()])
 }
 
-fn needed_user(exchange: &Exchange, arguments: &Map<String, Value>) -> Result<UserId, Failure> {
+fn needed_user<L: Refreshes>(
+    seen: &Seen<'_, L>,
+    arguments: &Map<String, Value>,
+) -> Result<UserId, Failure> {
     let name = arguments.get("user").and_then(Value::as_str);
-    user(exchange, name.ok_or_else(|| Failure::new("which user?"))?)
+    seen.user(name.ok_or_else(|| Failure::new("which user?"))?)
+}
+
+impl<L: Refreshes> Seen<'_, L> {
+    /// A user by log-in name or id. Who has the name today had it most likely then: one name is opened, and not all.
+    fn user(&self, name: &str) -> Result<UserId, Failure> {
+        let exchange = &self.tables.exchange;
+        let today = self.today.and_then(|today| today.user_named(name));
+        let then = today.filter(|id| {
+            let user = exchange.users.get(id);
+            user.is_some_and(|user| user.username.value.known() == Some(name))
+        });
+        then.map_or_else(|| user(exchange, name), Ok)
+    }
 }
 
 /// A user by log-in name or id.
