@@ -127,6 +127,11 @@ impl Interior {
             .map_err(failed("the exchange cannot be started"))?;
         let erased_again = erasures.record_restored(&desk).await?;
         let readers = Arc::new(Readers::follow(desk.book(), open, tables));
+        // What the start itself recorded is in the first view.
+        readers
+            .wait_for(desk.published().position)
+            .await
+            .map_err(failed("the read models cannot be folded"))?;
         let erasing = tokio::spawn(Arc::clone(&erasures).run(desk.clone(), Arc::clone(&readers)));
         let edges = tokio::spawn(schedules::run(desk.clone()));
         let sealer = Arc::new(Sealer::open(desk.clone(), store.clone()).await?);
