@@ -15,50 +15,13 @@ mode=${KAMAILIO:-memory}
 users=${USERS:-10000} reg_rate=${REG_RATE:-$usual} call_rate=${CALL_RATE:-300}
 seconds=${SECONDS_EACH:-10} rounds=${ROUNDS:-3}
 
-if [ -z "${SWITCHBOOK_BENCH_NS:-}" ] && unshare -n true 2>/dev/null; then
-	SWITCHBOOK_BENCH_NS=1 exec unshare -n bash -c 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"' _ "$0" "$sipp_bench"
-fi
+. "$here/bench/common.sh"
 
-binary=${SWITCHBOOK:-$here/target/release/switchbook}
-[ -x "$binary" ] || { echo "build first: cargo build --release" >&2; exit 2; }
-work=$(mktemp -d)
-server=
-cleanup() {
-	[ -n "$server" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-"$sipp_bench/gen_users.py" "$users" "$work/users" bench.test
-python3 - "$work/users/cred.csv" "$work/users.jsonl" <<'PY'
-import csv, json, sys
-with open(sys.argv[2], "w") as out:
-    for name, password, _ in csv.reader(open(sys.argv[1])):
-        device = {"name": name, "type": "desk", "password": password}
-        out.write(json.dumps({"command": "user.add", "username": "u" + name, "display_name": "User " + name,
-                              "numbers": [name], "devices": [device]}) + "\n")
-PY
-
-start_switchbook() { # DATA
-	taskset -c 0 "$binary" serve --data "$1" --sip 127.0.0.1:5060 --http none --realm bench.test > "$work/server.log" 2>&1 &
-	server=$!
-	for _ in $(seq 100); do
-		"$binary" --data "$1" status > /dev/null 2>&1 && return
-		sleep 0.1
-	done
-	cat "$work/server.log" >&2; exit 1
-}
-stop_switchbook() {
-	kill -TERM "$server"; wait "$server" || true
-	server=
-}
-line() { grep '^scenario=' | sed "s/^/$1 /"; }
 others() { # PID WHO: the scenarios that are compared in memory only
 	[ "$mode" = memory ] || return 0
 	bench -P "$1" -x refresh.xml -o 10 -f "$work/users/users.csv" -r 200 -n $((200 * seconds)) | line "$2"
 	bench -P "$1" -x uac-call-auth.xml -f "$work/users/calls.csv" -u 5080 -r "$call_rate" -n $((call_rate * seconds)) | line "$2"
 }
-bench() { "$sipp_bench/bench.sh" -s 127.0.0.1:5060 -C 1 "$@"; }
 
 for round in $(seq "$rounds"); do
 	data="$work/data$round"

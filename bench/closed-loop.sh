@@ -13,30 +13,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 sipp_bench=$(cd "${1:-$here/../shared/bench}" && pwd)
 users=${USERS:-20000} loops=${LOOPS:-50 500} rounds=${ROUNDS:-3}
 
-if [ -z "${SWITCHBOOK_BENCH_NS:-}" ] && unshare -n true 2>/dev/null; then
-	SWITCHBOOK_BENCH_NS=1 exec unshare -n bash -c 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"' _ "$0" "$sipp_bench"
-fi
-
-binary=${SWITCHBOOK:-$here/target/release/switchbook}
-[ -x "$binary" ] || { echo "build first: cargo build --release" >&2; exit 2; }
-# Beside the sources and not in /tmp, which may be memory.
-work=$(mktemp -d -p "${WORK:-$here/target}")
-server=
-cleanup() {
-	[ -n "$server" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-"$sipp_bench/gen_users.py" "$users" "$work/users" bench.test
-python3 - "$work/users/cred.csv" "$work/users.jsonl" <<'PY'
-import csv, json, sys
-with open(sys.argv[2], "w") as out:
-    for name, password, _ in csv.reader(open(sys.argv[1])):
-        device = {"name": name, "type": "desk", "password": password}
-        out.write(json.dumps({"command": "user.add", "username": "u" + name, "display_name": "User " + name,
-                              "numbers": [name], "devices": [device]}) + "\n")
-PY
+. "$here/bench/common.sh"
 
 disk() {
 	python3 - "$work/disk" <<'PY'
@@ -57,14 +34,10 @@ disk | tee "$work/lines"
 for round in $(seq "$rounds"); do
 	for loop in $loops; do
 		data="$work/data$round-$loop"
-		taskset -c 0 "$binary" serve --data "$data" --sip 127.0.0.1:5060 --http none --realm bench.test > "$work/server.log" 2>&1 &
-		server=$!
-		for _ in $(seq 100); do "$binary" --data "$data" status > /dev/null 2>&1 && break; sleep 0.1; done
+		start_switchbook "$data"
 		"$binary" --data "$data" apply "$work/users.jsonl" > /dev/null
-		"$sipp_bench/bench.sh" -s 127.0.0.1:5060 -C 1 -P "$server" -x register.xml -f "$work/users/users.csv" \
-			-r 100000 -l "$loop" -n "$users" | grep '^scenario=' | sed "s/^/loop-$loop /"
-		kill -TERM "$server"; wait "$server" || true
-		server=
+		bench -P "$server" -x register.xml -f "$work/users/users.csv" -r 100000 -l "$loop" -n "$users" | line "loop-$loop"
+		stop_switchbook
 		# Events counted are bindings: every registration must stand in the book.
 		bound=$("$binary" --data "$data" --json audit history --kind PhoneRegistered --limit $((users + 1)) | grep -o '"PhoneRegistered"' | wc -l)
 		echo "book-$loop scenario=bindings events=$bound of=$users"

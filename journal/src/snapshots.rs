@@ -6,6 +6,7 @@
 //! durable here: after a power cut a file is whole, or its checksum fails.
 
 use crate::bytes::Reader;
+use crate::error::ReadError;
 use crate::files::{Files, How, read_all};
 use crate::segment::list::{Place, Segments};
 use std::collections::BTreeSet;
@@ -97,32 +98,52 @@ impl SnapshotFolder {
     /// The bytes of one; `None` when the file is gone or does not check.
     #[must_use]
     pub fn read(&self, name: &str, at: Position) -> Option<Vec<u8>> {
-        self.held(name, at).map(|held| held.payload)
+        self.held(name, at).ok().flatten().map(|held| held.payload)
     }
 
-    fn held(&self, name: &str, at: Position) -> Option<Held> {
-        let bytes = read_all(&*self.files, &self.folder.join(file_name(name, at))).ok()??;
-        decode(bytes, self.book, name, at)
+    fn held(&self, name: &str, at: Position) -> io::Result<Option<Held>> {
+        let bytes = read_all(&*self.files, &self.folder.join(file_name(name, at)))?;
+        Ok(bytes.and_then(|bytes| decode(bytes, self.book, name, at)))
+    }
+
+    /// One that can be believed; `None` when it never can be.
+    fn believed(
+        &self,
+        segments: &Segments,
+        name: &str,
+        at: Position,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let reading = ReadError::io(format!("reading the snapshot {name} at {at}"));
+        let Some(held) = self.held(name, at).map_err(reading)? else {
+            tracing::warn!(name, %at, "a snapshot does not check: it is removed");
+            return Ok(None);
+        };
+        if !segments.stands(at, &held.place)? {
+            tracing::warn!(name, %at, "a snapshot is of another life of the book: it is removed");
+            return Ok(None);
+        }
+        Ok(Some(held.payload))
     }
 
     /// The newest snapshot of this name at `at_most` or before that checks and stands behind a record of these segments.
     pub(crate) fn newest(
         &self,
-        segments: &Arc<Segments>,
+        segments: &Segments,
         name: &str,
-        at_most: Position,
+        mut at_most: Position,
     ) -> Option<(Position, Vec<u8>)> {
         loop {
             let range = (name.to_owned(), Position::START)..=(name.to_owned(), at_most);
             let at = self.there().range(range).next_back()?.1;
-            match self.held(name, at) {
-                Some(held) if segments.stands(at, &held.place) => return Some((at, held.payload)),
-                Some(_) => {
-                    tracing::warn!(name, %at, "a snapshot is of another life of the book: it is removed");
+            match self.believed(segments, name, at) {
+                Ok(Some(payload)) => return Some((at, payload)),
+                Ok(None) => self.drop_one(name, at),
+                // The disk may be well again in a moment: an older one does meanwhile.
+                Err(error) => {
+                    tracing::warn!(name, %at, %error, "a snapshot cannot be read just now");
+                    at_most = Position(at.0.checked_sub(1)?);
                 }
-                None => tracing::warn!(name, %at, "a snapshot does not check: it is removed"),
             }
-            self.drop_one(name, at);
         }
     }
 

@@ -9,11 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::*;
 use switchbook_core::event::Event;
-use switchbook_core::id::SecretId;
 use switchbook_core::personal::{KeyId, Reading};
 use switchbook_core::position::{Moment, Position};
-use switchbook_core::registration::BindingId;
-use switchbook_core::user::SecretRef;
 use switchbook_journal::backup::{BackupError, Erased, check, read_erasures, restore};
 use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, SegmentReader};
 use uuid::Uuid;
@@ -26,17 +23,6 @@ fn open(folder: &Path) -> Opened {
     Book::open(folder, options()).unwrap()
 }
 
-fn secret(n: u128) -> SecretRef {
-    SecretRef { id: SecretId(Uuid::from_u128(n)), version: 1 }
-}
-
-async fn fill(opened: &Opened, commands: std::ops::RangeInclusive<u128>) {
-    for n in commands {
-        append(&*opened.store, n, vec![user_added(n, "ada"), slot_added(n, n)]).await;
-        opened.leases.renew(device(n % 3), BindingId(1), Moment(n as i64 * 1_000_000), 1);
-    }
-}
-
 /// Where a backup can be put: a folder, and a file.
 fn places(folder: &Path) -> [PathBuf; 2] {
     [folder.join("backup"), folder.join("backup.tar")]
@@ -47,7 +33,7 @@ async fn a_backup_made_while_serving_is_restored_to_the_same_book_and_goes_on() 
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));
     opened.vault.put_secret(secret(1), b"a hash").unwrap();
-    fill(&opened, 1..=20).await;
+    people(&opened, 1..=20).await;
     for (nth, place) in places(folder.path()).iter().enumerate() {
         let store = Arc::clone(&opened.store);
         // It is written on all the while.
@@ -88,7 +74,7 @@ async fn a_backup_made_while_serving_is_restored_to_the_same_book_and_goes_on() 
 async fn a_backup_in_a_folder_is_read_where_it_lies() {
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));
-    fill(&opened, 1..=10).await;
+    people(&opened, 1..=10).await;
     let [place, _] = places(folder.path());
     opened.store.back_up(&place, Moment(5)).await.unwrap();
     let reader = SegmentReader::open(&place).unwrap();
@@ -100,7 +86,7 @@ async fn a_backup_in_a_folder_is_read_where_it_lies() {
 async fn any_byte_that_is_not_as_it_was_is_found_before_anything_is_restored() {
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));
-    fill(&opened, 1..=2).await;
+    people(&opened, 1..=2).await;
     let [place, tar] = places(folder.path());
     let manifest = opened.store.back_up(&place, Moment(5)).await.unwrap();
     opened.store.back_up(&tar, Moment(5)).await.unwrap();
@@ -174,7 +160,7 @@ async fn nothing_is_ever_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let book = folder.path().join("book");
     let opened = open(&book);
-    fill(&opened, 1..=2).await;
+    people(&opened, 1..=2).await;
     for place in places(folder.path()) {
         opened.store.back_up(&place, Moment(5)).await.unwrap();
         let again = opened.store.back_up(&place, Moment(6)).await.unwrap_err();
@@ -193,7 +179,7 @@ async fn nothing_is_ever_overwritten() {
 async fn a_restore_destroys_again_what_was_erased_since() {
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));
-    fill(&opened, 1..=3).await;
+    people(&opened, 1..=3).await;
     let [place, _] = places(folder.path());
     opened.store.back_up(&place, Moment(5)).await.unwrap();
     opened.vault.destroy(KeyId::Person(user(2))).unwrap();
@@ -252,7 +238,7 @@ fn summed(text: &str) -> String {
 async fn a_restore_that_broke_off_is_no_book() {
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));
-    fill(&opened, 1..=12).await;
+    people(&opened, 1..=12).await;
     let [place, _] = places(folder.path());
     let manifest = opened.store.back_up(&place, Moment(5)).await.unwrap();
     assert!(manifest.files.len() > 6);
@@ -274,7 +260,7 @@ async fn what_the_book_names_is_in_the_vault_of_the_same_backup() {
     use switchbook_core::user::PasswordSet;
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));
-    fill(&opened, 1..=1).await;
+    people(&opened, 1..=1).await;
     let (store, vault) = (Arc::clone(&opened.store), Arc::clone(&opened.vault));
     let stop = Arc::new(AtomicBool::new(false));
     let changing = tokio::spawn({

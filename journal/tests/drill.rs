@@ -8,7 +8,6 @@ use support::*;
 use switchbook_core::event::Event;
 use switchbook_core::personal::Reading;
 use switchbook_core::position::{Moment, Position};
-use switchbook_core::registration::BindingId;
 use switchbook_journal::{Book, EventReader, EventStore, OpenError, Options};
 
 /// Everything that can be lost is lost at once: sled and its snapshots, the end of the last segment, the vault. The book
@@ -21,10 +20,7 @@ async fn disaster_drill() {
     let indexed = || Book::open(&book, Options { segment_bytes: 2000, ..Options::default() });
     let acknowledged = {
         let opened = indexed().unwrap();
-        for n in 1..=20 {
-            append(&*opened.store, n, vec![user_added(n, "ada"), slot_added(n, n)]).await;
-            opened.leases.renew(device(n % 3), BindingId(1), Moment(n as i64 * 1_000_000), 1);
-        }
+        people(&opened, 1..=20).await;
         opened.store.put_snapshot("exchange/1", Position(40), vec![1; 5000]).await.unwrap();
         opened.store.back_up(&place, Moment(5)).await.unwrap();
         // After the backup, about people it knows.

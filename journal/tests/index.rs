@@ -105,6 +105,31 @@ async fn an_index_that_goes_on_while_it_is_compared_is_not_suspected() {
     assert!(compared.iter().all(|one| one.differs.is_none()), "{compared:?}");
 }
 
+/// A disk that could not be read for a moment emptied the whole folder: each snapshot was taken for damaged, and removed.
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_just_now_is_passed_over_and_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path(), false);
+    fill(&opened.store, 100).await;
+    for at in [10, 20] {
+        opened.store.put_snapshot("exchange/1", Position(at), vec![at as u8]).await.unwrap();
+    }
+    let get = || opened.store.snapshot("exchange/1", Position(99));
+    let file = folder.path().join("snapshots/00000000000000000020.exchange.1");
+    let aside = folder.path().join("aside");
+    // A folder opens like a file, and its reading fails.
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert_eq!(get().await.unwrap(), Some((Position(10), vec![10])));
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(get().await.unwrap(), Some((Position(20), vec![20])));
+    // One that does not check is removed.
+    std::fs::write(&file, b"torn").unwrap();
+    assert_eq!(get().await.unwrap(), Some((Position(10), vec![10])));
+    assert!(!file.exists());
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -7,28 +7,13 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 use support::*;
-use switchbook_core::id::SecretId;
 use switchbook_core::personal::KeyId;
-use switchbook_core::position::{Moment, Position};
-use switchbook_core::registration::BindingId;
-use switchbook_core::user::SecretRef;
+use switchbook_core::position::Position;
 use switchbook_journal::backup::{Erased, check, restore};
 use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, Version};
-use uuid::Uuid;
 
 fn options() -> Options {
     Options { index: false, segment_bytes: 2000, ..Options::default() }
-}
-
-fn secret(n: u128) -> SecretRef {
-    SecretRef { id: SecretId(Uuid::from_u128(n)), version: 1 }
-}
-
-async fn fill(opened: &Opened, commands: std::ops::RangeInclusive<u128>) {
-    for n in commands {
-        append(&*opened.store, n, vec![user_added(n, "ada"), slot_added(n, n)]).await;
-        opened.leases.renew(device(n % 3), BindingId(1), Moment(n as i64 * 1_000_000), 1);
-    }
 }
 
 fn version(text: &str) -> Version {
@@ -46,13 +31,13 @@ async fn an_upgrade_makes_a_restore_point_first_and_an_older_switchbook_refuses_
     {
         let opened = open_as(&book, "1.2.0").unwrap();
         assert_eq!(opened.report.restore_point, None);
-        fill(&opened, 1..=12).await;
+        people(&opened, 1..=12).await;
     }
     // The same again, and one that differs in the last number only, which reads and writes the same.
     assert_eq!(open_as(&book, "1.2.0").unwrap().report.restore_point, None);
     let point = {
         let opened = open_as(&book, "1.3.0").unwrap();
-        fill(&opened, 13..=14).await;
+        people(&opened, 13..=14).await;
         opened.report.restore_point.clone().unwrap()
     };
     assert!(point.ends_with("restore-points/1.2.0-24"), "{point:?}");
@@ -79,7 +64,7 @@ async fn an_upgrade_after_a_crash_has_its_restore_point_too_and_one_that_broke_o
     for after in 0..40 {
         let disk = SimDisk::new(after);
         let opened = on(&disk, "1.2.0").unwrap();
-        fill(&opened, 1..=12).await;
+        people(&opened, 1..=12).await;
         let disk = disk.process_death();
         drop(opened);
         disk.fail_after(after, Fault::NoSpace);
@@ -109,7 +94,7 @@ async fn an_erasure_reaches_every_restore_point_and_each_stays_whole() {
     for by in ["1.2.0", "1.3.0", "1.4.0"] {
         let opened = open_as(&book, by).unwrap();
         if points.is_empty() {
-            fill(&opened, 1..=12).await;
+            people(&opened, 1..=12).await;
             opened.vault.put_secret(secret(900), b"hash of two").unwrap();
             opened.vault.put_secret(secret(901), b"hash of one").unwrap();
         }
@@ -158,7 +143,7 @@ async fn an_erasure_in_a_restore_point_that_was_cut_short_is_carried_out_again()
             let options = Options { files, version: version(by), ..options() };
             Book::open(Path::new("/book"), options).unwrap()
         };
-        fill(&on(&disk, "1.2.0"), 1..=3).await;
+        people(&on(&disk, "1.2.0"), 1..=3).await;
         let opened = on(&disk, "1.3.0");
         assert!(opened.report.restore_point.is_some());
         disk.die_after(after);

@@ -86,7 +86,7 @@ impl Index {
     pub(crate) fn is_of(&self, segments: &Segments) -> bool {
         let upto = self.upto();
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        upto == Position::START || segments.stands(upto, &last)
+        upto == Position::START || segments.stands(upto, &last).unwrap_or(false)
     }
 
     /// Gives the database up without closing it, which could take for ever. Its memory is lost; damage is rare.

@@ -203,25 +203,22 @@ impl Segments {
     }
 
     /// Does this very record still stand in its place? Takes one read, however long the book is.
-    pub(crate) fn stands(&self, position: Position, place: &Place) -> bool {
-        let found = || {
-            let segment = self.holding(position)?;
-            let (last, end) = segment.valid();
-            if segment.head.first != place.segment || position > last || place.offset >= end {
-                return None;
+    pub(crate) fn stands(&self, position: Position, place: &Place) -> Result<bool, ReadError> {
+        let Some(segment) = self.holding(position) else { return Ok(false) };
+        let (last, end) = segment.valid();
+        if segment.head.first != place.segment || position > last || place.offset >= end {
+            return Ok(false);
+        }
+        let file = self.open_file(&segment)?;
+        let mut cursor = Cursor::new(file, segment.name(), place.offset, position, end);
+        Ok(match cursor.step()? {
+            Step::Record { frame, .. } if frame.leaf == place.leaf => {
+                segment.note(position, place.offset);
+                true
             }
-            let file = self.open_file(&segment).ok()?;
-            let mut cursor = Cursor::new(file, segment.name(), place.offset, position, end);
-            match cursor.step().ok()? {
-                Step::Record { frame, .. } if frame.leaf == place.leaf => {
-                    segment.note(position, place.offset);
-                    Some(true)
-                }
-                Step::Record { .. } => Some(false),
-                Step::Bad(_) | Step::End => None,
-            }
-        };
-        found().unwrap_or(false)
+            // No frame begins there, or another record's does.
+            Step::Record { .. } | Step::Bad(_) | Step::End => false,
+        })
     }
 
     /// Can records from here on be read without going far through their segment first?

@@ -3,13 +3,13 @@
 
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::event::Event;
-use switchbook_core::id::{CommandId, CorrelationId, DeviceId, SlotId, UserId};
+use switchbook_core::id::{CommandId, CorrelationId, DeviceId, SecretId, SlotId, UserId};
 use switchbook_core::personal::{KeyId, Personal};
 use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::registration::{Binding, BindingId, PhoneRegistered};
 use switchbook_core::slot::{DeviceType, SlotAdded};
-use switchbook_core::user::{UserAdded, UserRenamed};
-use switchbook_journal::{Commit, EventStore};
+use switchbook_core::user::{SecretRef, UserAdded, UserRenamed};
+use switchbook_journal::{Commit, EventStore, Opened};
 use uuid::Uuid;
 
 pub fn user(n: u128) -> UserId {
@@ -101,4 +101,16 @@ pub async fn append<S: EventStore + ?Sized>(
 
 pub fn subject(n: u128) -> Subject {
     Subject::User(user(n))
+}
+
+/// A command each that adds a user and a slot of his, with a refresh of a phone beside it.
+pub async fn people(opened: &Opened, commands: std::ops::RangeInclusive<u128>) {
+    for n in commands {
+        append(&*opened.store, n, vec![user_added(n, "ada"), slot_added(n, n)]).await;
+        opened.leases.renew(device(n % 3), BindingId(1), Moment(n as i64 * 1_000_000), 1);
+    }
+}
+
+pub fn secret(n: u128) -> SecretRef {
+    SecretRef { id: SecretId(Uuid::from_u128(n)), version: 1 }
 }
