@@ -1,12 +1,12 @@
 //! The vault: keys of personal fields, and secrets (password, PIN and digest hashes). Events name its entries and
 //! never hold them. A small file of its own with a backup of its own; lookups are answered from memory.
 
+mod cipher;
 mod file;
 
 use crate::error::VaultError;
 use crate::files::Files;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use cipher::Nonces;
 use file::{Entry, VaultFile};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::path::Path;
@@ -47,8 +47,6 @@ pub(crate) fn erased_in(
     Ok(Some(Written { bytes, destroyed }))
 }
 
-const NONCE: usize = 24;
-
 type KeyBytes = Zeroizing<[u8; 32]>;
 
 /// Keys and secrets. Who needs both locks takes `disk` first: so what is shown and what is on disk change in one order.
@@ -60,6 +58,7 @@ pub struct Vault {
     disk: Mutex<Option<VaultFile>>,
     /// Counts destroyed keys, so that what was opened before can be told to be stale.
     erasures: AtomicU64,
+    nonces: Nonces,
 }
 
 #[derive(Default)]
@@ -133,7 +132,8 @@ impl Vault {
                 }
             }
         }
-        Self { book, maps: Mutex::new(maps), disk: Mutex::new(file), erasures: AtomicU64::new(0) }
+        let (maps, disk) = (Mutex::new(maps), Mutex::new(file));
+        Self { book, maps, disk, erasures: AtomicU64::new(0), nonces: Nonces::default() }
     }
 
     fn maps(&self) -> MutexGuard<'_, Maps> {
@@ -171,30 +171,17 @@ impl Vault {
                 }
             }
         };
-        // From the system for each: a pool of our own would give the same ones twice to a machine that is resumed twice.
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(random)?;
         let aad = self.associated(id);
-        let payload = Payload { msg: clear.as_bytes(), aad: &aad };
-        let cipher = XChaCha20Poly1305::new(Key::from_slice(&*key));
-        let sealed = cipher
-            .encrypt(XNonce::from_slice(&nonce), payload)
-            .map_err(|_| SealError::Random("the text is too long to seal".into()))?;
-        let mut out = Vec::with_capacity(NONCE + sealed.len());
-        out.extend(nonce);
-        out.extend(sealed);
-        Ok(out)
+        let nonce = self.nonces.next(&aad, clear.as_bytes()).map_err(random)?;
+        cipher::seal(&key, nonce, &aad, clear.as_bytes())
+            .ok_or_else(|| SealError::Random("the text is too long to seal".into()))
     }
 
     /// Opens sealed bytes. `None`: the key is gone, or the bytes were not sealed under it for this book.
     #[must_use]
     pub fn open_sealed(&self, id: KeyId, sealed: &[u8]) -> Option<String> {
         let key = self.maps().keys.get(&id)?.clone()?;
-        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
-        let aad = self.associated(id);
-        let cipher = XChaCha20Poly1305::new(Key::from_slice(&*key));
-        let payload = Payload { msg: sealed, aad: &aad };
-        let clear = cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+        let clear = cipher::open(&key, &self.associated(id), sealed)?;
         String::from_utf8(clear).ok()
     }
 

@@ -1,6 +1,6 @@
 //! name-addr and addr-spec headers (RFC 3261 §20.10, §25.1).
 
-use super::scan::{Params, is_token_byte, is_ws, quoted_len, trim};
+use super::scan::{Params, class, is_token_byte, is_ws, quoted_len, run, trim};
 use super::uri::{Uri, UriError};
 use std::borrow::Cow;
 
@@ -37,12 +37,11 @@ impl<'a> NameAddr<'a> {
         if !quoted && !display_raw.iter().all(|b| is_token_byte(*b) || is_ws(*b) || *b >= 0x80) {
             return None;
         }
-        let end = memchr::memchr(b'>', rest)?;
-        let uri_raw = std::str::from_utf8(&rest[1..end]).ok()?;
-        if !uri_raw.bytes().all(|b| b.is_ascii_graphic()) || uri_raw.is_empty() {
-            return None;
-        }
-        Some(NameAddr { display_raw, uri_raw, params: Params::parse(&rest[end + 1..])? })
+        let rest = rest.get(1..)?;
+        let (uri_raw, rest) = rest.split_at(run(rest, class::IN_ANGLES));
+        let uri_raw = std::str::from_utf8(uri_raw).ok().filter(|uri| !uri.is_empty())?;
+        let params = Params::parse(rest.strip_prefix(b">")?)?;
+        Some(NameAddr { display_raw, uri_raw, params })
     }
 
     /// Without brackets, `;` begins header parameters, and `?` and `,` may not stand in the URI (§20.10).

@@ -35,32 +35,32 @@ fn is_user_byte(b: u8) -> bool {
     is_unreserved(b) || matches!(b, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
 }
 
-pub(crate) fn is_unreserved(b: u8) -> bool {
+fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(b, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
 }
 
-/// Whether `s` is made of bytes that `allowed` takes and of sound escapes.
-pub(crate) fn is_escaped(s: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
-    let mut i = 0;
-    while i < s.len() {
-        if s[i] == b'%' {
-            if !matches!(s.get(i + 1..i + 3), Some(h) if h.iter().all(u8::is_ascii_hexdigit)) {
-                return false;
-            }
-            i += 3;
-        } else if allowed(s[i]) {
-            i += 1;
-        } else {
-            return false;
-        }
-    }
-    true
-}
-
-/// Phones put `#` and a few more into the user part unescaped; those are taken as they are.
-pub(crate) fn is_lenient_user_byte(b: u8) -> bool {
-    is_user_byte(b) || matches!(b, b'#' | b'[' | b']' | b'|' | b'^' | b'{' | b'}' | b':')
+/// What the user part may hold besides unreserved bytes. Phones put `#` and a few more there unescaped; those are taken as they
+/// are. A colon ends the user and begins the password.
+pub(crate) const fn is_user_mark(b: u8) -> bool {
+    matches!(
+        b,
+        b'&' | b'='
+            | b'+'
+            | b'$'
+            | b','
+            | b';'
+            | b'?'
+            | b'/'
+            | b'#'
+            | b'['
+            | b']'
+            | b'|'
+            | b'^'
+            | b'{'
+            | b'}'
+            | b':'
+    )
 }
 
 /// Bytes with their escapes resolved; `None` items are broken escapes.

@@ -1,5 +1,6 @@
 //! Hosts in URIs and Via: names, IPv4, IPv6 references (RFC 3261 §25.1, RFC 5118 §4.10).
 
+use super::scan::{class, run};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,23 +18,22 @@ pub enum Host<'a> {
 impl<'a> Host<'a> {
     /// Reads a whole host, an IPv6 address in brackets.
     pub fn parse(s: &'a str) -> Option<Host<'a>> {
+        let (host, rest) = Host::begins(s)?;
+        rest.is_empty().then_some(host)
+    }
+
+    /// The host that `s` begins with, and what follows.
+    pub(crate) fn begins(s: &'a str) -> Option<(Host<'a>, &'a str)> {
         if let Some(inner) = s.strip_prefix('[') {
-            return ipv6(inner.strip_suffix(']')?).map(Host::V6);
+            let (inner, rest) = inner.split_once(']')?;
+            return Some((Host::V6(ipv6(inner)?), rest));
         }
-        let b = s.as_bytes();
-        if b.is_empty() || b.len() > 255 {
+        let n = run(s.as_bytes(), class::HOST);
+        if n == 0 || n > 255 {
             return None;
         }
-        if !b.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_')) {
-            return None;
-        }
-        if b[b.len() - 1].is_ascii_digit()
-            && b[0].is_ascii_digit()
-            && let Ok(v4) = s.parse()
-        {
-            return Some(Host::V4(v4));
-        }
-        Some(Host::Name(s))
+        let (name, rest) = s.split_at_checked(n)?;
+        Some((ipv4(name.as_bytes()).map_or(Host::Name(name), Host::V4), rest))
     }
 
     /// The address, if it is one.
@@ -71,9 +71,7 @@ impl fmt::Display for Host<'_> {
 
 /// Splits `host[:port]`; the whole input must be used.
 pub(crate) fn host_port(s: &str) -> Option<(Host<'_>, Option<u16>)> {
-    let end = if s.starts_with('[') { s.find(']')? + 1 } else { s.find(':').unwrap_or(s.len()) };
-    let host = Host::parse(&s[..end])?;
-    let rest = &s[end..];
+    let (host, rest) = Host::begins(s)?;
     if rest.is_empty() {
         return Some((host, None));
     }
@@ -82,6 +80,27 @@ pub(crate) fn host_port(s: &str) -> Option<(Host<'_>, Option<u16>)> {
 
 pub(crate) fn port(s: &[u8]) -> Option<u16> {
     u16::try_from(super::scan::digits(s)?).ok()
+}
+
+/// Four numbers up to 255 without leading zeros; read here since each message names a dozen hosts.
+fn ipv4(s: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut rest = s;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        if index > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let (mut number, mut digits) = (0_u16, 0);
+        while let [digit @ b'0'..=b'9', after @ ..] = rest {
+            number = number * 10 + u16::from(digit - b'0');
+            (digits, rest) = (digits + 1, after);
+            if digits > 3 || (digits > 1 && number < 10) {
+                return None;
+            }
+        }
+        *octet = u8::try_from(number).ok().filter(|_| digits > 0)?;
+    }
+    rest.is_empty().then(|| Ipv4Addr::from(octets))
 }
 
 /// The grammar of RFC 3261 wrote three colons before an embedded IPv4 address; RFC 5118 §4.10 asks to bear with it.
@@ -103,4 +122,20 @@ fn ipv6(s: &str) -> Option<Ipv6Addr> {
 pub(crate) fn bare_ip(s: &str) -> Option<IpAddr> {
     let inner = s.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(s);
     inner.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The standard library reads the same addresses.
+        #[test]
+        fn ipv4_addresses_are_those_of_the_standard_library(
+            s in prop_oneof!["[0-9]{0,4}(\\.[0-9]{0,4}){2,4}", any::<[u8; 4]>().prop_map(|a| Ipv4Addr::from(a).to_string())],
+        ) {
+            prop_assert_eq!(ipv4(s.as_bytes()), s.parse().ok());
+        }
+    }
 }

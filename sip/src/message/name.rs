@@ -49,7 +49,8 @@ impl HeaderName {
             0 => HeaderName::Other,
             n => {
                 let (known, variant) = NAMES[n as usize - 1];
-                if name.eq_ignore_ascii_case(known.as_bytes()) {
+                let known = known.as_bytes();
+                if name == known || name.eq_ignore_ascii_case(known) {
                     variant
                 } else {
                     HeaderName::Other

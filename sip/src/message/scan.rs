@@ -2,30 +2,104 @@
 //!
 //! The parser has replaced every fold by spaces, so LWS here is only SP and HTAB.
 
-const fn token_table() -> [bool; 256] {
-    let mut table = [false; 256];
+/// What a byte may stand in: a bit each, looked up in one table.
+pub(crate) mod class {
+    /// A token.
+    pub const TOKEN: u8 = 1;
+    /// The unquoted value of a header parameter; what ends it is not.
+    pub const VALUE: u8 = 2;
+    /// A host name or IPv4 address.
+    pub const HOST: u8 = 4;
+    /// User part and password of a URI, and what phones put there unescaped.
+    pub const USER: u8 = 8;
+    /// Name or value of a URI parameter.
+    pub const URI_PARAM: u8 = 16;
+    /// Headers of a URI.
+    pub const URI_HEADER: u8 = 32;
+    /// All parameters of a tel URI.
+    pub const TEL_PARAMS: u8 = 64;
+    /// A URI in angle brackets: anything that is seen, but the bracket.
+    pub const IN_ANGLES: u8 = 128;
+}
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut i = 0;
     while i < 256 {
         let b = i as u8;
-        table[i] = b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        let alphanumeric = b.is_ascii_alphanumeric();
+        let mark = matches!(b, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')');
+        let unreserved = alphanumeric || mark;
+        let reserved_param = matches!(b, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$');
+        let is = [
+            (
+                alphanumeric
+                    || matches!(
+                        b,
+                        b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+                    ),
+                class::TOKEN,
+            ),
+            (!matches!(b, b';' | b',' | b'"' | b'<' | b'>' | b' ' | b'\t'), class::VALUE),
+            (alphanumeric || matches!(b, b'-' | b'.' | b'_'), class::HOST),
+            (unreserved || super::escape::is_user_mark(b), class::USER),
+            (unreserved || reserved_param, class::URI_PARAM),
+            (
+                unreserved
+                    || matches!(
+                        b,
+                        b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&' | b'@'
+                    ),
+                class::URI_HEADER,
+            ),
+            (unreserved || reserved_param || matches!(b, b'=' | b';'), class::TEL_PARAMS),
+            (b.is_ascii_graphic() && b != b'>', class::IN_ANGLES),
+        ];
+        let mut k = 0;
+        while k < is.len() {
+            if is[k].0 {
+                table[i] |= is[k].1;
+            }
+            k += 1;
+        }
         i += 1;
     }
     table
 }
 
-static TOKEN: [bool; 256] = token_table();
+static CLASSES: [u8; 256] = classes();
+
+fn is(b: u8, class: u8) -> bool {
+    CLASSES[usize::from(b)] & class != 0
+}
+
+/// How many bytes of a class `s` begins with.
+pub(crate) fn run(s: &[u8], class: u8) -> usize {
+    s.iter().position(|b| !is(*b, class)).unwrap_or(s.len())
+}
+
+/// The same with sound escapes (`%` and two hexadecimal digits) among them.
+pub(crate) fn escaped_run(s: &[u8], class: u8) -> usize {
+    let mut n = 0;
+    loop {
+        n += run(&s[n..], class);
+        match &s[n..] {
+            [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => n += 3,
+            _ => return n,
+        }
+    }
+}
 
 pub(crate) fn is_token_byte(b: u8) -> bool {
-    TOKEN[b as usize]
+    is(b, class::TOKEN)
 }
 
 pub(crate) fn is_token(s: &[u8]) -> bool {
-    !s.is_empty() && s.iter().all(|b| TOKEN[*b as usize])
+    !s.is_empty() && token_len(s) == s.len()
 }
 
 pub(crate) fn token_len(s: &[u8]) -> usize {
-    s.iter().position(|b| !TOKEN[*b as usize]).unwrap_or(s.len())
+    run(s, class::TOKEN)
 }
 
 pub(crate) fn is_ws(b: u8) -> bool {
@@ -153,7 +227,7 @@ impl<'a> Params<'a> {
         let raw = trim(raw);
         let mut rest = raw;
         while !rest.is_empty() {
-            rest = split_param(rest)?.1;
+            rest = split_raw(rest)?.rest;
         }
         Some(Params { raw })
     }
@@ -162,15 +236,22 @@ impl<'a> Params<'a> {
     pub fn iter(&self) -> impl Iterator<Item = Param<'a>> + use<'a> {
         let mut rest = self.raw;
         std::iter::from_fn(move || {
-            let (param, next) = split_param(rest)?;
-            rest = next;
-            Some(param)
+            let found = split_raw(rest)?;
+            rest = found.rest;
+            found.param()
         })
     }
 
     /// The first parameter of that name, whatever its case.
     pub fn get(&self, name: &str) -> Option<Param<'a>> {
-        self.iter().find(|p| p.name.eq_ignore_ascii_case(name))
+        let mut rest = self.raw;
+        loop {
+            let found = split_raw(rest)?;
+            if found.name.eq_ignore_ascii_case(name.as_bytes()) {
+                return found.param();
+            }
+            rest = found.rest;
+        }
     }
 
     /// The unquoted value of a parameter.
@@ -189,30 +270,41 @@ impl<'a> Params<'a> {
     }
 }
 
-fn split_param(s: &[u8]) -> Option<(Param<'_>, &[u8])> {
+/// The parameter that some bytes begin with, and what follows it.
+struct Raw<'a> {
+    name: &'a [u8],
+    value: Option<&'a [u8]>,
+    rest: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    fn param(&self) -> Option<Param<'a>> {
+        Some(Param { name: std::str::from_utf8(self.name).ok()?, value: self.value })
+    }
+}
+
+fn split_raw(s: &[u8]) -> Option<Raw<'_>> {
     let s = trim_start(s.strip_prefix(b";")?);
     let n = token_len(s);
     if n == 0 {
         return None;
     }
-    let name = std::str::from_utf8(&s[..n]).ok()?;
-    let rest = trim_start(&s[n..]);
+    let (name, rest) = s.split_at(n);
+    let rest = trim_start(rest);
     let Some(after) = rest.strip_prefix(b"=") else {
-        return (rest.is_empty() || rest[0] == b';').then_some((Param { name, value: None }, rest));
+        return (rest.is_empty() || rest[0] == b';').then_some(Raw { name, value: None, rest });
     };
     let after = trim_start(after);
     let n = match after.first() {
         Some(b'"') => quoted_len(after)?,
-        _ => after
-            .iter()
-            .position(|b| matches!(b, b';' | b',' | b'"' | b'<' | b'>' | b' ' | b'\t'))
-            .unwrap_or(after.len()),
+        _ => run(after, class::VALUE),
     };
     if n == 0 {
         return None;
     }
-    let rest = trim_start(&after[n..]);
-    (rest.is_empty() || rest[0] == b';').then_some((Param { name, value: Some(&after[..n]) }, rest))
+    let (value, rest) = after.split_at(n);
+    let rest = trim_start(rest);
+    (rest.is_empty() || rest[0] == b';').then_some(Raw { name, value: Some(value), rest })
 }
 
 #[cfg(test)]

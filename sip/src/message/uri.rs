@@ -1,9 +1,8 @@
 //! SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966), borrowed.
 
-use super::escape::{
-    is_escaped, is_lenient_user_byte, is_unreserved, same_unescaped, same_unescaped_nocase,
-};
-use super::host::{Host, host_port};
+use super::escape::{same_unescaped, same_unescaped_nocase};
+use super::host::Host;
+use super::scan::{class, escaped_run};
 use std::fmt;
 
 /// A URI that could not be read.
@@ -59,11 +58,14 @@ impl<'a> Uri<'a> {
         if !s.is_ascii() {
             return Err(UriError);
         }
-        let colon = memchr::memchr(b':', s.as_bytes()).ok_or(UriError)?;
-        let (scheme, rest) = (&s[..colon], &s[colon + 1..]);
-        if scheme.eq_ignore_ascii_case("sip") {
+        // Nearly every one.
+        if let Some((scheme, rest)) = s.split_at_checked(4)
+            && scheme.eq_ignore_ascii_case("sip:")
+        {
             return SipUri::parse_rest(rest, false).map(Uri::Sip).ok_or(UriError);
         }
+        let colon = memchr::memchr(b':', s.as_bytes()).ok_or(UriError)?;
+        let (scheme, rest) = (&s[..colon], &s[colon + 1..]);
         if scheme.eq_ignore_ascii_case("sips") {
             return SipUri::parse_rest(rest, true).map(Uri::Sip).ok_or(UriError);
         }
@@ -108,46 +110,41 @@ impl<'a> SipUri<'a> {
         }
     }
 
+    /// From left to right, each byte looked at once.
     fn parse_rest(s: &'a str, secure: bool) -> Option<SipUri<'a>> {
-        let (user, password, rest) = match memchr::memchr(b'@', s.as_bytes()) {
-            None => (None, None, s),
-            Some(at) => {
-                let info = &s[..at];
+        let info = escaped_run(s.as_bytes(), class::USER);
+        let (info, rest) = s.split_at_checked(info)?;
+        let (user, password, rest) = match rest.strip_prefix('@') {
+            Some(rest) => {
                 // A colon ends the user and begins the password.
-                let (user, password) = match info.split_once(':') {
-                    Some((user, password)) => (user, Some(password)),
+                let (user, password) = match info.bytes().position(|b| b == b':') {
+                    Some(at) => (&info[..at], Some(&info[at + 1..])),
                     None => (info, None),
                 };
-                if user.is_empty() || !is_escaped(info.as_bytes(), is_lenient_user_byte) {
+                if user.is_empty() {
                     return None;
                 }
-                (Some(user), password, &s[at + 1..])
+                (Some(user), password, rest)
             }
+            // Behind something that no user part may hold.
+            None if rest.as_bytes().contains(&b'@') => return None,
+            None => (None, None, s),
         };
-        let (rest, headers) = rest.split_once('?').map_or((rest, ""), |(r, h)| (r, h));
-        let (hostport, params) = match memchr::memchr(b';', rest.as_bytes()) {
-            Some(i) => (&rest[..i], &rest[i..]),
-            None => (rest, ""),
-        };
-        let (host, port) = host_port(hostport)?;
-        let param =
-            |b| is_unreserved(b) || matches!(b, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$');
-        if !params.is_empty() {
-            for p in params[1..].split(';') {
-                let (name, value) = p.split_once('=').unwrap_or((p, ""));
-                if name.is_empty()
-                    || !is_escaped(name.as_bytes(), param)
-                    || !is_escaped(value.as_bytes(), param)
-                {
-                    return None;
-                }
+        let (host, rest) = Host::begins(rest)?;
+        let (port, rest) = match rest.strip_prefix(':') {
+            Some(rest) => {
+                let digits = rest.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
+                (Some(super::host::port(&rest.as_bytes()[..digits])?), &rest[digits..])
             }
-        }
-        let header = |b| {
-            is_unreserved(b)
-                || matches!(b, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&' | b'@')
+            None => (None, rest),
         };
-        if !is_escaped(headers.as_bytes(), header) {
+        let (params, rest) = rest.split_at_checked(params_len(rest.as_bytes())?)?;
+        let headers = match rest.strip_prefix('?') {
+            Some(headers) => headers,
+            None if rest.is_empty() => "",
+            None => return None,
+        };
+        if escaped_run(headers.as_bytes(), class::URI_HEADER) != headers.len() {
             return None;
         }
         Some(SipUri { secure, user, password, host, port, params, headers })
@@ -227,11 +224,8 @@ impl<'a> TelUri<'a> {
             && digits.bytes().all(|b| {
                 b.is_ascii_hexdigit() || matches!(b, b'*' | b'#' | b'-' | b'.' | b'(' | b')')
             });
-        let param = |b: u8| {
-            is_unreserved(b)
-                || matches!(b, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$' | b'=' | b';')
-        };
-        (sound && is_escaped(params.as_bytes(), param)).then_some(TelUri { number, params })
+        let escaped = escaped_run(params.as_bytes(), class::TEL_PARAMS) == params.len();
+        (sound && escaped).then_some(TelUri { number, params })
     }
 
     /// Parameters in order.
@@ -283,6 +277,22 @@ impl fmt::Display for SipUri<'_> {
     }
 }
 
+/// Length of the parameters (`;name` or `;name=value`, any number of them) that `s` begins with.
+fn params_len(s: &[u8]) -> Option<usize> {
+    let mut n = 0;
+    while s.get(n) == Some(&b';') {
+        let name = escaped_run(&s[n + 1..], class::URI_PARAM);
+        if name == 0 {
+            return None;
+        }
+        n += 1 + name;
+        if s.get(n) == Some(&b'=') {
+            n += 1 + escaped_run(&s[n + 1..], class::URI_PARAM);
+        }
+    }
+    Some(n)
+}
+
 fn same_option(a: Option<&str>, b: Option<&str>) -> bool {
     match (a, b) {
         (None, None) => true,
@@ -304,6 +314,7 @@ fn pairs<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn same(a: &str, b: &str) -> bool {
         Uri::parse(a).unwrap().same(&Uri::parse(b).unwrap())
@@ -382,5 +393,89 @@ mod tests {
     fn tel_numbers_compare_without_separators() {
         assert!(same("tel:+1-201-555-0123", "tel:+12015550123"));
         assert!(!same("tel:7042;phone-context=example.com", "tel:7042"));
+    }
+
+    /// The grammar once more, piece by piece (RFC 3261 §25.1): what must be read, and what must be refused.
+    mod plain {
+        use crate::message::Host;
+
+        fn escaped(s: &str, marks: &str) -> bool {
+            let mut bytes = s.bytes();
+            while let Some(b) = bytes.next() {
+                let sound = match b {
+                    b'%' => (0..2).all(|_| bytes.next().is_some_and(|b| b.is_ascii_hexdigit())),
+                    b => {
+                        b.is_ascii_alphanumeric()
+                            || "-_.!~*'()".contains(b as char)
+                            || marks.contains(b as char)
+                    }
+                };
+                if !sound {
+                    return false;
+                }
+            }
+            true
+        }
+
+        fn port(s: &str) -> Option<u16> {
+            let sound = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+            sound.then(|| s.parse().ok())?
+        }
+
+        type Parts<'a> =
+            (Option<&'a str>, Option<&'a str>, Host<'a>, Option<u16>, &'a str, &'a str);
+
+        /// User, password, host, port, parameters and headers of what follows `sip:`.
+        pub(super) fn read(s: &str) -> Option<Parts<'_>> {
+            let (info, rest) = match s.split_once('@') {
+                Some((info, rest)) => (Some(info), rest),
+                None => (None, s),
+            };
+            let (user, password) = match info.map(|info| (info, info.split_once(':'))) {
+                Some((_, Some((user, password)))) => (Some(user), Some(password)),
+                Some((info, None)) => (Some(info), None),
+                None => (None, None),
+            };
+            if user == Some("") || !escaped(info.unwrap_or(""), "&=+$,;?/#[]|^{}:") {
+                return None;
+            }
+            let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
+            let at = rest.find(';').unwrap_or(rest.len());
+            let (place, params) = rest.split_at(at);
+            let end = if place.starts_with('[') {
+                place.find(']')? + 1
+            } else {
+                place.find(':').unwrap_or(place.len())
+            };
+            let host = Host::parse(&place[..end])?;
+            let port = match place[end..].strip_prefix(':') {
+                Some(digits) => Some(port(digits)?),
+                None if place[end..].is_empty() => None,
+                None => return None,
+            };
+            for param in params.split(';').skip(1) {
+                let (name, value) = param.split_once('=').unwrap_or((param, ""));
+                if name.is_empty() || !escaped(name, "[]/:&+$") || !escaped(value, "[]/:&+$") {
+                    return None;
+                }
+            }
+            escaped(headers, "[]/?:+$=&@").then_some((user, password, host, port, params, headers))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn uris_are_read_as_the_grammar_has_them(
+            pieces in proptest::collection::vec(prop_oneof![
+                Just("alice"), Just("10.0.0.1"), Just("[2001:db8::1]"), Just("[::1"), Just("%41"), Just("%4"), Just("@"),
+                Just(":"), Just("5060"), Just("70000"), Just(";"), Just("lr"), Just("="), Just("?"), Just("&"), Just("#"),
+                Just("transport=udp"), Just("x"), Just("]"), Just("\""), Just("01.2.3.4"), Just("1.2.3"),
+            ], 0..9),
+        ) {
+            let rest: String = pieces.concat();
+            let read = SipUri::parse_rest(&rest, false);
+            let read = read.map(|u| (u.user, u.password, u.host, u.port, u.params, u.headers));
+            prop_assert_eq!(format!("{read:?}"), format!("{:?}", plain::read(&rest)), "{}", rest);
+        }
     }
 }

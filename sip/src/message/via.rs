@@ -32,8 +32,10 @@ impl<'a> Via<'a> {
     }
 
     fn read(raw: &'a [u8]) -> Option<Via<'a>> {
-        let after_name = token_slash(raw)?;
-        let after_version = token_slash(after_name)?;
+        let after_version = match raw.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => trim_start(rest),
+            None => token_slash(token_slash(raw)?)?,
+        };
         let n = token_len(after_version);
         let transport = std::str::from_utf8(&after_version[..n]).ok()?;
         let rest = &after_version[n..];
@@ -41,7 +43,7 @@ impl<'a> Via<'a> {
             return None;
         }
         let rest = trim_start(rest);
-        let n = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        let n = rest.iter().position(|b| *b == b';').unwrap_or(rest.len());
         let sent_by = std::str::from_utf8(trim(&rest[..n])).ok()?;
         // COLON may have white space around it.
         let (host, port) = match host_port(sent_by) {

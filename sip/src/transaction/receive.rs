@@ -37,16 +37,14 @@ impl Transactions {
 
     /// Takes a request that was parsed before.
     pub fn receive_request(&mut self, now: Instant, flow: Flow, request: Request) {
-        let reply_to = match request.top_via() {
-            Ok(via) => self.reply_flow(flow, reply_address(&via, flow.remote)),
-            Err(_) => {
-                if request.method() != Method::Ack {
-                    self.answer_stateless(&request, flow, 400, "Bad Via");
-                }
-                return;
+        let Ok(via) = request.top_via() else {
+            if request.method() != Method::Ack {
+                self.answer_stateless(&request, flow, 400, "Bad Via");
             }
+            return;
         };
-        let hash = request.top_via().and_then(|via| self.matcher.server(&request, &via));
+        let reply_to = self.reply_flow(flow, reply_address(&via, flow.remote));
+        let hash = self.matcher.server(&request, &via);
         // Without these nothing can be matched, nor answered within a transaction.
         let sound =
             hash.and_then(|h| request.cseq().map(|_| h)).and_then(|h| request.call_id().map(|_| h));
