@@ -90,7 +90,7 @@ impl SnapshotFolder {
         }
     }
 
-    fn drop_one(&self, name: &str, at: Position) {
+    pub(crate) fn drop_one(&self, name: &str, at: Position) {
         self.there().remove(&(name.to_owned(), at));
         self.remove(&file_name(name, at));
     }

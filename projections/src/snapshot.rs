@@ -5,10 +5,12 @@
 //! equal bytes, whatever has been erased since (architecture.md way 7). A snapshot is a cache: one that cannot be read
 //! is no error, the book is folded instead.
 
+use crate::bounded;
 use crate::call_log::CallLog;
 use crate::names::NameBook;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::personal::{HasPersonal, KeyId, Keys};
@@ -93,9 +95,8 @@ pub fn encode<S: Snapshot>(table: &S) -> Vec<u8> {
 /// # Errors
 /// [`NoSnapshot`] when the bytes are of another version, damaged, or have something behind them.
 pub fn decode<S: Snapshot>(bytes: &[u8], open: Open<'_>) -> Result<S, NoSnapshot> {
-    let (mut table, used): (S, usize) =
-        bincode::serde::decode_from_slice(bytes, bincode::config::standard())
-            .map_err(|error| NoSnapshot(error.to_string()))?;
+    let (mut table, used) =
+        bounded::decode(PhantomData::<S>, bytes).map_err(|error| NoSnapshot(error.to_string()))?;
     if used != bytes.len() {
         return Err(NoSnapshot("something stands behind it".into()));
     }
