@@ -259,6 +259,37 @@ impl<T: HasPersonal> HasPersonal for Vec<T> {
     }
 }
 
+/// Something whose personal values can be looked at where they are. What is shared stays shared: [`HasPersonal`] makes a copy
+/// of it, since it may change what it shows.
+pub trait ShowsPersonal {
+    /// Is there a personal value inside of which this is true?
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool;
+}
+
+impl ShowsPersonal for Personal {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        is(self)
+    }
+}
+
+impl<T: ShowsPersonal> ShowsPersonal for Option<T> {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        self.as_ref().is_some_and(|inner| inner.any_personal(is))
+    }
+}
+
+impl<T: ShowsPersonal> ShowsPersonal for Box<T> {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        (**self).any_personal(is)
+    }
+}
+
+impl<T: ShowsPersonal> ShowsPersonal for Arc<T> {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        (**self).any_personal(is)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

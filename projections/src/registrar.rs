@@ -216,10 +216,10 @@ fn row(bound: Bound<'_>) -> BindingRow {
     BindingRow {
         binding: binding.binding,
         contact: binding.contact.to_string(),
-        instance: binding.instance.clone(),
+        instance: binding.instance.as_deref().map(Into::into),
         source: binding.source.to_string(),
         behind_nat: binding.behind_nat,
-        user_agent: binding.user_agent.clone(),
+        user_agent: binding.user_agent.as_deref().map(Into::into),
         granted: binding.granted,
         expires_at: When(expires_at),
         set_at: at,
