@@ -5,6 +5,7 @@ use crate::call::OpenCall;
 use crate::device::Device;
 use crate::envelope::Recorded;
 use crate::erasure::Erasures;
+use crate::extent::{Extent, Passed};
 use crate::forwarding::Profile;
 use crate::group::Group;
 use crate::id::{CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
@@ -20,7 +21,7 @@ use crate::slot::Slot;
 use crate::user::User;
 use crate::usernames::Usernames;
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
 /// A table of the exchange: ordered, so that equal books give equal bytes; persistent, so that clones are cheap.
@@ -76,6 +77,61 @@ pub struct Exchange {
     pub erasures: Arc<Erasures>,
 }
 
+/// An exchange as it is stored, read back without registrations: the same fields in the same order.
+#[derive(Deserialize)]
+struct Unregistered {
+    position: Position,
+    configuration: Position,
+    recorded_at: Moment,
+    settings: Option<Arc<Settings>>,
+    users: Table<UserId, User>,
+    numbers: Table<Number, NumberState>,
+    slots: Table<SlotId, Slot>,
+    devices: Table<DeviceId, Device>,
+    device_names: OrdMap<Arc<str>, DeviceId>,
+    service_numbers: OrdMap<Number, DeviceId>,
+    groups: Table<GroupId, Group>,
+    group_names: OrdMap<Arc<str>, GroupId>,
+    permissions: OrdMap<Grant, Position>,
+    profiles: Table<ProfileId, Profile>,
+    schedules: Table<ScheduleId, Schedule>,
+    edges_until: Moment,
+    trunks: Table<TrunkId, crate::trunk::Trunk>,
+    _registrations: Passed<DeviceId, Registration>,
+    open_calls: Table<CallId, OpenCall>,
+    seals: Arc<Seals>,
+    erasures: Arc<Erasures>,
+}
+
+impl From<Unregistered> for Exchange {
+    fn from(read: Unregistered) -> Self {
+        Self {
+            position: read.position,
+            configuration: read.configuration,
+            recorded_at: read.recorded_at,
+            settings: read.settings,
+            users: read.users,
+            usernames: Usernames::unmade(),
+            numbers: read.numbers,
+            slots: read.slots,
+            devices: read.devices,
+            device_names: read.device_names,
+            service_numbers: read.service_numbers,
+            groups: read.groups,
+            group_names: read.group_names,
+            permissions: read.permissions,
+            profiles: read.profiles,
+            schedules: read.schedules,
+            edges_until: read.edges_until,
+            trunks: read.trunks,
+            registrations: Table::new(),
+            open_calls: read.open_calls,
+            seals: read.seals,
+            erasures: read.erasures,
+        }
+    }
+}
+
 /// Changes one entry of a table in place; an entry that is not there stays not there.
 pub(crate) fn edit<K: Ord + Clone, V: Clone>(
     table: &mut Table<K, V>,
@@ -109,6 +165,30 @@ impl Exchange {
         if !telling {
             self.configuration = recorded.envelope.position;
         }
+    }
+
+    /// Reads an exchange back as far as an extent goes: the rest of it is checked as well, and left empty.
+    ///
+    /// # Errors
+    /// Those of reading all of it.
+    pub fn read<'de, D: Deserializer<'de>>(
+        extent: Extent,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut read = match extent.registrations {
+            true => Self::deserialize(deserializer)?,
+            false => Unregistered::deserialize(deserializer)?.into(),
+        };
+        if !extent.calls {
+            read.open_calls = Table::new();
+        }
+        Ok(read)
+    }
+
+    /// Events up to this one went by that change nothing of what is kept here.
+    pub fn pass(&mut self, position: Position, recorded_at: Moment) {
+        self.position = position;
+        self.recorded_at = recorded_at;
     }
 
     /// The user with this log-in name.

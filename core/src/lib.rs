@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod erasure;
 pub mod event;
 pub mod exchange;
+pub mod extent;
 pub mod fact;
 pub mod feature_code;
 pub mod forwarding;

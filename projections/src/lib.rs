@@ -14,6 +14,7 @@ pub mod audit_trail;
 pub mod call_log;
 pub mod directory;
 pub mod fold;
+mod halves;
 pub mod names;
 pub mod numbers;
 pub mod payload;
