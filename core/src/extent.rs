@@ -1,10 +1,6 @@
 //! How much of an exchange a look at the past folds. Phones register and call all day: nine records of ten are of these
 //! two, and most views show neither.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use std::fmt;
-use std::marker::PhantomData;
-
 /// What is folded besides the configuration, which always is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extent {
@@ -33,26 +29,5 @@ impl Extent {
             0x0b => self.calls,
             _ => true,
         }
-    }
-}
-
-/// A table that is read over: its entries are checked as they are when it is kept, and not kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Passed<K, V>(PhantomData<(K, V)>);
-
-impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Passed<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Over<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Over<K, V> {
-            type Value = Passed<K, V>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                while entries.next_entry::<K, V>()?.is_some() {}
-                Ok(Passed(PhantomData))
-            }
-        }
-        deserializer.deserialize_map(Over(PhantomData))
     }
 }

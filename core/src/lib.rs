@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod seal;
 pub mod settings;
 pub mod slot;
+mod stored;
 pub mod trunk;
 pub mod user;
 pub mod usernames;
