@@ -11,7 +11,7 @@ use support::*;
 use switchbook_core::event::Event;
 use switchbook_core::personal::{KeyId, Reading};
 use switchbook_core::position::{Moment, Position};
-use switchbook_journal::backup::{BackupError, Erased, check, read_erasures, restore};
+use switchbook_journal::backup::{BackupError, Erased, ErasureList, check, read_erasures, restore};
 use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, SegmentReader};
 use uuid::Uuid;
 
@@ -187,6 +187,7 @@ async fn a_restore_destroys_again_what_was_erased_since() {
     let head = format!("# switchbook erasures 1 {book}");
     let person = format!("person {} #17 2026-11-24", user(2).0);
     let list = [head.as_str(), &person, "month 2026-10 #18"].map(summed).concat();
+    // This one is of an older Switchbook; the next ones' sums go over all lines.
     let keys = read_erasures(&list, book).unwrap();
     assert_eq!(keys, [KeyId::Person(user(2)), KeyId::Period(202_610)]);
     let target = folder.path().join("restored");
@@ -223,11 +224,36 @@ async fn a_restore_destroys_again_what_was_erased_since() {
     wrong(&summed(&person), 1);
     let other = read_erasures(&list, switchbook_core::id::BookId(Uuid::from_u128(9))).unwrap_err();
     assert!(other.to_string().contains(&book.to_string()), "{other}");
-    let no_more = format!("{list}\n# looked at by the data protection officer\n");
-    assert_eq!(read_erasures(&no_more, book).unwrap().len(), 2);
+    // A line that begins otherwise is none, and would hide whom it names.
+    wrong(&format!("{list}# looked at by the data protection officer\n"), 4);
+    wrong(&list.replace("person", "#person"), 2);
+    wrong(&list.replace("month", "\nmonth"), 3);
+    let newer = summed(&format!("# switchbook erasures 3 {book}"));
+    let newer = read_erasures(&newer, book).unwrap_err();
+    assert!(matches!(newer, BackupError::NewerErasures { found: 3, known: 2 }), "{newer}");
 }
 
-/// A line of the list of erasures.
+/// The list is kept for as long as the book is: these bytes are read for ever.
+#[test]
+fn the_list_of_erasures_is_written_as_it_always_was() {
+    let book = switchbook_core::id::BookId(Uuid::from_u128(5));
+    let (mut list, mut text) = ErasureList::begin(book);
+    for (key, at) in [(KeyId::Person(user(1)), 3), (KeyId::Period(202_605), 4)] {
+        let line = list.line(key, Position(at), Moment(1_800_000_000_000));
+        list.take(key, &line);
+        text += &line;
+    }
+    assert_eq!(text, GOLDEN);
+    assert_eq!(ErasureList::read(GOLDEN, book).unwrap().unwrap(), list);
+}
+
+const GOLDEN: &str = "\
+# switchbook erasures 2 00000000-0000-0000-0000-000000000005 84de88e7
+person 00000000-0000-0000-0000-000000000001 #3 1970-01-21T20:00:00.000000Z e6fae6c7
+month 2026-05 #4 1970-01-21T20:00:00.000000Z 3e55a48b
+";
+
+/// A line of an older list of erasures.
 fn summed(text: &str) -> String {
     format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes()))
 }

@@ -6,6 +6,7 @@
 
 mod create;
 mod erase;
+mod erasures;
 mod manifest;
 mod point;
 mod restore;
@@ -13,10 +14,11 @@ mod source;
 
 pub(crate) use create::Snapshot;
 pub use erase::RestorePoints;
+pub use erasures::{ErasureList, read_erasures};
 pub use manifest::{FileSum, MANIFEST, Manifest};
 pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
-pub use restore::{Erased, Restored, check, manifest, read_erasures, restore};
+pub use restore::{Erased, Restored, check, manifest, restore};
 
 use crate::error::{OpenError, ReadError, VaultError};
 use std::io;
@@ -56,13 +58,23 @@ pub enum BackupError {
     },
     /// The list of erasures cannot be read.
     #[error(
-        "line {line} of the list of erasures does not check: `{text}`. Whoever it names would be readable again, so nothing was restored: put the list back from a copy, or take out a last line that was never finished"
+        "line {line} of the list of erasures does not check: `{text}`. Whoever it names, or a line before it that is gone, would be readable again, so nothing was restored: put the list back from a copy, or take out a last line that was never finished"
     )]
     Erasures {
         /// Which line, from 1.
         line: usize,
         /// What stands there.
         text: String,
+    },
+    /// The list was written by a newer Switchbook.
+    #[error(
+        "the list of erasures has format {found}; this Switchbook knows up to {known}: use the newer Switchbook that wrote it"
+    )]
+    NewerErasures {
+        /// Its format.
+        found: u32,
+        /// The newest known.
+        known: u32,
     },
     /// The list is another book's.
     #[error(

@@ -10,7 +10,6 @@ use crate::vault::{self, Vault};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use switchbook_core::id::{BookId, UserId};
 use switchbook_core::personal::KeyId;
 
 /// What was erased, as whoever restores says it.
@@ -38,55 +37,6 @@ pub struct Restored {
 /// When there is none, or it cannot be read.
 pub fn manifest(from: &Path) -> Result<Manifest, BackupError> {
     Source::open(from).map(|source| source.manifest)
-}
-
-/// Reads the list of erasures of a book (docs/evidence.md): its head names the book, and a CRC32C ends each line. Empty
-/// lines, and those that begin with `#` behind the head, say nothing.
-///
-/// # Errors
-/// The first line that does not check, or another book's list: one that is read by half would leave somebody readable.
-pub fn read_erasures(text: &str, book: BookId) -> Result<Vec<KeyId>, BackupError> {
-    let (mut keys, mut head) = (Vec::new(), None);
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        let wrong = || BackupError::Erasures { line: number + 1, text: line.trim_end().into() };
-        if head.is_none() {
-            let found = summed(line).and_then(|head| head.strip_prefix(HEAD)).ok_or_else(wrong)?;
-            if found != book.to_string() {
-                let (found, expected) = (found.into(), book.to_string());
-                return Err(BackupError::ErasuresOfAnother { found, expected });
-            }
-            head = Some(found);
-        } else if !line.trim().is_empty() && !line.starts_with('#') {
-            keys.push(summed(line).and_then(key_of).ok_or_else(wrong)?);
-        }
-    }
-    match head {
-        Some(_) => Ok(keys),
-        None => Err(BackupError::Erasures { line: 1, text: String::new() }),
-    }
-}
-
-/// What begins the list, before the id of the book.
-const HEAD: &str = "# switchbook erasures 1 ";
-
-/// A line without the sum at its end, if it is whole and the sum is right.
-fn summed(line: &str) -> Option<&str> {
-    let (text, sum) = line.strip_suffix('\n')?.trim_end_matches('\r').rsplit_once(' ')?;
-    (format!("{:08x}", crc32c::crc32c(text.as_bytes())) == sum).then_some(text)
-}
-
-fn key_of(line: &str) -> Option<KeyId> {
-    let mut words = line.split_whitespace();
-    match (words.next()?, words.next()?) {
-        ("person", id) => id.parse().ok().map(|id| KeyId::Person(UserId(id))),
-        ("month", month) => {
-            let (year, month) = month.split_once('-')?;
-            let (year, month): (u32, u32) = (year.parse().ok()?, month.parse().ok()?);
-            ((1970..10_000).contains(&year) && (1..=12).contains(&month))
-                .then_some(KeyId::Period(year * 100 + month))
-        }
-        _ => None,
-    }
 }
 
 /// Checks that every file of a backup is there and is what it was.
