@@ -11,7 +11,9 @@ use support::*;
 use switchbook_core::event::Event;
 use switchbook_core::personal::{KeyId, Reading};
 use switchbook_core::position::{Moment, Position};
-use switchbook_journal::backup::{BackupError, Erased, ErasureList, check, read_erasures, restore};
+use switchbook_journal::backup::{
+    BackupError, Erased, ErasureList, Manifest, check, read_erasures, restore,
+};
 use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, SegmentReader};
 use uuid::Uuid;
 
@@ -256,6 +258,61 @@ month 2026-05 #4 1970-01-21T20:00:00.000000Z 3e55a48b
 /// A line of an older list of erasures.
 fn summed(text: &str) -> String {
     format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes()))
+}
+
+/// A manifest is not signed, and whoever writes one may leave something out: without its vault or watermark a folder would
+/// be opened all the same, and what it lacks would never be missed.
+#[tokio::test]
+async fn a_backup_that_does_not_name_all_of_a_book_is_not_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    people(&opened, 1..=12).await;
+    let [place, _] = places(folder.path());
+    let manifest = opened.store.back_up(&place, Moment(5)).await.unwrap();
+    let mut nth = 0;
+    let mut refused = |manifest: &Manifest| {
+        nth += 1;
+        std::fs::write(place.join("manifest"), encoded(manifest)).unwrap();
+        let target = folder.path().join(format!("target-{nth}"));
+        let error = restore(&place, &target, &Erased::Nothing).unwrap_err().to_string();
+        if target.exists() {
+            Book::open(&target, options()).unwrap_err();
+        }
+        (error, target.exists())
+    };
+    for left_out in 0..manifest.files.len() {
+        let mut less = manifest.clone();
+        let file = less.files.remove(left_out);
+        let (error, begun) = refused(&less);
+        let at_once = !file.name.starts_with("segments/") || file.name.ends_with("01.seg");
+        assert_eq!(begun, !at_once, "{}: {error}", file.name);
+        assert!(!at_once || error.contains(&file.name), "{}: {error}", file.name);
+        // As a restore point, which has no root, and was perhaps made of a folder without these.
+        less.root = None;
+        if !["leases", "written-by", "watermark"].contains(&file.name.as_str()) {
+            refused(&less);
+        }
+    }
+    let mut twice = manifest.clone();
+    twice.files.push(twice.files[0].clone());
+    assert!(refused(&twice).0.contains("vault"));
+    let mut nothing = manifest.clone();
+    (nothing.files, nothing.root, nothing.position) = (Vec::new(), None, Position::START);
+    assert!(!refused(&nothing).1);
+    // What it is too short for: the watermark, or the position.
+    let mut short = manifest.clone();
+    short.root = None;
+    short.files.retain(|file| file.name != "watermark");
+    let last = short.files.iter().position(|file| file.name.starts_with("segments/")).unwrap();
+    short.files.remove(last);
+    refused(&short);
+}
+
+fn encoded(manifest: &Manifest) -> String {
+    use sha2::{Digest, Sha256};
+    let line = serde_json::to_string(manifest).unwrap();
+    let sum: String = Sha256::digest(line.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    format!("{line}\n{sum}\n")
 }
 
 /// The last segment of a folder in which a restore broke off is there first, the first one last: no part of it passes

@@ -18,7 +18,7 @@ pub use erasures::{ErasureList, read_erasures};
 pub use manifest::{FileSum, MANIFEST, Manifest};
 pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
-pub use restore::{Erased, Restored, check, manifest, restore};
+pub use restore::{Accept, Erased, Restored, check, manifest, restore, restore_if};
 
 use crate::error::{OpenError, ReadError, VaultError};
 use std::io;
@@ -92,6 +92,11 @@ pub enum BackupError {
     /// What was restored is not what was backed up.
     #[error("what was restored does not check: {0}. Empty the folder and use another backup")]
     Restored(String),
+    /// Whoever restores it does not want it as it is.
+    #[error(
+        "{0}. What was restored is no book and cannot be served: empty the folder and use another backup"
+    )]
+    Unwanted(String),
     /// The restored folder cannot be read.
     #[error("the restored book cannot be read: {0}")]
     Open(#[from] OpenError),
