@@ -195,6 +195,44 @@ async fn a_restore_point_in_which_an_erasure_was_cut_short_is_whole_as_it_lies()
     assert!(check(&point).unwrap_err().to_string().contains("vault"));
 }
 
+/// What cannot be looked at just now is not gone: a sound restore point lost its vault, or was removed as an unfinished one.
+#[tokio::test]
+async fn a_restore_point_whose_manifest_cannot_be_looked_at_is_left_as_it_is_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    people(&open_as(&book, "1.2.0").unwrap(), 1..=3).await;
+    let opened = open_as(&book, "1.3.0").unwrap();
+    let point = opened.report.restore_point.clone().unwrap();
+    let whole = std::fs::read(point.join("manifest")).unwrap();
+    // It leads to itself: neither is it there, nor is it not.
+    let unreadable = |name: &str| {
+        std::fs::remove_file(point.join(name)).unwrap();
+        std::os::unix::fs::symlink(name, point.join(name)).unwrap();
+    };
+    unreadable("manifest");
+    let points = opened.store.restore_points();
+    let error = points.erase(KeyId::Person(user(2)), &[]).unwrap_err().to_string();
+    assert!(error.contains(point.to_str().unwrap()), "{error}");
+    assert!(point.join("vault").exists(), "the vault of a sound restore point is gone");
+    let older = point.with_file_name("1.1.0-2");
+    std::fs::create_dir(&older).unwrap();
+    std::fs::write(older.join("manifest"), &whole).unwrap();
+    let gone = switchbook_journal::backup::prune_restore_points(&book, 1).unwrap();
+    assert_eq!(gone, [older]);
+    drop((points, opened));
+    std::fs::write(book.join("written-by"), "switchbook 1.2.0\n").unwrap();
+    assert!(matches!(open_as(&book, "1.3.0").unwrap_err(), OpenError::RestorePoint(_)));
+    assert!(point.join("vault").exists());
+    std::fs::remove_file(point.join("manifest")).unwrap();
+    std::fs::write(point.join("manifest"), &whole).unwrap();
+    check(&point).unwrap();
+    // A vault that cannot be looked at has perhaps every key.
+    let opened = open_as(&book, "1.3.0").unwrap();
+    unreadable("vault");
+    let (_, unreadable) = opened.store.restore_points().keys().unwrap();
+    assert!(unreadable.is_some());
+}
+
 /// Wherever the power goes, the restore point is whole and the erasure can be carried out again.
 #[tokio::test]
 async fn an_erasure_in_a_restore_point_that_was_cut_short_is_carried_out_again() {

@@ -21,8 +21,10 @@ pub(crate) use point::restore_point;
 pub use restore::{Accept, Erased, Restored, check, manifest, restore, restore_if};
 
 use crate::error::{OpenError, ReadError, VaultError};
+use crate::files::{Files, How};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where the restore points are, in the folder of the book.
 const FOLDER: &str = "restore-points";
@@ -126,6 +128,22 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Only one at a time changes restore points: a manifest is not written into one that is just being removed.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+fn changing() -> MutexGuard<'static, ()> {
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Is a file there? One that cannot be looked at is not gone: on that word nothing may be removed.
+fn is_there(files: &dyn Files, path: &Path) -> io::Result<bool> {
+    match files.open(path, How::Read) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl BackupError {
