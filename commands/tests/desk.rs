@@ -157,6 +157,7 @@ fn parts(store: &Arc<Failing>, clock: &Arc<Hand>, leases: &Arc<NoBook>) -> Parts
         calls: Arc::new(NoCalls),
         leases: leases.clone(),
         clock: clock.clone(),
+        rouse: Arc::new(|| ()),
     }
 }
 

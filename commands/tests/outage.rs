@@ -84,7 +84,8 @@ async fn start_on(
 ) -> House {
     let clock = Arc::new(Hand { time: AtomicI64::new(BEGAN), ..Hand::default() });
     let exchange = recover(&*store, Exchange::default()).await.unwrap();
-    let parts = Parts { store, secrets, calls: Arc::new(NoCalls), leases, clock: clock.clone() };
+    let (calls, rouse) = (Arc::new(NoCalls), Arc::new(|| ()));
+    let parts = Parts { store, secrets, calls, leases, clock: clock.clone(), rouse };
     let founding = Founding {
         book: BookId(Uuid::from_u128(1)),
         realm: "pbx.test".into(),

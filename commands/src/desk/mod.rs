@@ -72,6 +72,9 @@ impl LeaseBook for Leases {
     }
 }
 
+/// Ends a moment in which the Desk's thread looks away; called from any thread.
+pub type Rouse = Arc<dyn Fn() + Send + Sync>;
+
 /// What a Desk works with.
 #[derive(Clone)]
 pub struct Parts {
@@ -85,6 +88,8 @@ pub struct Parts {
     pub leases: Arc<dyn LeaseBook>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Told when a group is in the book, for a thread that looks away now and then (decision 010).
+    pub rouse: Rouse,
 }
 
 /// How long the queue may grow before senders wait.

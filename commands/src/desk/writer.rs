@@ -12,7 +12,7 @@ use super::memory::{Memory, Sender, check_id};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
 use super::recent::Place;
 use super::secrets::{forgetter, superseded};
-use super::waits::{Append, Resume, at, landed, quiet_minute, resumed};
+use super::waits::{Resume, Rousing, at, landed, quiet_minute, resumed};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
@@ -120,7 +120,7 @@ impl Writer {
 
     /// Until every handle is gone and everything decided is answered.
     pub(crate) async fn run(mut self) {
-        let mut flight: Option<(Append, Group)> = None;
+        let mut flight: Option<(Rousing, Group)> = None;
         let mut resume: Option<Resume> = None;
         let mut open = true;
         let mut patience = Patience::default();
@@ -173,7 +173,7 @@ impl Writer {
     }
 
     /// Closes the group and begins to append it. A group without commits is answered at once.
-    fn take_off(&mut self) -> Option<(Append, Group)> {
+    fn take_off(&mut self) -> Option<(Rousing, Group)> {
         let mut group = std::mem::take(&mut self.next);
         if self.stopped.is_none() {
             self.destroyed.clear();
@@ -185,7 +185,8 @@ impl Writer {
         }
         let commits = std::mem::take(&mut group.commits);
         let store = Arc::clone(&self.parts.store);
-        Some((Box::pin(async move { store.append(commits).await }), group))
+        let append = Box::pin(async move { store.append(commits).await });
+        Some((Rousing::new(append, Arc::clone(&self.parts.rouse)), group))
     }
 
     /// Durable, or not.
