@@ -185,8 +185,11 @@ fn erased(matches: &ArgMatches, from: &Path) -> Result<Erased, Failure> {
     }
 }
 
-/// The checkpoints that what is restored is held against, with the keys; none when nobody named any.
-fn checkpoints(matches: &ArgMatches) -> Result<Option<(Vec<SignedNote>, Vec<Verifier>)>, Failure> {
+/// Checkpoints held outside, and the keys they are signed with.
+type Outside = (Vec<SignedNote>, Vec<Verifier>);
+
+/// What the restored records are held against; none when nobody named any.
+fn checkpoints(matches: &ArgMatches) -> Result<Option<Outside>, Failure> {
     let Some(paths) = matches.get_many::<PathBuf>("checkpoint") else { return Ok(None) };
     let mut all = Vec::new();
     for path in paths {

@@ -250,14 +250,15 @@ mod tests {
     use crate::interior::{Interior, Wishes};
     use std::os::unix::fs::FileExt;
     use std::path::Path;
-    use switchbook_commands::desk::SystemClock;
+    use switchbook_commands::desk::{Rouse, SystemClock};
     use switchbook_journal::Options;
     use tokio::runtime::Handle;
 
     async fn open(data: &Path) -> Interior {
         let opened = Book::open(data, Options { index: false, ..Options::default() }).unwrap();
         let wishes = Wishes { accept_lost_erasures: true, ..Wishes::new(data) };
-        Interior::open(opened, &wishes, Arc::new(SystemClock), &Handle::current()).await.unwrap()
+        let room = (&Handle::current(), Arc::new(|| {}) as Rouse);
+        Interior::open(opened, &wishes, Arc::new(SystemClock), room).await.unwrap()
     }
 
     /// A seal that stands in the book was told as one that failed, and did not get out, when the checkpoints before it

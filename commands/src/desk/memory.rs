@@ -195,7 +195,7 @@ mod tests {
         let sender =
             Sender { actor: Actor::Supervisor { uid: 0 }, on_behalf_of: None, print: None };
         let answer = Err(DeskError::Closed);
-        let mut keep = |memory: &mut Memory, n: usize| {
+        let keep = |memory: &mut Memory, n: usize| {
             memory.keep(Moment(n as i64), id(n), sender, &answer);
         };
         (0..=MOST).for_each(|n| keep(&mut memory, n));
