@@ -7,7 +7,7 @@ use folder::*;
 use std::path::{Path, PathBuf};
 use switchbook_core::user::Language;
 use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer, Verifier};
-use switchbook_replay::verify::{Check, Index, NotVerified, Verified, verify};
+use switchbook_replay::verify::{Check, Finding, Index, NotVerified, Verified, verify};
 
 const NAMES: [&str; 8] = ["ada", "bob", "cleo", "dora", "emil", "fritz", "gerd", "hanna"];
 
@@ -232,8 +232,11 @@ async fn an_end_that_was_removed_is_found_by_the_snapshots_that_were_left() {
     std::fs::create_dir(&there).unwrap();
     cut_end(folder.path(), outside[0].checkpoint().unwrap().size);
     std::fs::rename(&kept, &there).unwrap();
-    let (place, _, _, what) = first(&check(folder.path(), &[]));
+    let found = check(folder.path(), &[]);
+    let (place, _, _, what) = first(&found);
     assert!(place == "snapshots" && what.contains("that the book does not have"), "{what}");
+    // They are all that is left to show it.
+    assert!(!found.lines(Language::English).join("\n").contains("remove the folder"));
 }
 
 #[tokio::test]
@@ -308,6 +311,15 @@ async fn a_snapshot_that_the_records_do_not_fold_to_is_found() {
     let (place, _, record, what) = first(&check(folder.path(), &outside));
     assert!(place == "snapshots" && what.contains("is not what the records"), "{what}");
     assert!(record.is_some());
+    // The book itself holds, and what is wrong is made anew when it is not there: so it is said, and only then.
+    let told = |found: &Verified| found.lines(Language::English).join("\n");
+    assert!(told(&check(folder.path(), &outside)).contains("remove the folder `snapshots`"));
+    let mut more = check(folder.path(), &outside);
+    let segment = Finding { place: "segments/1".into(), ..more.findings[0].clone() };
+    more.findings.push(segment);
+    assert!(!told(&more).contains("remove the folder"));
+    std::fs::remove_dir_all(folder.path().join("snapshots")).unwrap();
+    assert!(check(folder.path(), &outside).holds());
 }
 
 fn edit_sled(folder: &Path, prefix: u8, edit: impl FnOnce(&mut Vec<u8>)) {
