@@ -5,7 +5,10 @@ mod folder;
 
 use folder::*;
 use std::path::{Path, PathBuf};
-use switchbook_core::user::Language;
+use switchbook_commands::seal::Seal;
+use switchbook_core::id::SecretId;
+use switchbook_core::seal::Root;
+use switchbook_core::user::{Language, SecretRef};
 use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer, Verifier};
 use switchbook_replay::verify::{Check, Finding, Index, NotVerified, Verified, verify};
 
@@ -418,10 +421,6 @@ async fn a_key_that_was_given_from_outside_must_have_signed_the_newest_seal() {
 /// A second key would speak for the first, which has said nothing.
 #[tokio::test]
 async fn a_key_that_was_never_replaced_in_its_own_name_is_found_behind_another_one() {
-    use switchbook_commands::seal::Seal;
-    use switchbook_core::id::SecretId;
-    use switchbook_core::seal::Root;
-    use switchbook_core::user::SecretRef;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("book");
     let book = Written::open(&folder).await;
@@ -459,10 +458,6 @@ async fn a_key_that_was_never_replaced_in_its_own_name_is_found_behind_another_o
 /// Whoever has the machine has no word of the key before: a key that takes its place without it is found.
 #[tokio::test]
 async fn a_key_that_takes_anothers_place_needs_its_word() {
-    use switchbook_commands::seal::Seal;
-    use switchbook_core::id::SecretId;
-    use switchbook_core::seal::Root;
-    use switchbook_core::user::SecretRef;
     for forged in [false, true] {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("book");
