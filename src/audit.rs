@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use switchbook_core::position::Position;
 use switchbook_journal::EventReader;
 use switchbook_projections::audit_trail::Order;
-use switchbook_projections::fold;
 use switchbook_projections::registrar::BookOnly;
 use switchbook_projections::snapshot::Open;
 use switchbook_replay::{
@@ -144,9 +143,8 @@ pub async fn answer(
             let when = at(when)?;
             let position = as_of::position(book, when).await.map_err(|error| told(&error))?;
             let moment = as_of::moment(book, when).await.map_err(|error| told(&error))?;
-            let tables = fold::tables_at(book, position, open)
-                .await
-                .map_err(|error| Failure::new(error.to_string()))?;
+            let tables = views::tables(view, book, position, open).await;
+            let tables = tables.map_err(|error| Failure::new(error.to_string()))?;
             let at = moment.unwrap_or(tables.exchange.recorded_at);
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at, today: None };
             let shown = views::show(&seen, view, arguments, For::Both)?;

@@ -63,7 +63,8 @@ impl House {
         let doors = Doors::bind(data, settings).await?;
         let wishes = wishes(data, settings);
         let room = Switchroom::open().map_err(failed("the server's threads cannot be started"))?;
-        let interior = Interior::open(opened, &wishes, Arc::new(SystemClock), room.handle());
+        let interior =
+            Interior::open(opened, &wishes, Arc::new(SystemClock), (room.handle(), room.rouse()));
         let interior = interior.await?;
         let port = DeskPort::new(interior.desk.clone());
         let server = Server::start_at(doors.sip, sip_config(settings), Arc::new(port), &room)

@@ -7,7 +7,7 @@ use crate::keeping;
 use crate::seal::{Sealer, Times};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use switchbook_commands::desk::{Clock, DeskHandle, Parts};
+use switchbook_commands::desk::{Clock, DeskHandle, Parts, Rouse};
 use switchbook_commands::settings::StopBefore;
 use switchbook_commands::{Calls, schedules, startup};
 use switchbook_core::exchange::Exchange;
@@ -80,7 +80,7 @@ impl Interior {
         opened: Opened,
         wishes: &Wishes,
         clock: Arc<dyn Clock>,
-        room: &Handle,
+        (room, rouse): (&Handle, Rouse),
     ) -> Result<Self, Failure> {
         let Opened { store, vault, leases, report } = opened;
         // A book without a record has erased nobody.
@@ -100,6 +100,7 @@ impl Interior {
             calls: calls.clone(),
             leases: Arc::new(leases.clone()),
             clock,
+            rouse,
         };
         let open = opener(&vault);
         let book: Arc<dyn EventStore> = store.clone();

@@ -17,6 +17,7 @@ use switchbook_commands::desk::{Clock, DeskHandle, DeskHealth, SystemClock};
 use switchbook_commands::wire::UserRef;
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::event::Event;
+use switchbook_core::extent::Extent;
 use switchbook_core::id::{CommandId, CorrelationId, UserId};
 use switchbook_core::position::{Moment, Position};
 use switchbook_journal::backup::Manifest;
@@ -74,10 +75,11 @@ impl Rooms {
             return self.status().await.map(|told| told.to_string());
         }
         if let Some(when) = as_of {
-            let (tables, at) = match views::is_of_calls(view) {
-                true => self.tables_at(when).await?,
-                false => self.exchange_at(when).await?,
-            };
+            let (position, moment) = self.place(when).await?;
+            let (book, open) = (self.readers.book().as_ref(), self.readers.opener());
+            let tables = views::tables(view, book, position, open).await;
+            let tables = tables.map_err(failed(UNFOLDED))?;
+            let at = moment.unwrap_or(tables.exchange.recorded_at);
             let now = self.readers.now();
             let today = Some(&now.exchange);
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at, today };
@@ -105,7 +107,7 @@ impl Rooms {
         language: Language,
     ) -> Result<Value, Failure> {
         let past = match as_of {
-            Some(when) => Some(self.tables_at(when).await?.0),
+            Some(when) => Some(self.named_at(when).await?),
             None => None,
         };
         let present = self.current().await;
@@ -136,22 +138,17 @@ impl Rooms {
         Ok(json!({ "data": data, "tables": [table] }))
     }
 
-    /// All tables as of a position or a moment, and the moment they stand for.
-    async fn tables_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
-        let (position, moment) = self.place(when).await?;
+    /// The exchange as of a position or a moment, and the names of all there was until then: no calls.
+    async fn named_at(&self, when: &str) -> Result<Tables, Failure> {
+        let (position, _) = self.place(when).await?;
         let (book, open) = (self.readers.book().as_ref(), self.readers.opener());
-        let tables = fold::tables_at(book, position, open).await.map_err(failed(UNFOLDED))?;
-        let moment = moment.unwrap_or(tables.exchange.recorded_at);
-        Ok((tables, moment))
-    }
-
-    /// The same with the exchange alone: names and calls are empty.
-    async fn exchange_at(&self, when: &str) -> Result<(Tables, Moment), Failure> {
-        let (position, moment) = self.place(when).await?;
-        let (book, open) = (self.readers.book().as_ref(), self.readers.opener());
-        let exchange = fold::exchange_at(book, position, open).await.map_err(failed(UNFOLDED))?;
-        let moment = moment.unwrap_or(exchange.recorded_at);
-        Ok((Tables { exchange, ..Tables::default() }, moment))
+        let (exchange, names) = tokio::join!(
+            fold::exchange_of(Extent::REGISTRATIONS, book, position, open),
+            fold::names_at(book, position, open)
+        );
+        let exchange = exchange.map_err(failed(UNFOLDED))?;
+        let names = names.map_err(failed(UNFOLDED))?;
+        Ok(Tables { exchange, names, ..Tables::default() })
     }
 
     /// The position that a place in time names, and the moment if it names one.

@@ -140,9 +140,20 @@ async fn after_an_erasure_nothing_readable_is_left_and_every_proof_holds() {
     let server = Server::start(home).await;
     let export = good(&server, home, "--json person export zebulon");
     assert!(WORDS.iter().all(|word| export.contains(word)), "{export}");
+    let users: Value = serde_json::from_str(&good(&server, home, "--json user list")).unwrap();
+    let then = users["position"].as_u64().unwrap();
+    let looks = || {
+        ["user list", "profile list", "forwarding list"]
+            .map(|view| good(&server, home, &format!("{view} --as-of {then}")))
+    };
+    assert!(looks().iter().all(|seen| seen.contains("zebulon") && !seen.contains("[erased]")));
 
     let told = good(&server, home, "person erase zebulon");
     assert!(told.contains("was erased"), "{told}");
+    for seen in looks() {
+        assert!(!WORDS.iter().any(|word| seen.contains(word)), "as of before: {seen}");
+        assert!(seen.contains("[erased]"), "{seen}");
+    }
     let again = server.run(home, "person erase zebulon", "");
     assert!(text(&again).contains("USER_UNKNOWN"), "nobody knows the name any more");
     let history = good(&server, home, "audit history --open --kind PersonalFieldsOpened");

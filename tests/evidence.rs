@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::{BINARY, Server};
+use switchbook_journal::{Book, Options};
 
 fn text(output: &Output) -> String {
     let (told, error) =
@@ -282,5 +283,19 @@ async fn a_restore_is_held_against_a_checkpoint_from_outside() {
     ] {
         let refused = restore(backup, &more);
         assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
+        let back = home.join("back");
+        let served = back.exists() && Book::open(&back, Options::default()).is_ok();
+        assert!(!served, "{backup} {more}: what was refused can be served");
+    }
+    // Whoever names a list wants it held: an empty one shows nothing.
+    std::fs::write(home.join("empty"), "\n").unwrap();
+    for more in ["--checkpoint empty", "--checkpoint first --checkpoint empty"] {
+        let refused = restore("copy.tar", &format!("{more} --key {key}"));
+        assert!(
+            !refused.status.success() && text(&refused).contains("empty"),
+            "{}",
+            text(&refused)
+        );
+        assert!(!home.join("back").exists());
     }
 }

@@ -58,7 +58,7 @@ pub fn measure(
             let at = format!("#{}", begun + 1 + dice.below(events - begun));
             for (as_of, times) in [(None, &mut now), (Some(&*at), &mut times)] {
                 let (began, before) = (Instant::now(), server.processor());
-                console.view(view, &arguments, as_of)?;
+                console.shown(view, &arguments, as_of)?;
                 times.push(began.elapsed());
                 if as_of.is_some() {
                     processor += server.processor().saturating_sub(before);

@@ -7,6 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Lists are megabytes long.
+const BUFFER: usize = 256 * 1024;
+
 /// A connection.
 pub struct Console {
     reader: BufReader<UnixStream>,
@@ -28,7 +31,8 @@ impl Console {
         loop {
             match UnixStream::connect(&socket) {
                 Ok(writer) => {
-                    return Ok(Self { reader: BufReader::new(writer.try_clone()?), writer });
+                    let reader = BufReader::with_capacity(BUFFER, writer.try_clone()?);
+                    return Ok(Self { reader, writer });
                 }
                 Err(error) if began.elapsed() > patience || !runs() => {
                     let place = socket.display();
@@ -70,13 +74,34 @@ impl Console {
         arguments: &Value,
         as_of: Option<&str>,
     ) -> Result<Value, Box<dyn Error>> {
+        let shown = self.shown(view, arguments, as_of)?;
+        let mut shown: Value = serde_json::from_str(&shown)?;
+        Ok(shown["done"]["data"].take())
+    }
+
+    /// The same as the line that the server answers with. To make values of three megabytes takes whoever asked for them as
+    /// long as it takes the server to make the line.
+    ///
+    /// # Errors
+    /// When there is no such view.
+    pub fn shown(
+        &mut self,
+        view: &str,
+        arguments: &Value,
+        as_of: Option<&str>,
+    ) -> Result<String, Box<dyn Error>> {
         let mut request =
             json!({ "do": "view", "view": view, "arguments": arguments, "for": "programs" });
         if let Some(as_of) = as_of {
             request["as_of"] = as_of.into();
         }
-        let mut seen = self.ask(&format!("{request}\n"))?;
-        Ok(seen["data"].take())
+        self.writer.write_all(format!("{request}\n").as_bytes())?;
+        let mut line = String::new();
+        match self.reader.read_line(&mut line)? {
+            0 => Err("the server hung up".into()),
+            _ if line.starts_with(r#"{"done":"#) && line.ends_with("}\n") => Ok(line),
+            _ => Err(format!("the server did not show it: {}", line.trim_end()).into()),
+        }
     }
 
     fn ask(&mut self, text: &str) -> Result<Value, Box<dyn Error>> {

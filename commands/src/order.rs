@@ -31,6 +31,8 @@ pub struct Order {
     pub seen: Option<Position>,
     /// What is to be done.
     pub command: Command,
+    /// What the command is told from others by, as its sender gave it. The Desk sets it.
+    pub print: Option<u64>,
 }
 
 impl Order {
@@ -46,6 +48,7 @@ impl Order {
             cause: None,
             seen: None,
             command: command.into(),
+            print: None,
         }
     }
 

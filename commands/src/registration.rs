@@ -134,7 +134,8 @@ impl Register {
         bound.iter().position(same_uri).or_else(|| {
             self.only_one_new()?;
             let same_handset = |old: &Bound| {
-                contact.instance.is_some() && old.binding.instance == contact.instance
+                contact.instance.is_some()
+                    && old.binding.instance.as_deref() == contact.instance.as_deref()
             };
             let erased = |old: &Bound| {
                 old.binding.contact.known().is_none() && old.binding.call_id == self.call_id
@@ -232,7 +233,7 @@ impl Register {
         let host = |source: &str| source.rsplit_once(':').map(|(host, _)| host.to_owned());
         let here = host(&contact.source);
         let same_make = |old: &Bound| {
-            old.binding.user_agent == self.user_agent
+            old.binding.user_agent.as_deref() == self.user_agent.as_deref()
                 && here.is_some()
                 && old.binding.source.known().and_then(host) == here
         };
@@ -281,15 +282,15 @@ impl Register {
         let binding = Binding {
             binding: name.unwrap_or(BindingId(last.0.saturating_add(1))),
             contact: Personal::new(key, &contact.uri),
-            parameters: contact.parameters.clone(),
-            instance: contact.instance.clone(),
+            parameters: contact.parameters.as_str().into(),
+            instance: contact.instance.as_deref().map(Into::into),
             source: Personal::new(key, &contact.source),
             behind_nat: contact.behind_nat,
             granted,
             expires_at,
             call_id: self.call_id,
             cseq: self.cseq,
-            user_agent: self.user_agent.clone(),
+            user_agent: self.user_agent.as_deref().map(Into::into),
         };
         let binding = Arc::new(binding);
         let now = Bound { binding: Arc::clone(&binding), expires_at, cseq: self.cseq };
@@ -310,10 +311,10 @@ impl Register {
     fn only_refreshes(&self, old: &Binding, contact: &Contact, granted: Seconds) -> bool {
         old.granted == granted
             && old.call_id == self.call_id
-            && old.user_agent == self.user_agent
+            && old.user_agent.as_deref() == self.user_agent.as_deref()
             && old.contact.known() == Some(&contact.uri)
-            && old.parameters == contact.parameters
-            && old.instance == contact.instance
+            && *old.parameters == *contact.parameters
+            && old.instance.as_deref() == contact.instance.as_deref()
             && old.behind_nat == contact.behind_nat
             && (!contact.behind_nat || old.source.known() == Some(&contact.source))
     }

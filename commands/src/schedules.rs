@@ -67,16 +67,16 @@ pub fn next_due(exchange: &Exchange, now: Moment) -> Option<Moment> {
 pub async fn run(desk: DeskHandle) {
     let mut bell = Bell { started: desk.clock().now(), rung: BTreeSet::new(), desk };
     loop {
-        match bell.ring().await {
-            Ok(()) => {}
+        let looked = match bell.ring().await {
+            Ok(looked) => looked,
             Err(DeskError::Closed) => return,
             Err(error) => {
                 tracing::warn!(%error, "an edge of a schedule is not recorded yet");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
-        }
-        if !bell.sleep().await {
+        };
+        if !bell.sleep(looked).await {
             return;
         }
     }
@@ -127,8 +127,8 @@ struct Bell {
 }
 
 impl Bell {
-    /// Records what is due.
-    async fn ring(&mut self) -> Result<(), DeskError> {
+    /// Records what is due, and says up to when it looked.
+    async fn ring(&mut self) -> Result<Moment, DeskError> {
         let published = self.desk.published();
         let exchange = &published.exchange;
         let until = exchange.edges_until;
@@ -147,7 +147,8 @@ impl Bell {
             let missed = Missed { after: until, until: now, edges };
             let id = CommandId(self.desk.clock().new_id());
             let answer = self.desk.submit(Order::new(id, Actor::System, missed)).await?;
-            return self.desk.wait_for(answer.position).await;
+            self.desk.wait_for(answer.position).await?;
+            return Ok(now);
         }
         for due in open {
             let late = if due.due < self.started { Lateness::Late } else { Lateness::InTime };
@@ -161,7 +162,7 @@ impl Bell {
             }
             self.rung.insert(due);
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Does the edge stand in the book?
@@ -174,11 +175,11 @@ impl Bell {
         })
     }
 
-    /// Until the next edge comes or what makes edges changes; `false` when the Desk is closed.
-    async fn sleep(&self) -> bool {
+    /// Until the next edge comes after the last look, or what makes edges changes; `false` when the Desk is closed.
+    async fn sleep(&self, looked: Moment) -> bool {
         let published = self.desk.published();
         let now = self.desk.clock().now();
-        let wait = next_due(&published.exchange, now).map_or(LONGEST_SLEEP, |due| {
+        let wait = next_due(&published.exchange, looked).map_or(LONGEST_SLEEP, |due| {
             let micros = u64::try_from(due.0.saturating_sub(now.0)).unwrap_or(0);
             Duration::from_micros(micros + 1).min(LONGEST_SLEEP)
         });

@@ -157,6 +157,7 @@ fn parts(store: &Arc<Failing>, clock: &Arc<Hand>, leases: &Arc<NoBook>) -> Parts
         calls: Arc::new(NoCalls),
         leases: leases.clone(),
         clock: clock.clone(),
+        rouse: Arc::new(|| ()),
     }
 }
 
@@ -227,6 +228,56 @@ async fn secrets_reach_the_vault_and_nothing_else() {
     let short = r#"{"command":"user.pin","user":"ada","pin":"47"}"#;
     assert_eq!(code(house.desk.submit(order(short)).await), RefusalCode::PinTooShort);
     assert_eq!(code(house.desk.dry_run(order(short)).await), RefusalCode::PinTooShort);
+}
+
+/// Whoever uses an id again for something else was told that it is done, by the answer to the first.
+#[tokio::test]
+async fn an_id_is_not_taken_for_another_command_of_the_same_sender() {
+    let house = house().await;
+    let first = order(&add("ada", "100"));
+    let done = house.desk.submit(first.clone()).await.unwrap();
+    let pin = |pin: &str| format!(r#"{{"command":"user.pin","user":"ada","pin":"{pin}"}}"#);
+    let set = order(&pin("471147"));
+    house.desk.submit(set.clone()).await.unwrap();
+    for (of, json) in [
+        (&first, add("bob", "200")),
+        (&first, add("ada", "100").replace("secret-secret", "another-secret")),
+        (&set, pin("471148")),
+        (&set, r#"{"command":"user.dnd","user":"ada","on":true}"#.into()),
+    ] {
+        let other = Order { id: of.id, ..order(&json) };
+        assert_eq!(code(house.desk.submit(other).await), RefusalCode::CommandIdInvalid, "{json}");
+    }
+    // At the same time, and for what left no events.
+    let (one, two) = (order(&add("cleo", "300")), order(&add("dora", "400")));
+    let two = Order { id: one.id, ..two };
+    let (one, two) = tokio::join!(house.desk.submit(one), house.desk.submit(two));
+    assert!(one.is_ok() != two.is_ok());
+    assert_eq!(code(if one.is_ok() { two } else { one }), RefusalCode::CommandIdInvalid);
+    let refused = order(r#"{"command":"user.dnd","user":"nobody","on":true}"#);
+    assert_eq!(code(house.desk.submit(refused.clone()).await), RefusalCode::UserUnknown);
+    let other = Order { id: refused.id, ..order(&add("eve", "500")) };
+    assert_eq!(code(house.desk.submit(other).await), RefusalCode::CommandIdInvalid);
+    // A list is another command than each of its own, and than another list.
+    let list = |id, names: &[&str]| Bulk {
+        id,
+        actor: CONSOLE,
+        on_behalf_of: None,
+        commands: names
+            .iter()
+            .map(|name| serde_json::from_str(&add(&format!("u{name}"), name)).unwrap())
+            .collect(),
+    };
+    let id = CommandId(Uuid::now_v7());
+    let progress = Progress::default();
+    let applied = house.desk.apply(list(id, &["601", "602"]), &progress).await.unwrap();
+    let again = house.desk.apply(list(id, &["601", "602"]), &progress).await.unwrap();
+    assert_eq!(again.position, applied.position);
+    let shorter = house.desk.apply(list(id, &["601"]), &progress).await;
+    assert_eq!(code(shorter), RefusalCode::CommandIdInvalid);
+    // The first ones are answered as before.
+    assert_eq!(house.desk.submit(first).await.unwrap().position, done.position);
+    assert!(house.desk.submit(set).await.is_ok());
 }
 
 #[tokio::test]

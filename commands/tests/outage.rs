@@ -2,8 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use switchbook_commands::desk::{
     Answer, Clock, DeskError, DeskHandle, DeskHealth, LeaseBook, Parts,
@@ -26,21 +26,39 @@ use switchbook_journal::{Book, EventReader, EventStore, MemoryStore, Opened, Opt
 use uuid::Uuid;
 
 /// A clock that is set by hand; ids are made of what it says, as those of a console on the same machine are.
-struct Hand(AtomicI64);
+#[derive(Default)]
+struct Hand {
+    time: AtomicI64,
+    /// It jumps by so many seconds when it was looked at so often.
+    jumps: Mutex<Option<(u32, i64)>>,
+}
 
 impl Hand {
     fn jump(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+        self.time.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    fn jump_after(&self, looks: u32, seconds: i64) {
+        *self.jumps.lock().unwrap() = Some((looks, seconds));
     }
 }
 
 impl Clock for Hand {
     fn now(&self) -> Moment {
-        Moment(self.0.load(Ordering::SeqCst))
+        let mut jumps = self.jumps.lock().unwrap();
+        match *jumps {
+            Some((0, seconds)) => {
+                self.jump(seconds);
+                *jumps = None;
+            }
+            Some((looks, seconds)) => *jumps = Some((looks - 1, seconds)),
+            None => {}
+        }
+        Moment(self.time.load(Ordering::SeqCst))
     }
 
     fn new_id(&self) -> Uuid {
-        let now = self.0.fetch_add(1, Ordering::SeqCst);
+        let now = self.time.fetch_add(1, Ordering::SeqCst);
         let (seconds, nanos) = (now.div_euclid(1_000_000), now.rem_euclid(1_000_000) * 1000);
         let random = Uuid::new_v4();
         let made = uuid::Timestamp::from_unix_time(seconds as u64, nanos as u32, 0, 0);
@@ -64,9 +82,10 @@ async fn start_on(
     secrets: Arc<Vault>,
     leases: Arc<dyn LeaseBook>,
 ) -> House {
-    let clock = Arc::new(Hand(AtomicI64::new(BEGAN)));
+    let clock = Arc::new(Hand { time: AtomicI64::new(BEGAN), ..Hand::default() });
     let exchange = recover(&*store, Exchange::default()).await.unwrap();
-    let parts = Parts { store, secrets, calls: Arc::new(NoCalls), leases, clock: clock.clone() };
+    let (calls, rouse) = (Arc::new(NoCalls), Arc::new(|| ()));
+    let parts = Parts { store, secrets, calls, leases, clock: clock.clone(), rouse };
     let founding = Founding {
         book: BookId(Uuid::from_u128(1)),
         realm: "pbx.test".into(),
@@ -281,5 +300,23 @@ async fn schedules_say_what_they_did_when_the_clock_jumps() {
     house.clock.jump(TEN_YEARS);
     let (fired, missed) = look().await;
     assert_eq!((fired.len(), missed), (2, vec![2 * 3650]));
+    bell.abort();
+}
+
+/// An edge between a look at what is due and a look at when the next one is: it was neither due nor the next one, and was
+/// told when the clock was looked at again a minute later.
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_comes_while_edges_are_told_is_told_at_once() {
+    let house = in_memory().await;
+    house.asks(ADA).await.unwrap();
+    house.asks(r#"{"command":"profile.add","user":"ada","name":"V"}"#).await.unwrap();
+    let schedule = r#"{"command":"schedule.add","number":"100","profile":"ada/V",
+        "pattern":{"weekly":"daily 10:30-11:30"}}"#;
+    house.asks(schedule).await.unwrap();
+    // When the bell begins, and when it looks at what is due.
+    house.clock.jump_after(2, HOUR);
+    let bell = tokio::spawn(schedules::run(house.desk.clone()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(told(&house.all().await).0.len(), 1);
     bell.abort();
 }

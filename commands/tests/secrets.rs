@@ -29,6 +29,7 @@ async fn open(disk: &SimDisk) -> House {
         calls: Arc::new(NoCalls),
         leases: Arc::new(leases),
         clock: Arc::new(SystemClock),
+        rouse: Arc::new(|| ()),
     };
     let founding = Founding {
         book: BookId(Uuid::from_u128(1)),

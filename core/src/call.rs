@@ -263,6 +263,25 @@ impl crate::personal::HasPersonal for Caller {
     }
 }
 
+impl crate::personal::ShowsPersonal for Caller {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        match self {
+            Self::Device { .. } => false,
+            Self::Trunk { number, .. } => number.any_personal(is),
+        }
+    }
+}
+
+impl crate::personal::ShowsPersonal for Dialled {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        match self {
+            Self::Inside(_) => false,
+            Self::Outside(number) => number.any_personal(is),
+            Self::Other(text) => text.any_personal(is),
+        }
+    }
+}
+
 impl crate::personal::HasPersonal for Dialled {
     fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
         match self {

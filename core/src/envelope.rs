@@ -6,7 +6,7 @@ use crate::id::{
     UserId,
 };
 use crate::number::Number;
-use crate::personal::{HasPersonal, Personal};
+use crate::personal::{HasPersonal, Personal, ShowsPersonal};
 use crate::position::{Moment, Position};
 use serde::{Deserialize, Serialize};
 
@@ -152,5 +152,11 @@ impl HasPersonal for Recorded {
     fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
         self.event.each_personal(visit);
         self.envelope.source.each_personal(visit);
+    }
+}
+
+impl ShowsPersonal for Recorded {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        self.event.any_personal(is) || self.envelope.source.any_personal(is)
     }
 }

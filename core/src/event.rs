@@ -5,7 +5,7 @@
 
 use crate::envelope::{Envelope, Subject};
 use crate::exchange::Exchange;
-use crate::personal::{HasPersonal, Personal};
+use crate::personal::{HasPersonal, Personal, ShowsPersonal};
 use crate::{
     call, device, erasure, forwarding, group, number, permission, refusal, registration, schedule,
     seal, settings, slot, trunk, user,
@@ -22,7 +22,9 @@ pub trait Evolve {
 }
 
 /// What the register knows of an event type.
-pub trait EventType: Serialize + DeserializeOwned + HasPersonal + Evolve + Into<Event> {
+pub trait EventType:
+    Serialize + DeserializeOwned + HasPersonal + ShowsPersonal + Evolve + Into<Event>
+{
     /// The stable number in the book.
     const TAG: u16;
     /// The newest version of the struct.
@@ -84,6 +86,12 @@ macro_rules! nothing_personal {
         impl $crate::personal::HasPersonal for $name {
             fn each_personal(&mut self, _: &mut dyn FnMut(&mut $crate::personal::Personal)) {}
         }
+
+        impl $crate::personal::ShowsPersonal for $name {
+            fn any_personal(&self, _: &dyn Fn(&$crate::personal::Personal) -> bool) -> bool {
+                false
+            }
+        }
     )+};
 }
 
@@ -93,6 +101,12 @@ macro_rules! personal_fields {
         impl $crate::personal::HasPersonal for $name {
             fn each_personal(&mut self, visit: &mut dyn FnMut(&mut $crate::personal::Personal)) {
                 $($crate::personal::HasPersonal::each_personal(&mut self.$field, visit);)+
+            }
+        }
+
+        impl $crate::personal::ShowsPersonal for $name {
+            fn any_personal(&self, is: &dyn Fn(&$crate::personal::Personal) -> bool) -> bool {
+                false $(|| $crate::personal::ShowsPersonal::any_personal(&self.$field, is))+
             }
         }
     };
@@ -192,6 +206,12 @@ macro_rules! events {
         impl HasPersonal for Event {
             fn each_personal(&mut self, visit: &mut dyn FnMut(&mut Personal)) {
                 match self { $(Self::$name(event) => event.each_personal(visit),)+ }
+            }
+        }
+
+        impl ShowsPersonal for Event {
+            fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+                match self { $(Self::$name(event) => event.any_personal(is),)+ }
             }
         }
 

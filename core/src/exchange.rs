@@ -5,6 +5,7 @@ use crate::call::OpenCall;
 use crate::device::Device;
 use crate::envelope::Recorded;
 use crate::erasure::Erasures;
+use crate::extent::Extent;
 use crate::forwarding::Profile;
 use crate::group::Group;
 use crate::id::{CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
@@ -17,10 +18,11 @@ use crate::schedule::Schedule;
 use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::slot::Slot;
+use crate::stored::{Passed, names, table};
 use crate::user::User;
 use crate::usernames::Usernames;
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 
 /// A table of the exchange: ordered, so that equal books give equal bytes; persistent, so that clones are cheap.
@@ -38,42 +40,120 @@ pub struct Exchange {
     /// Settings; none before the book was founded.
     pub settings: Option<Arc<Settings>>,
     /// Users.
+    #[serde(deserialize_with = "table")]
     pub users: Table<UserId, User>,
     /// Log-in name → user.
     #[serde(skip, default = "Usernames::unmade")]
     pub usernames: Usernames,
     /// Numbers that belong to somebody.
+    #[serde(deserialize_with = "table")]
     pub numbers: Table<Number, NumberState>,
     /// Slots.
+    #[serde(deserialize_with = "table")]
     pub slots: Table<SlotId, Slot>,
     /// Devices.
+    #[serde(deserialize_with = "table")]
     pub devices: Table<DeviceId, Device>,
     /// Address of record → device.
+    #[serde(deserialize_with = "names")]
     pub device_names: OrdMap<Arc<str>, DeviceId>,
     /// Service number → device.
     pub service_numbers: OrdMap<Number, DeviceId>,
     /// Groups.
+    #[serde(deserialize_with = "table")]
     pub groups: Table<GroupId, Group>,
     /// Internal name → group.
+    #[serde(deserialize_with = "names")]
     pub group_names: OrdMap<Arc<str>, GroupId>,
     /// Permission triples, each with the event that granted it.
     pub permissions: OrdMap<Grant, Position>,
     /// Forwarding profiles.
+    #[serde(deserialize_with = "table")]
     pub profiles: Table<ProfileId, Profile>,
     /// Schedule entries.
+    #[serde(deserialize_with = "table")]
     pub schedules: Table<ScheduleId, Schedule>,
     /// Up to where edges of schedules have been recorded (architecture.md way 5).
     pub edges_until: Moment,
     /// Trunks.
+    #[serde(deserialize_with = "table")]
     pub trunks: Table<TrunkId, crate::trunk::Trunk>,
     /// Where devices can be reached.
+    #[serde(deserialize_with = "table")]
     pub registrations: Table<DeviceId, Registration>,
     /// Calls without an end.
+    #[serde(deserialize_with = "table")]
     pub open_calls: Table<CallId, OpenCall>,
     /// Sealing: the key, and the newest seal.
     pub seals: Arc<Seals>,
     /// What was erased, and how long the rest is kept.
     pub erasures: Arc<Erasures>,
+}
+
+/// An exchange as it is stored, read back without registrations: the same fields in the same order.
+#[derive(Deserialize)]
+struct Unregistered {
+    position: Position,
+    configuration: Position,
+    recorded_at: Moment,
+    settings: Option<Arc<Settings>>,
+    #[serde(deserialize_with = "table")]
+    users: Table<UserId, User>,
+    #[serde(deserialize_with = "table")]
+    numbers: Table<Number, NumberState>,
+    #[serde(deserialize_with = "table")]
+    slots: Table<SlotId, Slot>,
+    #[serde(deserialize_with = "table")]
+    devices: Table<DeviceId, Device>,
+    #[serde(deserialize_with = "names")]
+    device_names: OrdMap<Arc<str>, DeviceId>,
+    service_numbers: OrdMap<Number, DeviceId>,
+    #[serde(deserialize_with = "table")]
+    groups: Table<GroupId, Group>,
+    #[serde(deserialize_with = "names")]
+    group_names: OrdMap<Arc<str>, GroupId>,
+    permissions: OrdMap<Grant, Position>,
+    #[serde(deserialize_with = "table")]
+    profiles: Table<ProfileId, Profile>,
+    #[serde(deserialize_with = "table")]
+    schedules: Table<ScheduleId, Schedule>,
+    edges_until: Moment,
+    #[serde(deserialize_with = "table")]
+    trunks: Table<TrunkId, crate::trunk::Trunk>,
+    _registrations: Passed<DeviceId, Registration>,
+    #[serde(deserialize_with = "table")]
+    open_calls: Table<CallId, OpenCall>,
+    seals: Arc<Seals>,
+    erasures: Arc<Erasures>,
+}
+
+impl From<Unregistered> for Exchange {
+    fn from(read: Unregistered) -> Self {
+        Self {
+            position: read.position,
+            configuration: read.configuration,
+            recorded_at: read.recorded_at,
+            settings: read.settings,
+            users: read.users,
+            usernames: Usernames::unmade(),
+            numbers: read.numbers,
+            slots: read.slots,
+            devices: read.devices,
+            device_names: read.device_names,
+            service_numbers: read.service_numbers,
+            groups: read.groups,
+            group_names: read.group_names,
+            permissions: read.permissions,
+            profiles: read.profiles,
+            schedules: read.schedules,
+            edges_until: read.edges_until,
+            trunks: read.trunks,
+            registrations: Table::new(),
+            open_calls: read.open_calls,
+            seals: read.seals,
+            erasures: read.erasures,
+        }
+    }
 }
 
 /// Changes one entry of a table in place; an entry that is not there stays not there.
@@ -109,6 +189,30 @@ impl Exchange {
         if !telling {
             self.configuration = recorded.envelope.position;
         }
+    }
+
+    /// Reads an exchange back as far as an extent goes: the rest of it is checked as well, and left empty.
+    ///
+    /// # Errors
+    /// Those of reading all of it.
+    pub fn read<'de, D: Deserializer<'de>>(
+        extent: Extent,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut read = match extent.registrations {
+            true => Self::deserialize(deserializer)?,
+            false => Unregistered::deserialize(deserializer)?.into(),
+        };
+        if !extent.calls {
+            read.open_calls = Table::new();
+        }
+        Ok(read)
+    }
+
+    /// Events up to this one went by that change nothing of what is kept here.
+    pub fn pass(&mut self, position: Position, recorded_at: Moment) {
+        self.position = position;
+        self.recorded_at = recorded_at;
     }
 
     /// The user with this log-in name.

@@ -25,3 +25,9 @@ impl<T: crate::personal::HasPersonal> crate::personal::HasPersonal for Fact<T> {
         self.value.each_personal(visit);
     }
 }
+
+impl<T: crate::personal::ShowsPersonal> crate::personal::ShowsPersonal for Fact<T> {
+    fn any_personal(&self, is: &dyn Fn(&crate::personal::Personal) -> bool) -> bool {
+        self.value.any_personal(is)
+    }
+}

@@ -8,6 +8,7 @@ use crate::id::UserId;
 use crate::position::Moment;
 use chrono::Datelike;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -72,6 +73,12 @@ impl Personal {
 
     const fn unopened(key: KeyId, sealed: Arc<[u8]>) -> Self {
         Self { key, sealed, clear: OnceLock::new(), keys: None }
+    }
+
+    /// As it was deserialised. What was never sealed has nothing to be opened.
+    fn as_read(key: KeyId, sealed: Arc<[u8]>) -> Self {
+        let keys = if sealed.is_empty() { None } else { OPENER.with_borrow(Clone::clone) };
+        Self { keys, ..Self::unopened(key, sealed) }
     }
 
     /// The key that seals this value.
@@ -176,10 +183,28 @@ impl<'de> Deserialize<'de> for Personal {
             (key, unhex(&hex).ok_or_else(|| D::Error::custom("sealed bytes are not hexadecimal"))?)
         } else {
             let (key, Sealed(sealed)) = Deserialize::deserialize(deserializer)?;
-            return Ok(Self::unopened(key, sealed));
+            return Ok(Self::as_read(key, sealed));
         };
-        Ok(Self::unopened(key, Arc::from(sealed)))
+        Ok(Self::as_read(key, Arc::from(sealed)))
     }
+}
+
+thread_local! {
+    /// Who opens what is deserialised on this thread.
+    static OPENER: RefCell<Option<Arc<dyn Keys>>> = const { RefCell::new(None) };
+}
+
+/// Does `read`; personal values that it deserialises on this thread are opened by `keys` when somebody reads them. Serde has
+/// no place to hand them through, and to visit each value of a large state afterwards takes as long as decoding it.
+pub fn opened_by<T>(keys: &Arc<dyn Keys>, read: impl FnOnce() -> T) -> T {
+    struct Before(Option<Arc<dyn Keys>>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            OPENER.set(self.0.take());
+        }
+    }
+    let _before = Before(OPENER.replace(Some(Arc::clone(keys))));
+    read()
 }
 
 struct Bytes<'a>(&'a [u8]);
@@ -259,6 +284,37 @@ impl<T: HasPersonal> HasPersonal for Vec<T> {
     }
 }
 
+/// Something whose personal values can be looked at where they are. What is shared stays shared: [`HasPersonal`] makes a copy
+/// of it, since it may change what it shows.
+pub trait ShowsPersonal {
+    /// Is there a personal value inside of which this is true?
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool;
+}
+
+impl ShowsPersonal for Personal {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        is(self)
+    }
+}
+
+impl<T: ShowsPersonal> ShowsPersonal for Option<T> {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        self.as_ref().is_some_and(|inner| inner.any_personal(is))
+    }
+}
+
+impl<T: ShowsPersonal> ShowsPersonal for Box<T> {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        (**self).any_personal(is)
+    }
+}
+
+impl<T: ShowsPersonal> ShowsPersonal for Arc<T> {
+    fn any_personal(&self, is: &dyn Fn(&Personal) -> bool) -> bool {
+        (**self).any_personal(is)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +358,23 @@ mod tests {
         assert_eq!(copy.read(), Reading::Erased);
         name.open_by(Arc::clone(&keys));
         assert_eq!(name.read(), Reading::Erased);
+    }
+
+    #[test]
+    fn values_that_are_read_back_are_opened_by_whoever_was_named_for_it() {
+        let text = r#"[{"Period":1},"01"]"#;
+        let read = || serde_json::from_str::<Personal>(text).unwrap();
+        let keys: Arc<dyn Keys> = Arc::new(Counting(0.into()));
+        let (named, never) = opened_by(&keys, || {
+            let none: Arc<dyn Keys> = Arc::new(Counting(i32::MIN.into()));
+            assert_eq!(opened_by(&none, read).read(), Reading::Erased);
+            (read(), serde_json::from_str::<Personal>(r#"[{"Period":1},""]"#).unwrap())
+        });
+        assert_eq!((named.read(), never.read()), (Reading::Known("Ada"), Reading::Erased));
+        assert_eq!(read().read(), Reading::Erased, "outside nobody is named");
+        let broken = || opened_by(&keys, || -> Personal { panic!("{:?}", read().read()) });
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(broken)).is_err());
+        assert_eq!(read().read(), Reading::Erased, "nor behind one that broke off");
     }
 
     #[test]

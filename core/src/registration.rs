@@ -29,9 +29,9 @@ pub struct Binding {
     pub contact: Personal,
     /// The contact's parameters as the phone wrote them (RFC 3261 §20.10, RFC 3840), without `expires` and
     /// `+sip.instance`; empty when there are none.
-    pub parameters: String,
+    pub parameters: Box<str>,
     /// Which handset it is, across restarts and addresses: `+sip.instance` (RFC 5626 §4.1), if the phone told.
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// The address the REGISTER came from, `ip:port`, when this was recorded.
     pub source: Personal,
     /// The contact names another host than the packet came from: requests go to `source`, so that nobody can be made
@@ -46,7 +46,7 @@ pub struct Binding {
     /// The CSeq of the REGISTER that made or changed it.
     pub cseq: u32,
     /// The phone's User-Agent, if it told.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Box<str>>,
 }
 
 /// Ends of bindings are compared with the clock to so many seconds: a restart adds one to a lease.

@@ -38,6 +38,6 @@ pub use record::decode_record;
 pub use segment::reader::{SegmentReader, StoredRecord};
 pub use segment::tree::Tree;
 pub use snapshots::{SPACING, SnapshotFolder};
-pub use store::{Commit, EventReader, EventStore, Health};
+pub use store::{Commit, EventReader, EventStore, Health, Stretch};
 pub use vault::Vault;
 pub use version::Version;

@@ -128,7 +128,7 @@ impl EventStore for MemoryStore {
         seal_all(&self.vault, fields)
     }
 
-    async fn append(&self, mut commits: Vec<Commit>) -> Result<Position, AppendError> {
+    async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError> {
         let mut state = self.state();
         if let Some(reason) = &state.health {
             return Err(AppendError::Stopped { reason: reason.clone() });
@@ -136,9 +136,9 @@ impl EventStore for MemoryStore {
         let tail = Position(state.bodies.len() as u64);
         check_commits(&commits, tail)?;
         let mut bodies = Vec::new();
-        for commit in &mut commits {
+        for commit in &commits {
             let count = commit.records.len();
-            for (index, record) in commit.records.iter_mut().enumerate() {
+            for (index, record) in commit.records.iter().enumerate() {
                 let position = record.envelope.position;
                 if has_unsealed(record) {
                     return Err(AppendError::Unsealed(position));

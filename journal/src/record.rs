@@ -5,7 +5,7 @@ use crate::codec::Codec;
 use crate::frame::MAX_BODY;
 use switchbook_core::envelope::{Actor, Envelope, Recorded, Subject};
 use switchbook_core::id::{CommandId, CorrelationId, DeviceId, ScheduleId, UserId};
-use switchbook_core::personal::{HasPersonal, KeyId, Personal};
+use switchbook_core::personal::{KeyId, Personal, ShowsPersonal};
 use switchbook_core::position::{Moment, Position};
 
 /// Bit 0 of the flags: the last record of its commit.
@@ -351,8 +351,6 @@ pub const fn outcome_is_kept(actor: &Actor) -> bool {
 }
 
 /// Does an event hold a personal field without sealed bytes? Such a one must never reach the disk.
-pub(crate) fn has_unsealed(recorded: &mut Recorded) -> bool {
-    let mut unsealed = false;
-    recorded.each_personal(&mut |field| unsealed |= field.sealed().is_empty());
-    unsealed
+pub(crate) fn has_unsealed(recorded: &Recorded) -> bool {
+    recorded.any_personal(&|field| field.sealed().is_empty())
 }

@@ -4,9 +4,10 @@
 use crate::error::{AppendError, ReadError};
 use async_trait::async_trait;
 use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::extent::Extent;
 use switchbook_core::id::CommandId;
 use switchbook_core::personal::HasPersonal;
-use switchbook_core::position::Position;
+use switchbook_core::position::{Moment, Position};
 use tokio::sync::watch;
 
 /// One command's events, in their envelopes, at contiguous positions: in the book whole or not at all.
@@ -28,6 +29,15 @@ pub enum Health {
     },
 }
 
+/// A stretch of the book, of which only some events were wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stretch {
+    /// The records that were.
+    pub records: Vec<Recorded>,
+    /// The last record of the stretch, wanted or not, and when it was recorded; none when the book does not go so far.
+    pub last: Option<(Position, Moment)>,
+}
+
 /// Reading the book.
 #[async_trait]
 pub trait EventReader: Send + Sync {
@@ -39,6 +49,20 @@ pub trait EventReader: Send + Sync {
 
     /// Records at `from` and behind, in order, at most `limit`.
     async fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError>;
+
+    /// Of the records at `from` and behind, at most `limit`, those whose event is in this extent. The others are checked
+    /// as they are by [`read`](Self::read), and not decoded where the book can do without.
+    async fn read_of(
+        &self,
+        extent: Extent,
+        from: Position,
+        limit: usize,
+    ) -> Result<Stretch, ReadError> {
+        let mut records = self.read(from, limit).await?;
+        let last = records.last().map(|last| (last.envelope.position, last.envelope.recorded_at));
+        records.retain(|recorded| extent.takes(recorded.event.tag()));
+        Ok(Stretch { records, last })
+    }
 
     /// Records that concern `subject`, at `from` and behind, in order, at most `limit`.
     async fn history(

@@ -11,7 +11,9 @@ use support::*;
 use switchbook_core::event::Event;
 use switchbook_core::personal::{KeyId, Reading};
 use switchbook_core::position::{Moment, Position};
-use switchbook_journal::backup::{BackupError, Erased, check, read_erasures, restore};
+use switchbook_journal::backup::{
+    BackupError, Erased, ErasureList, Manifest, check, read_erasures, restore,
+};
 use switchbook_journal::{Book, EventReader, OpenError, Opened, Options, SegmentReader};
 use uuid::Uuid;
 
@@ -187,6 +189,7 @@ async fn a_restore_destroys_again_what_was_erased_since() {
     let head = format!("# switchbook erasures 1 {book}");
     let person = format!("person {} #17 2026-11-24", user(2).0);
     let list = [head.as_str(), &person, "month 2026-10 #18"].map(summed).concat();
+    // This one is of an older Switchbook; the next ones' sums go over all lines.
     let keys = read_erasures(&list, book).unwrap();
     assert_eq!(keys, [KeyId::Person(user(2)), KeyId::Period(202_610)]);
     let target = folder.path().join("restored");
@@ -223,13 +226,93 @@ async fn a_restore_destroys_again_what_was_erased_since() {
     wrong(&summed(&person), 1);
     let other = read_erasures(&list, switchbook_core::id::BookId(Uuid::from_u128(9))).unwrap_err();
     assert!(other.to_string().contains(&book.to_string()), "{other}");
-    let no_more = format!("{list}\n# looked at by the data protection officer\n");
-    assert_eq!(read_erasures(&no_more, book).unwrap().len(), 2);
+    // A line that begins otherwise is none, and would hide whom it names.
+    wrong(&format!("{list}# looked at by the data protection officer\n"), 4);
+    wrong(&list.replace("person", "#person"), 2);
+    wrong(&list.replace("month", "\nmonth"), 3);
+    let newer = summed(&format!("# switchbook erasures 3 {book}"));
+    let newer = read_erasures(&newer, book).unwrap_err();
+    assert!(matches!(newer, BackupError::NewerErasures { found: 3, known: 2 }), "{newer}");
 }
 
-/// A line of the list of erasures.
+/// The list is kept for as long as the book is: these bytes are read for ever.
+#[test]
+fn the_list_of_erasures_is_written_as_it_always_was() {
+    let book = switchbook_core::id::BookId(Uuid::from_u128(5));
+    let (mut list, mut text) = ErasureList::begin(book);
+    for (key, at) in [(KeyId::Person(user(1)), 3), (KeyId::Period(202_605), 4)] {
+        let line = list.line(key, Position(at), Moment(1_800_000_000_000));
+        list.take(key, &line);
+        text += &line;
+    }
+    assert_eq!(text, GOLDEN);
+    assert_eq!(ErasureList::read(GOLDEN, book).unwrap().unwrap(), list);
+}
+
+const GOLDEN: &str = "\
+# switchbook erasures 2 00000000-0000-0000-0000-000000000005 84de88e7
+person 00000000-0000-0000-0000-000000000001 #3 1970-01-21T20:00:00.000000Z e6fae6c7
+month 2026-05 #4 1970-01-21T20:00:00.000000Z 3e55a48b
+";
+
+/// A line of an older list of erasures.
 fn summed(text: &str) -> String {
     format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes()))
+}
+
+/// A manifest is not signed, and whoever writes one may leave something out: without its vault or watermark a folder would
+/// be opened all the same, and what it lacks would never be missed.
+#[tokio::test]
+async fn a_backup_that_does_not_name_all_of_a_book_is_not_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder.path().join("book"));
+    people(&opened, 1..=12).await;
+    let [place, _] = places(folder.path());
+    let manifest = opened.store.back_up(&place, Moment(5)).await.unwrap();
+    let mut nth = 0;
+    let mut refused = |manifest: &Manifest| {
+        nth += 1;
+        std::fs::write(place.join("manifest"), encoded(manifest)).unwrap();
+        let target = folder.path().join(format!("target-{nth}"));
+        let error = restore(&place, &target, &Erased::Nothing).unwrap_err().to_string();
+        if target.exists() {
+            Book::open(&target, options()).unwrap_err();
+        }
+        (error, target.exists())
+    };
+    for left_out in 0..manifest.files.len() {
+        let mut less = manifest.clone();
+        let file = less.files.remove(left_out);
+        let (error, begun) = refused(&less);
+        let at_once = !file.name.starts_with("segments/") || file.name.ends_with("01.seg");
+        assert_eq!(begun, !at_once, "{}: {error}", file.name);
+        assert!(!at_once || error.contains(&file.name), "{}: {error}", file.name);
+        // As a restore point, which has no root, and was perhaps made of a folder without these.
+        less.root = None;
+        if !["leases", "written-by", "watermark"].contains(&file.name.as_str()) {
+            refused(&less);
+        }
+    }
+    let mut twice = manifest.clone();
+    twice.files.push(twice.files[0].clone());
+    assert!(refused(&twice).0.contains("vault"));
+    let mut nothing = manifest.clone();
+    (nothing.files, nothing.root, nothing.position) = (Vec::new(), None, Position::START);
+    assert!(!refused(&nothing).1);
+    // What it is too short for: the watermark, or the position.
+    let mut short = manifest.clone();
+    short.root = None;
+    short.files.retain(|file| file.name != "watermark");
+    let last = short.files.iter().position(|file| file.name.starts_with("segments/")).unwrap();
+    short.files.remove(last);
+    refused(&short);
+}
+
+fn encoded(manifest: &Manifest) -> String {
+    use sha2::{Digest, Sha256};
+    let line = serde_json::to_string(manifest).unwrap();
+    let sum: String = Sha256::digest(line.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    format!("{line}\n{sum}\n")
 }
 
 /// The last segment of a folder in which a restore broke off is there first, the first one last: no part of it passes

@@ -9,10 +9,13 @@ use std::time::Duration;
 use support::*;
 use switchbook_core::envelope::{Actor, Subject};
 use switchbook_core::event::Event;
+use switchbook_core::extent::Extent;
 use switchbook_core::id::CommandId;
 use switchbook_core::personal::{KeyId, Reading};
 use switchbook_core::position::Position;
-use switchbook_journal::{AppendError, Book, EventStore, Health, MemoryStore, Options, Vault};
+use switchbook_journal::{
+    AppendError, Book, EventStore, Health, MemoryStore, Options, Stretch, Vault,
+};
 
 /// A store under test, and what must live as long as it.
 struct Case<S> {
@@ -55,6 +58,7 @@ conformance!(
     outcome_finds_the_commands_of_people_and_not_those_of_phones,
     history_lists_what_concerns_a_subject,
     reads_begin_and_end_where_asked,
+    a_stretch_has_what_was_wanted_and_says_how_far_it_goes,
     subscribers_hear_of_every_new_tail,
     personal_fields_are_known_until_their_key_is_destroyed,
     nothing_can_be_sealed_under_a_destroyed_key,
@@ -156,6 +160,27 @@ async fn reads_begin_and_end_where_asked<S: EventStore>(t: Case<S>) {
     assert_eq!(t.store.read(Position(21), 10).await.unwrap(), []);
     assert_eq!(t.store.read(Position(u64::MAX), 10).await.unwrap(), []);
     assert_eq!(t.store.read(Position(1), 0).await.unwrap(), []);
+}
+
+async fn a_stretch_has_what_was_wanted_and_says_how_far_it_goes<S: EventStore>(t: Case<S>) {
+    let none = t.store.read_of(Extent::CONFIGURATION, Position(1), 10).await.unwrap();
+    assert_eq!(none, Stretch::default());
+    for n in 1..=200 {
+        let mut event = if n % 3 == 0 { slot_added(n, 1) } else { registered(n) };
+        t.store.seal(&mut event).unwrap();
+        append(&*t.store, n, vec![event]).await;
+    }
+    for extent in [Extent::EVERYTHING, Extent::CONFIGURATION, Extent::CALLS] {
+        for (from, limit) in [(0, 1000), (1, 7), (2, 1), (3, 1), (150, 300), (200, 9), (201, 9)] {
+            let mut read = t.store.read(Position(from), limit).await.unwrap();
+            let last = read.last().map(|one| (one.envelope.position, one.envelope.recorded_at));
+            read.retain(|one| extent == Extent::EVERYTHING || !one.event.is_registration());
+            let stretch = t.store.read_of(extent, Position(from), limit).await.unwrap();
+            assert_eq!(stretch, Stretch { records: read, last }, "{extent:?} {from} {limit}");
+        }
+    }
+    let all = t.store.read_of(Extent::CONFIGURATION, Position(1), 1000).await.unwrap();
+    assert_eq!(all.records.len(), 66);
 }
 
 async fn subscribers_hear_of_every_new_tail<S: EventStore + 'static>(t: Case<S>) {

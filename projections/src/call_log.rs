@@ -223,6 +223,11 @@ impl CallLog {
         open.or_else(|| self.calls().find(|kept| kept.call == call))
     }
 
+    /// Events up to this one went by that change nothing here.
+    pub(crate) fn pass(&mut self, position: Position) {
+        self.position = self.position.max(position);
+    }
+
     /// Takes an event in; `exchange` is the state with this event folded in. One that was taken in already changes
     /// nothing.
     pub fn apply(&mut self, recorded: &Recorded, exchange: &Exchange) {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use switchbook_core::envelope::Recorded;
 use switchbook_core::exchange::Exchange;
+use switchbook_core::extent::Extent;
 use switchbook_core::position::{Moment, Position};
-use switchbook_journal::{EventReader, ReadError};
+use switchbook_journal::{EventReader, ReadError, Stretch};
+use tokio::sync::mpsc;
 
 /// So many records are read at once.
 pub const BATCH: usize = 1_024;
@@ -108,18 +110,19 @@ pub async fn newest<S: Snapshot + Default + Send + 'static>(
     open: Open<'_>,
 ) -> Result<S, ReadError> {
     let found = reader.snapshot(S::NAME, at_most).await?;
-    decoded(reader, found, open).await
+    decoded(reader, found, Extent::EVERYTHING, open).await
 }
 
 /// A snapshot that was found, decoded where it holds up nobody; the one before when it cannot be, and it is dropped then.
 async fn decoded<S: Snapshot + Default + Send + 'static>(
     reader: &dyn EventReader,
     mut found: Option<(Position, Vec<u8>)>,
+    extent: Extent,
     open: Open<'_>,
 ) -> Result<S, ReadError> {
     while let Some((at, bytes)) = found {
         let open = Arc::clone(open);
-        let work = move || snapshot::decode::<S>(&bytes, &open).ok();
+        let work = move || snapshot::decode_of::<S>(extent, &bytes, &open).ok();
         let table = match tokio::task::spawn_blocking(work).await {
             Ok(table) => table,
             // Whatever a decoder dies of, there is no snapshot.
@@ -162,6 +165,17 @@ async fn ahead(
 trait Folded {
     fn position(&self) -> Position;
     fn take(&mut self, recorded: &Recorded);
+    /// What is not folded went by up to here.
+    fn pass(&mut self, position: Position, recorded_at: Moment);
+
+    fn take_in(&mut self, stretch: &Stretch) {
+        for recorded in &stretch.records {
+            self.take(recorded);
+        }
+        if let Some((last, recorded_at)) = stretch.last {
+            self.pass(last, recorded_at);
+        }
+    }
 }
 
 impl Folded for Exchange {
@@ -171,6 +185,10 @@ impl Folded for Exchange {
 
     fn take(&mut self, recorded: &Recorded) {
         self.evolve(recorded);
+    }
+
+    fn pass(&mut self, position: Position, recorded_at: Moment) {
+        Self::pass(self, position, recorded_at);
     }
 }
 
@@ -182,6 +200,10 @@ impl Folded for NameBook {
     fn take(&mut self, recorded: &Recorded) {
         self.apply(recorded);
     }
+
+    fn pass(&mut self, position: Position, _: Moment) {
+        Self::pass(self, position);
+    }
 }
 
 impl Folded for Tables {
@@ -192,40 +214,72 @@ impl Folded for Tables {
     fn take(&mut self, recorded: &Recorded) {
         self.apply(recorded);
     }
+
+    fn pass(&mut self, position: Position, recorded_at: Moment) {
+        self.exchange.pass(position, recorded_at);
+        self.names.pass(position);
+        self.calls.pass(position);
+    }
 }
 
-/// Takes in everything behind a snapshot, first what was read ahead.
-async fn on<F: Folded>(
+/// So many records of a stretch are read at once, and so many stretches wait for whoever folds them.
+const STRETCH: u64 = 2_048;
+const WAITING: usize = 8;
+
+/// Takes in everything up to `to` behind a table that stands at `behind`, as far as an extent goes. While the table is
+/// decoded, and while a stretch is folded, the next ones are read and decoded on another thread.
+async fn behind<F: Folded>(
     reader: &dyn EventReader,
-    mut folded: F,
-    ahead: &[Recorded],
+    extent: Extent,
+    behind: Position,
     to: Position,
+    table: impl Future<Output = Result<F, ReadError>>,
 ) -> Result<F, ReadError> {
-    for recorded in ahead {
-        let at = recorded.envelope.position;
-        if at == folded.position().next() && at <= to {
-            folded.take(recorded);
+    let (read, mut come) = mpsc::channel(WAITING);
+    let reading = async move {
+        let mut next = behind.next();
+        while next <= to {
+            let limit = STRETCH.min((to.0 - next.0).saturating_add(1));
+            let stretch = reader.read_of(extent, next, limit as usize).await;
+            let last = stretch.as_ref().ok().and_then(|stretch| stretch.last);
+            // Nobody waits for it when the table is another one than was thought.
+            let (Ok(()), Some((last, _))) = (read.send(stretch).await, last) else { return };
+            next = last.next();
+        }
+    };
+    let folding = async move {
+        let mut folded = table.await?;
+        if folded.position() != behind {
+            return Ok((folded, false));
+        }
+        while let Some(stretch) = come.recv().await {
+            folded.take_in(&stretch?);
+            tokio::task::yield_now().await;
+        }
+        Ok((folded, true))
+    };
+    let ((), folded) = tokio::join!(reading, folding);
+    match folded? {
+        (folded, true) => Ok(folded),
+        // Its snapshot did not decode, so it stands at an earlier one.
+        (folded, false) => {
+            let at = folded.position();
+            let again = self::behind(reader, extent, at, to, std::future::ready(Ok(folded)));
+            Box::pin(again).await
         }
     }
-    each(reader, folded.position().next(), to, |recorded| {
-        folded.take(recorded);
-        ControlFlow::Continue(())
-    })
-    .await?;
-    Ok(folded)
 }
 
-/// One table as of `position`: its snapshot is decoded and the records behind it are read at the same time.
+/// One table as of `position`, as far as an extent goes.
 async fn one_at<S: Snapshot + Folded + Default + Send + 'static>(
     reader: &dyn EventReader,
     position: Position,
+    extent: Extent,
     open: Open<'_>,
 ) -> Result<S, ReadError> {
     let found = reader.snapshot(S::NAME, position).await?;
-    let behind = found.as_ref().map_or(Position::START, |(at, _)| *at);
-    let (table, records) =
-        tokio::join!(decoded::<S>(reader, found, open), ahead(reader, behind, position));
-    on(reader, table?, &records?, position).await
+    let at = found.as_ref().map_or(Position::START, |(at, _)| *at);
+    behind(reader, extent, at, position, decoded::<S>(reader, found, extent, open)).await
 }
 
 /// The exchange as of `position` (or as of the end of the book, if that comes before).
@@ -237,7 +291,20 @@ pub async fn exchange_at(
     position: Position,
     open: Open<'_>,
 ) -> Result<Exchange, ReadError> {
-    one_at(reader, position, open).await
+    exchange_of(Extent::EVERYTHING, reader, position, open).await
+}
+
+/// The same as far as an extent goes: the rest is left empty.
+///
+/// # Errors
+/// The reader's.
+pub async fn exchange_of(
+    extent: Extent,
+    reader: &dyn EventReader,
+    position: Position,
+    open: Open<'_>,
+) -> Result<Exchange, ReadError> {
+    one_at(reader, position, extent, open).await
 }
 
 /// The names of everything up to `position`.
@@ -249,7 +316,41 @@ pub async fn names_at(
     position: Position,
     open: Open<'_>,
 ) -> Result<NameBook, ReadError> {
-    one_at(reader, position, open).await
+    one_at(reader, position, Extent::CONFIGURATION, open).await
+}
+
+/// The newest snapshots at `position` or before, of which the exchange's is the oldest: it is beside the others when they
+/// are folded.
+type Found = Option<(Position, Vec<u8>)>;
+
+async fn found(reader: &dyn EventReader, position: Position) -> Result<[Found; 3], ReadError> {
+    let (exchange, names, calls) = tokio::join!(
+        reader.snapshot(snapshot::EXCHANGE, position),
+        reader.snapshot(snapshot::NAMES, position),
+        reader.snapshot(snapshot::CALL_LOG, position)
+    );
+    Ok([exchange?, names?, calls?])
+}
+
+async fn all_decoded(
+    reader: &dyn EventReader,
+    [exchange, names, calls]: [Found; 3],
+    extent: Extent,
+    open: Open<'_>,
+) -> Result<Tables, ReadError> {
+    let (exchange, names, calls) = tokio::join!(
+        decoded::<Exchange>(reader, exchange, extent, open),
+        decoded::<NameBook>(reader, names, extent, open),
+        decoded::<CallLog>(reader, calls, extent, open),
+    );
+    let (mut exchange, names, calls) = (exchange?, names?, calls?);
+    // The call log needs the exchange beside it, so the exchange begins no later than the others.
+    let from = names.position().min(calls.position());
+    if exchange.position > from {
+        let found = reader.snapshot(snapshot::EXCHANGE, from).await?;
+        exchange = decoded(reader, found, extent, open).await?;
+    }
+    Ok(Tables { exchange, names, calls })
 }
 
 /// All tables from the newest snapshots at `position` or before, and records behind them that were read meanwhile.
@@ -261,26 +362,17 @@ pub async fn tables_near(
     position: Position,
     open: Open<'_>,
 ) -> Result<(Tables, Vec<Recorded>), ReadError> {
-    let (exchange, names, calls) = tokio::join!(
-        reader.snapshot(snapshot::EXCHANGE, position),
-        reader.snapshot(snapshot::NAMES, position),
-        reader.snapshot(snapshot::CALL_LOG, position)
-    );
-    let (exchange, names, calls) = (exchange?, names?, calls?);
-    let behind = exchange.as_ref().map_or(Position::START, |(at, _)| *at);
-    let (exchange, names, calls, records) = tokio::join!(
-        decoded::<Exchange>(reader, exchange, open),
-        decoded::<NameBook>(reader, names, open),
-        decoded::<CallLog>(reader, calls, open),
+    let found = found(reader, position).await?;
+    let behind = stands_at(&found);
+    let (tables, records) = tokio::join!(
+        all_decoded(reader, found, Extent::EVERYTHING, open),
         ahead(reader, behind, position)
     );
-    let (mut exchange, names, calls) = (exchange?, names?, calls?);
-    // The call log needs the exchange beside it, so the exchange begins no later than the others.
-    let from = names.position().min(calls.position());
-    if exchange.position > from {
-        exchange = newest(reader, from, open).await?;
-    }
-    Ok((Tables { exchange, names, calls }, records?))
+    Ok((tables?, records?))
+}
+
+fn stands_at([exchange, ..]: &[Found; 3]) -> Position {
+    exchange.as_ref().map_or(Position::START, |(at, _)| *at)
 }
 
 /// Takes into tables everything up to `to`, first the records of `ahead` that come next.
@@ -289,11 +381,22 @@ pub async fn tables_near(
 /// The reader's.
 pub async fn tables_on(
     reader: &dyn EventReader,
-    tables: Tables,
+    mut tables: Tables,
     ahead: &[Recorded],
     to: Position,
 ) -> Result<Tables, ReadError> {
-    on(reader, tables, ahead, to).await
+    for recorded in ahead {
+        let at = recorded.envelope.position;
+        if at == tables.position().next() && at <= to {
+            tables.apply(recorded);
+        }
+    }
+    each(reader, tables.position().next(), to, |recorded| {
+        tables.apply(recorded);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    Ok(tables)
 }
 
 /// All tables as of `position`.
@@ -305,8 +408,30 @@ pub async fn tables_at(
     position: Position,
     open: Open<'_>,
 ) -> Result<Tables, ReadError> {
-    let (tables, records) = tables_near(reader, position, open).await?;
-    on(reader, tables, &records, position).await
+    tables_of(Extent::EVERYTHING, reader, position, open).await
+}
+
+/// The same without registrations: what a list of calls is made from.
+///
+/// # Errors
+/// The reader's.
+pub async fn calls_at(
+    reader: &dyn EventReader,
+    position: Position,
+    open: Open<'_>,
+) -> Result<Tables, ReadError> {
+    tables_of(Extent::CALLS, reader, position, open).await
+}
+
+async fn tables_of(
+    extent: Extent,
+    reader: &dyn EventReader,
+    position: Position,
+    open: Open<'_>,
+) -> Result<Tables, ReadError> {
+    let found = found(reader, position).await?;
+    let at = stands_at(&found);
+    behind(reader, extent, at, position, all_decoded(reader, found, extent, open)).await
 }
 
 /// The last position recorded at or before `moment`: moments of recording never run backwards, so halving finds it.

@@ -15,6 +15,7 @@ mod bounded;
 pub mod call_log;
 pub mod directory;
 pub mod fold;
+mod halves;
 pub mod names;
 pub mod numbers;
 pub mod payload;

@@ -201,6 +201,11 @@ impl NameBook {
         self.position
     }
 
+    /// Events up to this one went by that change nothing here.
+    pub(crate) fn pass(&mut self, position: Position) {
+        self.position = self.position.max(position);
+    }
+
     /// Takes an event in; one that was taken in already changes nothing.
     pub fn apply(&mut self, recorded: &Recorded) {
         let at = recorded.envelope.position;

@@ -14,42 +14,6 @@ use tokio::task::JoinHandle;
 
 pub use crate::snapshot::Opener;
 
-/// A table that can be rebuilt by itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Part {
-    /// Behind registrar, numbers, directory and schedules.
-    Exchange,
-    /// The names of everything that ever was.
-    Names,
-    /// The call log.
-    CallLog,
-}
-
-impl Part {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Exchange, Self::Names, Self::CallLog];
-
-    /// The part that the table of this name is read from.
-    ///
-    /// # Errors
-    /// [`NoSuchTable`], with the names there are.
-    pub fn of(table: &str) -> Result<Self, NoSuchTable> {
-        match table {
-            "registrar" | "numbers" | "directory" | "schedules" | "exchange" => Ok(Self::Exchange),
-            "names" | "audit_trail" => Ok(Self::Names),
-            "call_log" => Ok(Self::CallLog),
-            other => Err(NoSuchTable(other.into())),
-        }
-    }
-}
-
-/// Not a table.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "there is no table `{0}`: the tables are registrar, numbers, directory, schedules, audit_trail, call_log"
-)]
-pub struct NoSuchTable(pub String);
-
 /// Why the tables cannot say what was asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Behind {
@@ -77,19 +41,8 @@ pub struct Progress {
     pub stuck: Option<String>,
 }
 
-/// What a rebuild found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rebuilt {
-    /// The position at which the new table took the old one's place.
-    pub at: Position,
-    /// Old and new were equal, as they should be.
-    pub equal: bool,
-}
-
-enum Order {
-    Swap(Part, Box<Tables>, oneshot::Sender<Result<Rebuilt, Behind>>),
-    Reopen(oneshot::Sender<()>),
-}
+/// Open all personal values anew, and tell when it is done.
+struct Reopen(oneshot::Sender<()>);
 
 /// The tables, and the task that follows the book.
 pub struct Readers {
@@ -97,7 +50,7 @@ pub struct Readers {
     open: Opener,
     now: Arc<ArcSwap<Tables>>,
     progress: watch::Receiver<Progress>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Reopen>,
     hurry: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -174,29 +127,13 @@ impl Readers {
         }
     }
 
-    /// Folds one table anew from the beginning of the book, while the old one is served; puts the new one in its
-    /// place once it has caught up, and says whether the two were equal.
-    ///
-    /// # Errors
-    /// [`Behind`] when the book cannot be read, or the server stops.
-    pub async fn rebuild(&self, part: Part) -> Result<Rebuilt, Behind> {
-        let mut fresh = Tables::default();
-        fold_on(self.reader.as_ref(), &mut fresh, self.reader.tail())
-            .await
-            .map_err(|error| stuck(self.progress().position, &error))?;
-        let (done, answer) = oneshot::channel();
-        let order = Order::Swap(part, Box::new(fresh), done);
-        self.orders.send(order).await.map_err(|_| Behind::Stopped)?;
-        answer.await.map_err(|_| Behind::Stopped)?
-    }
-
     /// Opens all personal values anew: to be called after keys were destroyed by an erasure.
     ///
     /// # Errors
     /// [`Behind::Stopped`] when the server stops.
     pub async fn reopen(&self) -> Result<(), Behind> {
         let (done, answer) = oneshot::channel();
-        self.orders.send(Order::Reopen(done)).await.map_err(|_| Behind::Stopped)?;
+        self.orders.send(Reopen(done)).await.map_err(|_| Behind::Stopped)?;
         answer.await.map_err(|_| Behind::Stopped)
     }
 
@@ -219,19 +156,6 @@ impl Drop for Readers {
     }
 }
 
-async fn fold_on(
-    reader: &dyn EventReader,
-    tables: &mut Tables,
-    to: Position,
-) -> Result<(), ReadError> {
-    let from = tables.position().next();
-    fold::each(reader, from, to, |recorded| {
-        tables.apply(recorded);
-        std::ops::ControlFlow::Continue(())
-    })
-    .await
-}
-
 /// After a failed read, so long until the next try.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So long the tables may be behind the book when nobody waits for them.
@@ -243,7 +167,7 @@ struct Follower {
     tables: Tables,
     now: Arc<ArcSwap<Tables>>,
     told: watch::Sender<Progress>,
-    inbox: mpsc::Receiver<Order>,
+    inbox: mpsc::Receiver<Reopen>,
     /// Somebody waits for what he has just written.
     hurry: Arc<Notify>,
 }
@@ -275,7 +199,7 @@ impl Follower {
                     self.breathe().await;
                 }
                 order = self.inbox.recv() => match order {
-                    Some(order) => self.carry_out(order).await,
+                    Some(order) => self.reopen(order),
                     None => return,
                 },
                 () = again => {}
@@ -317,42 +241,9 @@ impl Follower {
         self.told.send_replace(Progress { position, stuck: None });
     }
 
-    async fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::Swap(part, fresh, done) => {
-                let rebuilt = self.swap(part, *fresh).await;
-                let _ = done.send(rebuilt.map_err(|error| stuck(self.tables.position(), &error)));
-            }
-            Order::Reopen(done) => {
-                self.tables.reopen(&self.open);
-                self.publish();
-                let _ = done.send(());
-            }
-        }
-    }
-
-    /// Puts the new table in the old one's place, both at the same position. When the book cannot be read, the old
-    /// one stays.
-    async fn swap(&mut self, part: Part, mut new: Tables) -> Result<Rebuilt, ReadError> {
-        let (here, there) = (self.tables.position(), new.position());
-        fold_on(self.reader.as_ref(), &mut new, here).await?;
-        fold_on(self.reader.as_ref(), &mut self.tables, there).await?;
-        let old = &mut self.tables;
-        let equal = match part {
-            Part::Exchange => replace(&mut old.exchange, new.exchange),
-            Part::Names => replace(&mut old.names, new.names),
-            Part::CallLog => replace(&mut old.calls, new.calls),
-        };
+    fn reopen(&mut self, Reopen(done): Reopen) {
+        self.tables.reopen(&self.open);
         self.publish();
-        Ok(Rebuilt { at: self.tables.position(), equal })
+        let _ = done.send(());
     }
-}
-
-/// Were they equal?
-fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
-    std::mem::replace(old, new) == *old
-}
-
-fn stuck(at: Position, error: &ReadError) -> Behind {
-    Behind::Stuck { at, reason: error.to_string() }
 }

@@ -2,6 +2,7 @@
 //!
 //! A view of the exchange; the book has bindings as granted, leases bring in refreshes that changed nothing else.
 
+use crate::halves;
 use crate::names::Naming;
 use crate::table::Table;
 use crate::text::{When, zone};
@@ -14,7 +15,7 @@ use switchbook_core::registration::{Binding, BindingId};
 use switchbook_journal::Leases;
 
 /// Refreshes since a binding was last in the book: the leases of a running server.
-pub trait Refreshes {
+pub trait Refreshes: Sync {
     /// Until when a refresh has extended the binding, if one has.
     fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment>;
 
@@ -46,7 +47,7 @@ impl Refreshes for Leases {
     }
 }
 
-impl<F: Fn(DeviceId, BindingId) -> Option<Moment>> Refreshes for F {
+impl<F: Fn(DeviceId, BindingId) -> Option<Moment> + Sync> Refreshes for F {
     fn until(&self, device: DeviceId, binding: &Binding) -> Option<Moment> {
         self(device, binding.binding)
     }
@@ -188,18 +189,14 @@ pub fn view<L: Refreshes>(
     which: Which,
 ) -> RegistrarView {
     let wanted = |id: &DeviceId| !matches!(which, Which::Only(only) if only != *id);
-    let mut devices: Vec<DeviceRow> = exchange
-        .devices
-        .iter()
-        .filter(|(id, _)| wanted(id))
-        .map(|(id, device)| DeviceRow {
-            id: *id,
-            device: device.name.clone(),
-            slot: device.login.map(|login| exchange.slot(login.value)),
-            bindings: bindings(exchange, *id, refreshes, now).map(row).collect(),
-        })
-        .filter(|row| which != Which::Registered || !row.bindings.is_empty())
-        .collect();
+    let all: Vec<_> = exchange.devices.iter().filter(|(id, _)| wanted(id)).collect();
+    let mut devices = halves::each(&all, |(id, device)| DeviceRow {
+        id: **id,
+        device: device.name.clone(),
+        slot: device.login.map(|login| exchange.slot(login.value)),
+        bindings: bindings(exchange, **id, refreshes, now).map(row).collect(),
+    });
+    devices.retain(|row| which != Which::Registered || !row.bindings.is_empty());
     devices.sort_by(|a, b| a.device.cmp(&b.device));
     RegistrarView {
         position: exchange.position,
@@ -216,10 +213,10 @@ fn row(bound: Bound<'_>) -> BindingRow {
     BindingRow {
         binding: binding.binding,
         contact: binding.contact.to_string(),
-        instance: binding.instance.clone(),
+        instance: binding.instance.as_deref().map(Into::into),
         source: binding.source.to_string(),
         behind_nat: binding.behind_nat,
-        user_agent: binding.user_agent.clone(),
+        user_agent: binding.user_agent.as_deref().map(Into::into),
         granted: binding.granted,
         expires_at: When(expires_at),
         set_at: at,

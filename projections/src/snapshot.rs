@@ -9,11 +9,12 @@ use crate::bounded;
 use crate::call_log::CallLog;
 use crate::names::NameBook;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use switchbook_core::exchange::Exchange;
-use switchbook_core::personal::{HasPersonal, KeyId, Keys};
+use switchbook_core::extent::Extent;
+use switchbook_core::personal::{HasPersonal, KeyId, Keys, opened_by};
 use switchbook_core::position::Position;
 
 /// The store's name for snapshots of the exchange. The number is the version of the shape and of the fold: when either
@@ -54,6 +55,13 @@ pub trait Snapshot: Serialize + DeserializeOwned + HasPersonal {
     const NAME: &'static str;
     /// The last event taken in.
     fn position(&self) -> Position;
+    /// Reads it back as far as an extent goes; a table that is of one piece, as a whole.
+    ///
+    /// # Errors
+    /// Those of serde.
+    fn read<'de, D: Deserializer<'de>>(_: Extent, deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
 }
 
 /// All names, of this version.
@@ -64,6 +72,10 @@ impl Snapshot for Exchange {
 
     fn position(&self) -> Position {
         self.position
+    }
+
+    fn read<'de, D: Deserializer<'de>>(extent: Extent, from: D) -> Result<Self, D::Error> {
+        Self::read(extent, from)
     }
 }
 
@@ -95,12 +107,31 @@ pub fn encode<S: Snapshot>(table: &S) -> Vec<u8> {
 /// # Errors
 /// [`NoSnapshot`] when the bytes are of another version, damaged, or have something behind them.
 pub fn decode<S: Snapshot>(bytes: &[u8], open: Open<'_>) -> Result<S, NoSnapshot> {
-    let (mut table, used) =
-        bounded::decode(PhantomData::<S>, bytes).map_err(|error| NoSnapshot(error.to_string()))?;
+    decode_of(Extent::EVERYTHING, bytes, open)
+}
+
+/// The same as far as an extent goes.
+///
+/// # Errors
+/// As [`decode`], also for what is not kept.
+pub fn decode_of<S: Snapshot>(
+    extent: Extent,
+    bytes: &[u8],
+    open: Open<'_>,
+) -> Result<S, NoSnapshot> {
+    struct Within<S>(Extent, PhantomData<S>);
+    impl<'de, S: Snapshot> DeserializeSeed<'de> for Within<S> {
+        type Value = S;
+        fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<S, D::Error> {
+            S::read(self.0, from)
+        }
+    }
+    let within = Within::<S>(extent, PhantomData);
+    let read = || bounded::decode(within, bytes);
+    let (table, used) = opened_by(open, read).map_err(|error| NoSnapshot(error.to_string()))?;
     if used != bytes.len() {
         return Err(NoSnapshot("something stands behind it".into()));
     }
-    reopen(&mut table, open);
     Ok(table)
 }
 

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use std::path::Path;
 use std::sync::Arc;
 use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::extent::Extent;
 use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
-use switchbook_journal::{EventReader, OpenError, ReadError, SegmentReader, Vault};
+use switchbook_journal::{EventReader, OpenError, ReadError, SegmentReader, Stretch, Vault};
 use tokio::sync::watch;
 
 /// The segments as they were durable when this was opened.
@@ -58,6 +59,15 @@ impl EventReader for SegmentBook {
             return Ok(Vec::new());
         }
         self.records(from).take(limit).collect()
+    }
+
+    async fn read_of(
+        &self,
+        extent: Extent,
+        from: Position,
+        limit: usize,
+    ) -> Result<Stretch, ReadError> {
+        self.segments.stretch(extent, from.max(Position(1)), limit, self.vault.as_ref())
     }
 
     async fn history(

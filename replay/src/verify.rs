@@ -249,6 +249,15 @@ fn leases_of(check: &Check, reader: &SegmentReader, out: &mut Verified) {
 }
 
 impl Verified {
+    /// Is nothing wrong but what is made anew when it is removed? A snapshot from behind the end says that the end is gone.
+    fn only_snapshots_differ(&self) -> bool {
+        let of_a_record = |at: Position| at.0 <= self.records;
+        let differs = |finding: &Finding| {
+            finding.place == "snapshots" && finding.record.is_some_and(of_a_record)
+        };
+        self.findings.iter().all(differs)
+    }
+
     /// For people.
     #[must_use]
     pub fn lines(&self, language: Language) -> Vec<String> {
@@ -287,6 +296,11 @@ impl Verified {
         }
         lines.push(if self.holds() {
             text!("Everything that was checked holds.", "Alles Geprüfte gilt.")
+        } else if self.only_snapshots_differ() {
+            text!(
+                "The records hold, and only snapshots do not: a server that started on them shows what they say. Stop it, put this folder by if you want to know who changed it, and remove the folder `snapshots`: it is made anew from the records.",
+                "Die Einträge gelten, nur Abbilder nicht: Ein Server, der mit ihnen gestartet ist, zeigt, was sie sagen. Halten Sie ihn an, heben Sie eine Kopie dieses Ordners auf, wenn Sie wissen wollen, wer ihn geändert hat, und entfernen Sie den Ordner `snapshots`: Er wird aus den Einträgen neu angelegt."
+            )
         } else {
             text!(
                 "The book does NOT hold: keep this folder as it is, and compare it with a backup and with checkpoints held outside.",

@@ -5,8 +5,11 @@
 mod common;
 
 use common::*;
+use switchbook_core::extent::Extent;
 use switchbook_core::personal::{HasPersonal, Personal};
+use switchbook_core::position::Position;
 use switchbook_journal::{Book, Commit, EventReader, EventStore, Options};
+use switchbook_projections::fold;
 use switchbook_projections::snapshot::closed;
 use switchbook_replay::{At, Request, SegmentBook, as_of, history, state_hash};
 
@@ -37,6 +40,14 @@ async fn the_segments_give_the_same_state_as_the_server_with_personal_fields_clo
     let read = as_of::state(&segments, At::Now, &closed()).await.unwrap();
     assert_eq!(state_hash(&read), state_hash(&asked));
     assert!(read.user_named("ada").is_none() && asked.user_named("ada").is_some());
+
+    for at in 1..=book.tail().0 {
+        for extent in [Extent::EVERYTHING, Extent::CONFIGURATION, Extent::CALLS] {
+            let asked = fold::exchange_of(extent, &*book, Position(at), &open).await.unwrap();
+            let read = fold::exchange_of(extent, &segments, Position(at), &closed()).await.unwrap();
+            assert_eq!(state_hash(&read), state_hash(&asked), "{extent:?} at {at}");
+        }
+    }
 
     let request = Request { object: Some("number:100".into()), ..Request::default() };
     let page = history(&segments, &request, &closed()).await.unwrap();

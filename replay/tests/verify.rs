@@ -5,9 +5,12 @@ mod folder;
 
 use folder::*;
 use std::path::{Path, PathBuf};
-use switchbook_core::user::Language;
+use switchbook_commands::seal::Seal;
+use switchbook_core::id::SecretId;
+use switchbook_core::seal::Root;
+use switchbook_core::user::{Language, SecretRef};
 use switchbook_journal::note::{Checkpoint, KeyKind, SignedNote, Signer, Verifier};
-use switchbook_replay::verify::{Check, Index, NotVerified, Verified, verify};
+use switchbook_replay::verify::{Check, Finding, Index, NotVerified, Verified, verify};
 
 const NAMES: [&str; 8] = ["ada", "bob", "cleo", "dora", "emil", "fritz", "gerd", "hanna"];
 
@@ -232,8 +235,11 @@ async fn an_end_that_was_removed_is_found_by_the_snapshots_that_were_left() {
     std::fs::create_dir(&there).unwrap();
     cut_end(folder.path(), outside[0].checkpoint().unwrap().size);
     std::fs::rename(&kept, &there).unwrap();
-    let (place, _, _, what) = first(&check(folder.path(), &[]));
+    let found = check(folder.path(), &[]);
+    let (place, _, _, what) = first(&found);
     assert!(place == "snapshots" && what.contains("that the book does not have"), "{what}");
+    // They are all that is left to show it.
+    assert!(!found.lines(Language::English).join("\n").contains("remove the folder"));
 }
 
 #[tokio::test]
@@ -308,6 +314,15 @@ async fn a_snapshot_that_the_records_do_not_fold_to_is_found() {
     let (place, _, record, what) = first(&check(folder.path(), &outside));
     assert!(place == "snapshots" && what.contains("is not what the records"), "{what}");
     assert!(record.is_some());
+    // The book itself holds, and what is wrong is made anew when it is not there: so it is said, and only then.
+    let told = |found: &Verified| found.lines(Language::English).join("\n");
+    assert!(told(&check(folder.path(), &outside)).contains("remove the folder `snapshots`"));
+    let mut more = check(folder.path(), &outside);
+    let segment = Finding { place: "segments/1".into(), ..more.findings[0].clone() };
+    more.findings.push(segment);
+    assert!(!told(&more).contains("remove the folder"));
+    std::fs::remove_dir_all(folder.path().join("snapshots")).unwrap();
+    assert!(check(folder.path(), &outside).holds());
 }
 
 fn edit_sled(folder: &Path, prefix: u8, edit: impl FnOnce(&mut Vec<u8>)) {
@@ -406,10 +421,6 @@ async fn a_key_that_was_given_from_outside_must_have_signed_the_newest_seal() {
 /// A second key would speak for the first, which has said nothing.
 #[tokio::test]
 async fn a_key_that_was_never_replaced_in_its_own_name_is_found_behind_another_one() {
-    use switchbook_commands::seal::Seal;
-    use switchbook_core::id::SecretId;
-    use switchbook_core::seal::Root;
-    use switchbook_core::user::SecretRef;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("book");
     let book = Written::open(&folder).await;
@@ -447,10 +458,6 @@ async fn a_key_that_was_never_replaced_in_its_own_name_is_found_behind_another_o
 /// Whoever has the machine has no word of the key before: a key that takes its place without it is found.
 #[tokio::test]
 async fn a_key_that_takes_anothers_place_needs_its_word() {
-    use switchbook_commands::seal::Seal;
-    use switchbook_core::id::SecretId;
-    use switchbook_core::seal::Root;
-    use switchbook_core::user::SecretRef;
     for forged in [false, true] {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("book");

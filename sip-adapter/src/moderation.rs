@@ -4,15 +4,17 @@
 //!
 //! A quiet server answers at once; under load a datagram waits [`LONGEST`] at most.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// No datagram waits longer for the server to look up. T1 of RFC 3261 is 500 ms.
-pub const LONGEST: Duration = Duration::from_millis(4);
+pub const LONGEST: Duration = Duration::from_millis(8);
 /// Datagrams per second from which on it looks away at all.
 const BUSY: f64 = 800.0;
 /// So many datagrams at once are worth a wake-up; when so many came, more are on their way.
-const WORTHWHILE: usize = 16;
+const WORTHWHILE: usize = 32;
 /// The rate is taken over so long a time.
 const WINDOW: Duration = Duration::from_millis(20);
 
@@ -57,11 +59,19 @@ pub(crate) struct Nap {
     epoch: Instant,
     /// Nanoseconds after the epoch.
     until: AtomicU64,
+    /// Who naps here.
+    thread: OnceLock<Thread>,
+    asleep: AtomicBool,
 }
 
 impl Nap {
     pub(crate) fn new() -> Self {
-        Self { epoch: Instant::now(), until: AtomicU64::new(0) }
+        Self {
+            epoch: Instant::now(),
+            until: AtomicU64::new(0),
+            thread: OnceLock::new(),
+            asleep: AtomicBool::new(false),
+        }
     }
 
     /// Nobody is missed for so long from `now` on.
@@ -70,7 +80,7 @@ impl Nap {
         self.until.store(until, Ordering::Relaxed);
     }
 
-    /// Sleeps until the time that was set, if it is still to come.
+    /// Sleeps until the time that was set, if it is still to come, or until [`rouse`](Self::rouse).
     pub(crate) fn take(&self) {
         let until = self.until.load(Ordering::Relaxed);
         if until == 0 {
@@ -78,7 +88,20 @@ impl Nap {
         }
         let left = until.saturating_sub(self.nanos(Instant::now()));
         if left > 0 {
-            std::thread::sleep(Duration::from_nanos(left).min(LONGEST));
+            self.thread.get_or_init(std::thread::current);
+            self.asleep.store(true, Ordering::Release);
+            std::thread::park_timeout(Duration::from_nanos(left).min(LONGEST));
+            self.asleep.store(false, Ordering::Release);
+        }
+    }
+
+    /// Ends a nap, from any thread: something is there that phones wait for. Who is about to fall asleep in the same moment naps on,
+    /// no longer than he would have.
+    pub(crate) fn rouse(&self) {
+        if self.asleep.swap(false, Ordering::AcqRel)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
         }
     }
 
@@ -144,6 +167,26 @@ mod tests {
         assert!(!moderation.taken(began + ms(100), 4).is_zero());
         // The first datagram after the rush still measures the rush's last window together with the quiet.
         assert!(moderation.taken(began + ms(600), 1).is_zero());
+    }
+
+    #[test]
+    fn whoever_naps_is_roused() {
+        let nap = std::sync::Arc::new(Nap::new());
+        let (naps, (tell, told)) = (nap.clone(), std::sync::mpsc::channel());
+        let napper = std::thread::spawn(move || {
+            let mut roused = 0;
+            while roused == 0 {
+                let began = Instant::now();
+                naps.set(began, LONGEST);
+                naps.take();
+                roused += usize::from(began.elapsed() < LONGEST);
+            }
+            let _ = tell.send(());
+        });
+        while told.try_recv().is_err() {
+            nap.rouse();
+        }
+        napper.join().unwrap();
     }
 
     #[test]

@@ -46,6 +46,14 @@ impl Switchroom {
         Arc::clone(&self.nap)
     }
 
+    /// Ends a moment of looking away, from any thread: for whoever has something that a task of this thread waits for. A
+    /// wake-up alone is seen when the moment is over.
+    #[must_use]
+    pub fn rouse(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let nap = Arc::clone(&self.nap);
+        Arc::new(move || nap.rouse())
+    }
+
     /// A way to it.
     #[must_use]
     pub const fn handle(&self) -> &Handle {

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use switchbook_commands::desk::{Clock, SystemClock};
-use switchbook_journal::backup::{Erased, Manifest, check, manifest, read_erasures, restore};
+use switchbook_journal::backup::{Erased, Manifest, check, manifest, read_erasures, restore_if};
 use switchbook_journal::note::{SignedNote, Verifier};
 use switchbook_journal::{Book, Options};
 use switchbook_replay::evidence::held::{Held, held};
@@ -128,19 +128,20 @@ fn unserved(data: &Path, to: &Path) -> Result<Value, Failure> {
 
 fn bring_back(common: &Common, matches: &ArgMatches, from: &Path) -> Result<(), Failure> {
     let erased = erased(matches, from)?;
-    // What was given must be readable before anything is written.
-    let mut notes = Vec::new();
-    for path in matches.get_many::<PathBuf>("checkpoint").into_iter().flatten() {
-        notes.extend(super::verify::notes(path)?);
-    }
-    let keys = super::verify::keys(matches)?;
-    let restored = restore(from, &common.data, &erased).map_err(told)?;
+    // What was given must be readable, and say something, before anything is written.
+    let outside = checkpoints(matches)?;
+    let mut stands = None;
+    let restored = restore_if(from, &common.data, &erased, &mut |reader| {
+        let Some((notes, keys)) = &outside else { return Ok(()) };
+        let found = held(reader, notes.clone(), keys.clone());
+        stands = Some(found.map_err(|error| {
+            format!("what was restored does not stand up to the checkpoints: {error}")
+        })?);
+        Ok(())
+    });
+    let (restored, held) = (restored.map_err(told)?, stands);
     let mut shown = summary(&restored.manifest);
     shown["erased_again"] = restored.erased_again.into();
-    let held = match notes.is_empty() {
-        true => None,
-        false => Some(held_against(common, notes, keys)?),
-    };
     shown["sealed"] = held.map(|held| held.sealed).into();
     shown["newest_checkpoint"] = held.map(|held| held.newest).into();
     tell(common, &format!("restored into {}", common.data.display()), &shown);
@@ -184,16 +185,23 @@ fn erased(matches: &ArgMatches, from: &Path) -> Result<Erased, Failure> {
     }
 }
 
-fn held_against(
-    common: &Common,
-    notes: Vec<SignedNote>,
-    keys: Vec<Verifier>,
-) -> Result<Held, Failure> {
-    let reader = super::evidence::reader(common)?;
-    held(&reader, notes, keys).map_err(|error| {
-        Failure::new(format!("what was restored does not stand up to the checkpoints: {error}"))
-            .advice("Do not serve it: empty the folder and use another backup, or the right checkpoint.")
-    })
+/// Checkpoints held outside, and the keys they are signed with.
+type Outside = (Vec<SignedNote>, Vec<Verifier>);
+
+/// What the restored records are held against; none when nobody named any.
+fn checkpoints(matches: &ArgMatches) -> Result<Option<Outside>, Failure> {
+    let Some(paths) = matches.get_many::<PathBuf>("checkpoint") else { return Ok(None) };
+    let mut all = Vec::new();
+    for path in paths {
+        let notes = super::verify::notes(path)?;
+        if notes.is_empty() {
+            let empty = format!("the list of checkpoints {} is empty", path.display());
+            return Err(Failure::new(empty)
+                .advice("Name a checkpoint, or a list of them: nothing was restored."));
+        }
+        all.extend(notes);
+    }
+    Ok(Some((all, super::verify::keys(matches)?)))
 }
 
 /// What a person wants to know of a backup.

@@ -89,9 +89,12 @@ async fn serve(stream: UnixStream, rooms: Arc<Rooms>) {
     while let Ok(Some(line)) = line(&mut session.reader).await {
         let answer = match serde_json::from_str::<Request>(&line) {
             Ok(request) => session.answer(request).await,
-            Err(error) => text(&Response::Failed { text: format!("that is no request: {error}") }),
+            Err(error) => Answer::failed(format!("that is no request: {error}")),
         };
-        let sent = session.send(&answer).await;
+        let sent = match answer {
+            Answer::Shown(shown) => session.send_shown(&shown).await,
+            Answer::Told(response) => session.send(&text(&response)).await,
+        };
         if sent.is_err() {
             return;
         }
@@ -130,20 +133,41 @@ fn text(response: &Response) -> String {
     })
 }
 
+/// What is sent back.
+enum Answer {
+    /// A view: the text of its JSON.
+    Shown(String),
+    /// All else.
+    Told(Response),
+}
+
+impl Answer {
+    fn failed(text: String) -> Self {
+        Self::Told(Response::Failed { text })
+    }
+}
+
 impl Session {
+    /// Sends what is shown as it is: long lists are megabytes, and not copied into a line of their own first.
+    async fn send_shown(&mut self, shown: &str) -> std::io::Result<()> {
+        self.writer.write_all(b"{\"done\":").await?;
+        self.writer.write_all(shown.as_bytes()).await?;
+        self.writer.write_all(b"}\n").await?;
+        self.writer.flush().await
+    }
+
     async fn send(&mut self, answer: &str) -> std::io::Result<()> {
         self.writer.write_all(answer.as_bytes()).await?;
         self.writer.write_all(b"\n").await?;
         self.writer.flush().await
     }
 
-    /// The answer to a request, as its line is sent.
-    async fn answer(&mut self, request: Request) -> String {
+    /// The answer to a request.
+    async fn answer(&mut self, request: Request) -> Answer {
         let response = match request {
-            // The long lists are texts already.
             Request::View(sight) => match self.rooms.view(&sight).await {
-                Ok(shown) => return format!("{{\"done\":{shown}}}"),
-                Err(failure) => Response::Failed { text: failure.to_string() },
+                Ok(shown) => return Answer::Shown(shown),
+                Err(failure) => return Answer::failed(failure.to_string()),
             },
             Request::Submit { id, as_user, dry_run, command, language } => {
                 self.submit(id, as_user, dry_run, command, language).await
@@ -163,7 +187,7 @@ impl Session {
                 Err(failure) => Response::Failed { text: failure.to_string() },
             },
         };
-        text(&response)
+        Answer::Told(response)
     }
 
     fn on_behalf_of(&self, name: Option<&str>) -> Result<Option<UserId>, Failure> {

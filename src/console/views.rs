@@ -5,11 +5,14 @@ use crate::failure::Failure;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use switchbook_core::exchange::Exchange;
+use switchbook_core::extent::Extent;
 use switchbook_core::id::UserId;
-use switchbook_core::position::Moment;
+use switchbook_core::position::{Moment, Position};
+use switchbook_journal::{EventReader, ReadError};
 use switchbook_projections::call_log::{self, Filter, Which};
-use switchbook_projections::fold::Tables;
+use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::registrar::Refreshes;
+use switchbook_projections::snapshot::Open;
 use switchbook_projections::table::Table;
 use switchbook_projections::{directory, numbers, registrar, schedules};
 
@@ -45,9 +48,21 @@ fn both(
     serde_json::to_string(&Shown { data, tables }).map_err(broken)
 }
 
-/// Does this view look at the calls, and so at names of what is gone too? All others are of the exchange alone.
-pub fn is_of_calls(view: &str) -> bool {
-    view == "call.list"
+/// The tables as of `position`, as far as this view looks at them: names of what is gone and calls for the list of calls alone,
+/// registrations for few.
+pub async fn tables(
+    view: &str,
+    book: &dyn EventReader,
+    position: Position,
+    open: Open<'_>,
+) -> Result<Tables, ReadError> {
+    let extent = match view {
+        "call.list" => return fold::calls_at(book, position, open).await,
+        "registration.list" | "number.list" | "device.list" => Extent::REGISTRATIONS,
+        _ => Extent::CONFIGURATION,
+    };
+    let exchange = fold::exchange_of(extent, book, position, open).await?;
+    Ok(Tables { exchange, ..Tables::default() })
 }
 
 /// Shows a view: its JSON text.

@@ -153,6 +153,11 @@ impl Sealer {
         let published = self.desk.published();
         let tree = self.store.tree();
         let origin = origin(&published.exchange)?;
+        // Before anything is recorded: what stands in the book is told, and gets out, whatever cannot be read.
+        let handed_over = match &published.exchange.seals.key {
+            Some(key) => recorded::hand_overs(&*self.store, key.at).await?,
+            None => Vec::new(),
+        };
         let (size, root) = (tree.leaves(), tree.root());
         let signed = Checkpoint { origin: origin.clone(), size, root };
         let former = self.former(&published.exchange, &origin)?;
@@ -176,10 +181,6 @@ impl Sealer {
         let mut order = Order::new(CommandId(self.desk.clock().new_id()), actor, seal);
         order.on_behalf_of = on_behalf_of;
         let answer = self.desk.submit(order).await.map_err(NoSeal::Refused)?;
-        let handed_over = match &published.exchange.seals.key {
-            Some(key) => recorded::hand_overs(&*self.store, key.at).await?,
-            None => Vec::new(),
-        };
         let sealed = Sealed { at: answer.position, size, checkpoint, key, handed_over };
         self.seals.send_replace(Some(sealed.clone()));
         Ok(sealed)
@@ -240,5 +241,54 @@ impl Sealed {
         json!({
             "position": self.at, "size": self.size, "checkpoint": self.checkpoint, "key": self.key,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interior::{Interior, Wishes};
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+    use switchbook_commands::desk::{Rouse, SystemClock};
+    use switchbook_journal::Options;
+    use tokio::runtime::Handle;
+
+    async fn open(data: &Path) -> Interior {
+        let opened = Book::open(data, Options { index: false, ..Options::default() }).unwrap();
+        let wishes = Wishes { accept_lost_erasures: true, ..Wishes::new(data) };
+        let room = (&Handle::current(), Arc::new(|| {}) as Rouse);
+        Interior::open(opened, &wishes, Arc::new(SystemClock), room).await.unwrap()
+    }
+
+    /// A seal that stands in the book was told as one that failed, and did not get out, when the checkpoints before it
+    /// could not be read.
+    #[tokio::test]
+    async fn a_seal_is_recorded_and_told_or_neither() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, data) = (folder.path().join("first"), folder.path().join("data"));
+        let running = open(&first).await;
+        let actor = Actor::System;
+        running.sealer.seal(actor, None).await.unwrap();
+        let rotated = running.sealer.rotate(actor, None).await.unwrap();
+        // As another start finds it: what was written lately is in the memory of the one that wrote it.
+        std::fs::create_dir_all(data.join("segments")).unwrap();
+        let segment = "segments/00000000000000000001.seg";
+        for name in ["vault", "watermark", "written-by", segment] {
+            std::fs::copy(first.join(name), data.join(name)).unwrap();
+        }
+        let interior = open(&data).await;
+        let newest = || interior.desk.published().exchange.seals.last.map(|last| last.at);
+        assert_eq!(newest(), Some(rotated.at));
+        let bytes = std::fs::read(data.join(segment)).unwrap();
+        let at = bytes.windows(9).rposition(|part| part == b"next-key ").unwrap() as u64;
+        let file = std::fs::File::options().write(true).open(data.join(segment)).unwrap();
+        file.write_all_at(b"N", at).unwrap();
+        interior.sealer.seal(actor, None).await.unwrap_err();
+        interior.sealer.rotate(actor, None).await.unwrap_err();
+        assert_eq!(newest(), Some(rotated.at), "it is recorded, and told as one that failed");
+        file.write_all_at(b"n", at).unwrap();
+        let sealed = interior.sealer.seal(actor, None).await.unwrap();
+        assert_eq!((newest(), sealed.handed_over.len()), (Some(sealed.at), 1));
     }
 }

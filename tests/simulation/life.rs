@@ -77,7 +77,7 @@ impl Life {
         let clock = Arc::new(MachineClock { wall: Arc::clone(&wall), began });
         let interior = runtime.block_on(async {
             let room = tokio::runtime::Handle::current();
-            let opening = Interior::open(opened, &wishes, clock, &room);
+            let opening = Interior::open(opened, &wishes, clock, (&room, Arc::new(|| ())));
             tokio::pin!(opening);
             loop {
                 tokio::select! {

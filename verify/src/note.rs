@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Base64 as in RFC 4648 §4.
@@ -228,6 +229,7 @@ pub fn check(path: &Path, keys: &mut Keys) -> Result<Report, Unchecked> {
     let mut notes = notes(path)?;
     // Keys are followed from the oldest checkpoint to the newest.
     notes.sort_by_key(|note| note.size);
+    let mut roots: HashMap<(String, u64), Hash> = HashMap::new();
     for note in notes {
         let (origin, size) = (&note.origin, note.size);
         if keys.check(&note, &path.display().to_string(), Who::All, &mut report) {
@@ -237,6 +239,13 @@ pub fn check(path: &Path, keys: &mut Keys) -> Result<Report, Unchecked> {
                 format!("a checkpoint of {origin} over {size} records, signed"),
                 format!("ein Prüfpunkt von {origin} über {size} Einträge, signiert"),
             );
+            if *roots.entry((origin.clone(), size)).or_insert(note.root) != note.root {
+                report.bad(
+                    &path.display().to_string(),
+                    &format!("two checkpoints of {origin} over the same {size} records are signed, the second with another root: two books are told under one name"),
+                    &format!("zwei Prüfpunkte von {origin} über dieselben {size} Einträge sind signiert, der zweite mit einer anderen Wurzel: Unter einem Namen werden zwei Bücher erzählt"),
+                );
+            }
         }
     }
     Ok(report)

@@ -270,6 +270,36 @@ async fn proofs_hold_and_changed_ones_do_not() {
     }
 }
 
+/// Two stories with one key: neither signature is wrong, and only together they show it.
+#[tokio::test]
+async fn two_checkpoints_over_the_same_records_with_different_roots_are_found() {
+    let case = case().await;
+    let one = Signer::new(ORIGIN, KeyKind::Log, &[1; 32]).unwrap();
+    let two = Signer::new(ORIGIN, KeyKind::Log, &[2; 32]).unwrap();
+    let at = |size: u64, root: u8| Checkpoint { origin: ORIGIN.into(), size, root: [root; 32] };
+    let key = one.verifier().to_string();
+    let told = |notes: &[SignedNote]| {
+        let path = case.path("list");
+        std::fs::write(&path, notes.iter().map(ToString::to_string).collect::<String>()).unwrap();
+        case.run(&["checkpoint", path.to_str().unwrap(), "--key", &key])
+    };
+    let sign = |size, root| SignedNote::sign(&at(size, root), &one);
+    let handed = SignedNote::hand_over(&at(100, 7), &one, &two);
+    assert_eq!(told(&[sign(100, 7), handed.clone(), sign(99, 8), sign(100, 7)]).0, 0);
+    for notes in [
+        [sign(100, 7), sign(200, 9), sign(100, 8)],
+        [sign(100, 8), handed, SignedNote::sign(&at(200, 9), &two)],
+    ] {
+        let (code, found) = told(&notes);
+        let findings = found["findings"].to_string();
+        assert!(code == 1 && findings.contains("another root"), "{found}");
+    }
+    // A stranger's word against it is no second story.
+    let stranger = Signer::new(ORIGIN, KeyKind::Log, &[9; 32]).unwrap();
+    let (code, found) = told(&[sign(100, 7), SignedNote::sign(&at(100, 8), &stranger)]);
+    assert!(code == 1 && !found["findings"].to_string().contains("another root"), "{found}");
+}
+
 /// Whoever took a key that was replaced may still sign with it; he does not become the book by that.
 #[tokio::test]
 async fn a_key_hands_over_once_and_whoever_took_it_cannot_do_so_again() {

@@ -231,8 +231,8 @@ fn bound(pen: &Pen, person: &Person, binding: u32, cseq: u32) -> Binding {
     Binding {
         binding: BindingId(binding),
         contact: Personal::new(key, &format!("sip:{}@{source};transport=udp", person.number)),
-        parameters: String::new(),
-        instance: Some(format!("<urn:uuid:{}>", person.device)),
+        parameters: "".into(),
+        instance: Some(format!("<urn:uuid:{}>", person.device).into()),
         source: Personal::new(key, source),
         behind_nat: false,
         granted: GRANTED,

@@ -90,7 +90,7 @@ impl DeskHandle {
     /// # Errors
     /// [`DeskError::RefusedInBulk`] with the first command that was refused; `CONFIGURATION_MOVED` when others kept
     /// changing the configuration; `CANCELLED`.
-    pub async fn apply(&self, bulk: Bulk, progress: &Progress) -> Result<Answer, DeskError> {
+    pub async fn apply(&self, mut bulk: Bulk, progress: &Progress) -> Result<Answer, DeskError> {
         let Some(first) = bulk.commands.first() else {
             return Err(Refusal::new(RefusalCode::ValueInvalid)
                 .with("field", "list")
@@ -99,6 +99,7 @@ impl DeskHandle {
         };
         let mut head = Order::new(bulk.id, bulk.actor, first.clone());
         head.on_behalf_of = bulk.on_behalf_of;
+        head.print = self.print(&bulk.actor, &mut bulk.commands);
         if let Some(answer) = self.first_answer(&head, Ask::Always).await? {
             return Ok(answer);
         }
@@ -141,7 +142,10 @@ impl DeskHandle {
     }
 
     /// Puts something into the writer's queue and waits for its answer.
-    async fn ask(&self, message: impl FnOnce(Reply) -> Message) -> Result<Answer, DeskError> {
+    pub(super) async fn ask(
+        &self,
+        message: impl FnOnce(Reply) -> Message,
+    ) -> Result<Answer, DeskError> {
         let (reply, answer) = oneshot::channel();
         let message = message(Reply::Waits(reply));
         self.queue.send(message).await.map_err(|_| DeskError::Closed)?;

@@ -10,6 +10,8 @@ use crate::lookup;
 use crate::order::Order;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::secret::{self, DigestHashes, NOBODYS_HASH, NewSecret, PinEntry, SecretFor, check_form};
+use std::fmt::Write;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use switchbook_core::envelope::Actor;
 use switchbook_core::exchange::Exchange;
@@ -153,6 +155,29 @@ pub(crate) fn has_secret(command: &mut Command) -> bool {
     let mut found = matches!(command, Command::PhoneLogIn(_));
     command.each_secret(&mut |_, _| found = true);
     found
+}
+
+/// What commands are told from others by: their secrets too, which their texts do not show. In this process only, by keys that
+/// nobody knows: a print says nothing about a secret.
+pub(crate) fn print(keys: &RandomState, commands: &mut [Command]) -> u64 {
+    struct Into(DefaultHasher);
+    impl std::fmt::Write for Into {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut into = Into(keys.build_hasher());
+    for command in commands {
+        // A hasher takes everything.
+        let _ = write!(into, "{command:?}");
+        command.each_secret(&mut |secret, _| {
+            if let NewSecret::Clear(clear) = &*secret {
+                clear.as_bytes().hash(&mut into.0);
+            }
+        });
+    }
+    into.0.finish()
 }
 
 /// The bytes that are kept for a secret of this use.

@@ -18,6 +18,9 @@ pub(crate) const REMEMBERED_SECONDS: i64 = 24 * 3600;
 pub(crate) const AHEAD_SECONDS: i64 = 300;
 /// More are not kept in memory; what they changed stands in the book anyway, and is found there.
 const MOST: usize = 100_000;
+/// So many are kept on when they are told as forgotten: a sender who was told before that the writer remembers his id may
+/// wait in the queue meanwhile.
+const PARTING: usize = 2 * super::QUEUE;
 
 /// Are this actor's ids remembered? Phones repeat by transaction, the server itself does not repeat.
 pub(crate) const fn is_remembered(actor: &Actor) -> bool {
@@ -47,27 +50,36 @@ pub(crate) fn made(id: CommandId) -> Option<Moment> {
     Some(Moment(0).plus_seconds(i64::try_from(made.to_unix().0).ok()?))
 }
 
-/// Who sent a command, with whose rights. Only he gets its answer again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Who sent which command, with whose rights. Only he gets its answer again, and only for the same command.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender {
     actor: Actor,
     on_behalf_of: Option<UserId>,
+    /// Which command, by its print; that of one that only the book knows is not known any more.
+    print: Option<u64>,
 }
 
 impl Sender {
     /// Of an order.
     pub(crate) const fn of(order: &Order) -> Self {
-        Self { actor: order.actor, on_behalf_of: order.on_behalf_of }
+        Self { actor: order.actor, on_behalf_of: order.on_behalf_of, print: order.print }
     }
 
     /// Of what stands in the book.
     pub(crate) const fn in_book(envelope: &Envelope) -> Self {
-        Self { actor: envelope.actor, on_behalf_of: envelope.on_behalf_of }
+        Self { actor: envelope.actor, on_behalf_of: envelope.on_behalf_of, print: None }
     }
 
-    /// Refuses an id that somebody else used first.
+    /// Refuses an id that somebody else used first, or he himself for another command.
     pub(crate) fn repeats(self, first: Self) -> Result<(), Refusal> {
-        if self == first { Ok(()) } else { Err(Refusal::new(RefusalCode::CommandIdInvalid)) }
+        let same = match (self.print, first.print) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        match same && (self.actor, self.on_behalf_of) == (first.actor, first.on_behalf_of) {
+            true => Ok(()),
+            false => Err(Refusal::new(RefusalCode::CommandIdInvalid)),
+        }
     }
 }
 
@@ -94,6 +106,8 @@ impl Kept {
 pub(crate) struct Memory {
     answers: HashMap<CommandId, (Sender, Kept)>,
     order: VecDeque<(Moment, CommandId)>,
+    /// Told as forgotten, and here still.
+    parting: VecDeque<CommandId>,
     /// Knows what is not here any more.
     recent: Arc<Recent>,
 }
@@ -128,7 +142,7 @@ pub(crate) fn unreadable(error: ReadError) -> Refusal {
 impl Memory {
     /// An empty one.
     pub(crate) fn new(recent: Arc<Recent>) -> Self {
-        Self { answers: HashMap::new(), order: VecDeque::new(), recent }
+        Self { answers: HashMap::new(), order: VecDeque::new(), parting: VecDeque::new(), recent }
     }
 
     /// Something that was recorded then, or earlier, was never put here.
@@ -152,11 +166,42 @@ impl Memory {
             && (at < oldest || self.order.len() >= MOST)
         {
             self.order.pop_front();
-            self.answers.remove(&old);
+            self.parting.push_back(old);
             self.recent.forgot(at);
+        }
+        while self.parting.len() > PARTING
+            && let Some(old) = self.parting.pop_front()
+        {
+            self.answers.remove(&old);
         }
         if self.answers.insert(id, (sender, Kept::of(answer))).is_none() {
             self.order.push_back((now, id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchbook_core::exchange::Exchange;
+    use uuid::Uuid;
+
+    /// Whoever was told by it that the writer remembers an id may wait in the queue while others are remembered.
+    #[test]
+    fn what_is_forgotten_is_still_there_while_an_order_waits() {
+        let recent = Arc::new(Recent::new(&Exchange::default()));
+        let mut memory = Memory::new(Arc::clone(&recent));
+        let id = |n: usize| CommandId(Uuid::from_u128(n as u128));
+        let sender =
+            Sender { actor: Actor::Supervisor { uid: 0 }, on_behalf_of: None, print: None };
+        let answer = Err(DeskError::Closed);
+        let keep = |memory: &mut Memory, n: usize| {
+            memory.keep(Moment(n as i64), id(n), sender, &answer);
+        };
+        (0..=MOST).for_each(|n| keep(&mut memory, n));
+        assert!(memory.get(id(0)).is_some(), "an order that was asked for before is decided twice");
+        (MOST + 1..=MOST + 2 * super::super::QUEUE).for_each(|n| keep(&mut memory, n));
+        assert!(memory.get(id(0)).is_none());
+        assert!(memory.answers.len() <= MOST + 2 * super::super::QUEUE);
     }
 }

@@ -24,6 +24,7 @@ pub use bulk::{Bulk, Progress};
 pub use clock::{Clock, SystemClock};
 pub use secrets::{Entry, Secrets, unnamed};
 
+use crate::command::Command;
 use crate::decide::decide;
 use crate::order::{Calls, Context, Decision, LeaseRenewal, LeaseState, LeaseView, Order};
 use crate::refusal::{Refusal, RefusalCode};
@@ -33,7 +34,9 @@ use group::Reply;
 use login_guard::LoginGuard;
 use memory::{Memory, Sender};
 use recent::Recent;
+use std::hash::RandomState;
 use std::sync::Arc;
+use switchbook_core::envelope::Actor;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::personal::KeyId;
@@ -69,6 +72,9 @@ impl LeaseBook for Leases {
     }
 }
 
+/// Ends a moment in which the Desk's thread looks away; called from any thread.
+pub type Rouse = Arc<dyn Fn() + Send + Sync>;
+
 /// What a Desk works with.
 #[derive(Clone)]
 pub struct Parts {
@@ -82,6 +88,8 @@ pub struct Parts {
     pub leases: Arc<dyn LeaseBook>,
     /// Time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Told when a group is in the book, for a thread that looks away now and then (decision 010).
+    pub rouse: Rouse,
 }
 
 /// How long the queue may grow before senders wait.
@@ -118,6 +126,7 @@ impl Desk {
             health: watch_health,
             front,
             recent,
+            prints: RandomState::new(),
             parts: Arc::new(parts),
         };
         (handle, task)
@@ -142,6 +151,8 @@ pub struct DeskHandle {
     health: watch::Receiver<DeskHealth>,
     front: Front,
     recent: Arc<Recent>,
+    /// Keys of the prints of commands.
+    prints: RandomState,
     parts: Arc<Parts>,
 }
 
@@ -151,6 +162,7 @@ impl DeskHandle {
     /// # Errors
     /// [`DeskError::Refused`] with the reason, [`DeskError::Closed`] when the server stops.
     pub async fn submit(&self, mut order: Order) -> Result<Answer, DeskError> {
+        order.print = self.print(&order.actor, std::slice::from_mut(&mut order.command));
         let ask = match front::has_secret(&mut order.command) {
             true => Ask::Always,
             false => Ask::UnlessRemembered,
@@ -173,9 +185,10 @@ impl DeskHandle {
     /// Ids of phones and of the server are not looked up in the book: their repetitions were absorbed before.
     pub fn enqueue(
         &self,
-        order: Order,
+        mut order: Order,
         tell: impl FnOnce(Result<Answer, DeskError>) + Send + 'static,
     ) {
+        order.print = self.print(&order.actor, std::slice::from_mut(&mut order.command));
         let message = Message::Order(Box::new(order), Reply::Told(Box::new(tell)));
         let (message, why) = match self.queue.try_send(message) {
             Ok(()) => return,
@@ -202,9 +215,16 @@ impl DeskHandle {
         };
         let found = found.map_err(memory::unreadable)?;
         let Some(place) = found else { return Ok(None) };
-        let answer = memory::answer_in_book(&**store, order.id, Sender::of(order), place).await?;
+        // The writer may remember which command it was.
+        let (id, sender) = (order.id, Sender::of(order));
+        let answer = self.ask(|reply| Message::Repeated(id, sender, place, reply)).await?;
         self.wait_for(answer.position).await?;
         Ok(Some(answer))
+    }
+
+    /// What a person's commands are told from others by; ids of others are not remembered.
+    fn print(&self, actor: &Actor, commands: &mut [Command]) -> Option<u64> {
+        memory::is_remembered(actor).then(|| front::print(&self.prints, commands))
     }
 
     /// Waits until everything that was put into the queue before is durable and answered: for a stop that loses

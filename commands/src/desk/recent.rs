@@ -7,7 +7,7 @@
 
 use super::memory::{self, AHEAD_SECONDS};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::CommandId;
 use switchbook_core::position::{Moment, Position};
@@ -20,7 +20,7 @@ const MOST: u64 = 4096;
 const BATCH: u64 = 256;
 
 /// First and last position of a command's events.
-type Place = (Position, Position);
+pub(crate) type Place = (Position, Position);
 
 /// What is known of ids without asking the book.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Recent {
     start: (Position, Moment),
     /// Commands recorded later than this are in the writer's memory.
     remembered_after: AtomicI64,
+    /// Something is not there any more, or never was.
+    forgotten: AtomicBool,
     before: OnceCell<Before>,
 }
 
@@ -46,6 +48,7 @@ impl Recent {
         Self {
             start: (exchange.position, exchange.recorded_at),
             remembered_after: AtomicI64::new(exchange.recorded_at.0),
+            forgotten: AtomicBool::new(false),
             before: OnceCell::new(),
         }
     }
@@ -53,6 +56,7 @@ impl Recent {
     /// The writer's memory lacks something that was recorded then, or earlier.
     pub(crate) fn forgot(&self, at: Moment) {
         self.remembered_after.fetch_max(at.0, Ordering::AcqRel);
+        self.forgotten.store(true, Ordering::Release);
     }
 
     /// Where the events of a command stand, unless the writer remembers it.
@@ -69,13 +73,21 @@ impl Recent {
             return Ok(None);
         }
         // Once something is forgotten, the minutes before the start say nothing about what came since.
-        if remembered == self.start.1 {
-            let before = self.before.get_or_try_init(|| self.read_back(store)).await?;
+        if !self.forgotten.load(Ordering::Acquire) {
+            let before = self.before.get_or_init(|| self.before_the_start(store)).await;
             if earliest > before.after {
                 return Ok(before.places.get(&id).copied());
             }
         }
         store.outcome(id).await
+    }
+
+    /// When the last minutes cannot be read, nothing is known of them: the book is asked.
+    async fn before_the_start(&self, store: &dyn EventReader) -> Before {
+        self.read_back(store).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the last commands before the start cannot be read: the book is asked for each");
+            Before { after: Moment(i64::MAX), places: HashMap::new() }
+        })
     }
 
     /// Reads from the start backwards, as far as ids made since then may stand.
@@ -190,5 +202,61 @@ mod tests {
         recent.forgot(at(1_000));
         let place = Some((Position(1), Position(1)));
         assert_eq!(recent.outcome(&store, command).await.unwrap(), place);
+    }
+
+    /// The clock stands behind the book: what is recorded has the book's last moment, and what is forgotten is older.
+    #[tokio::test]
+    async fn what_was_forgotten_under_a_clock_that_is_behind_is_asked_of_the_book() {
+        let (store, recent) = (MemoryStore::default(), recent(Position::START, at(1_000)));
+        let command = id(500);
+        append(&store, command, at(1_000)).await;
+        recent.forgot(at(500));
+        let place = Some((Position(1), Position(1)));
+        assert_eq!(recent.outcome(&store, command).await.unwrap(), place);
+    }
+
+    /// A record that cannot be read, in a book that knows its commands all the same.
+    struct Damaged(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl EventReader for Damaged {
+        fn tail(&self) -> Position {
+            self.0.tail()
+        }
+        fn subscribe(&self) -> tokio::sync::watch::Receiver<Position> {
+            self.0.subscribe()
+        }
+        async fn read(&self, at: Position, _: usize) -> Result<Vec<Recorded>, ReadError> {
+            Err(ReadError::Undecodable { position: at, what: "test".into() })
+        }
+        async fn history(
+            &self,
+            subject: switchbook_core::envelope::Subject,
+            from: Position,
+            limit: usize,
+        ) -> Result<Vec<Recorded>, ReadError> {
+            self.0.history(subject, from, limit).await
+        }
+        async fn outcome(&self, command: CommandId) -> Result<Option<Place>, ReadError> {
+            self.0.outcome(command).await
+        }
+        async fn snapshot(
+            &self,
+            name: &str,
+            at_most: Position,
+        ) -> Result<Option<(Position, Vec<u8>)>, ReadError> {
+            self.0.snapshot(name, at_most).await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_book_is_asked_when_the_last_minutes_before_the_start_cannot_be_read() {
+        let (store, command) = (MemoryStore::default(), id(1_000));
+        append(&store, command, at(1_000)).await;
+        let store = Damaged(store);
+        let recent = recent(store.tail(), at(1_000));
+        let place = Some((Position(1), Position(1)));
+        assert_eq!(recent.outcome(&store, command).await.unwrap(), place);
+        assert_eq!(recent.outcome(&store, id(1_001)).await.unwrap(), None);
     }
 }

@@ -1,16 +1,18 @@
 //! The writer's loop: one task, one enum of what can happen, one match.
 
 mod commit;
+mod repeats;
 
 use super::Parts;
 use super::answer::{Answer, DeskError, DeskHealth, Published};
 use super::attempts::{Attempts, Untold};
 use super::bulk::{Prepared, Refused};
 use super::group::{Group, Patience, Reply, Waiting};
-use super::memory::{Kept, Memory, Sender, answer_in_book, check_id, is_remembered};
+use super::memory::{Memory, Sender, check_id};
 use super::pending::{LeaseChange, Pending, PrivateLeases};
+use super::recent::Place;
 use super::secrets::{forgetter, superseded};
-use super::waits::{Append, Resume, at, landed, quiet_minute, resumed};
+use super::waits::{Resume, Rousing, at, landed, quiet_minute, resumed};
 use crate::decide::decide;
 use crate::order::{Context, Decision, LeaseRenewal, Order};
 use crate::refusal::{Nature, Refusal, RefusalCode};
@@ -34,6 +36,8 @@ pub(crate) enum Message {
     Order(Box<Order>, Reply),
     /// Carry this out, which was decided on a published state, if the configuration is still that one.
     Bulk(Box<Prepared>, Reply),
+    /// The events of a command with this id stand there in the book: answer its sender again.
+    Repeated(CommandId, Sender, Place, Reply),
     /// A line of a list was refused: tell so, and record the attempt.
     BulkRefused(Box<Refused>, Reply),
     /// Tell when everything that came before is durable and answered.
@@ -116,7 +120,7 @@ impl Writer {
 
     /// Until every handle is gone and everything decided is answered.
     pub(crate) async fn run(mut self) {
-        let mut flight: Option<(Append, Group)> = None;
+        let mut flight: Option<(Rousing, Group)> = None;
         let mut resume: Option<Resume> = None;
         let mut open = true;
         let mut patience = Patience::default();
@@ -169,7 +173,7 @@ impl Writer {
     }
 
     /// Closes the group and begins to append it. A group without commits is answered at once.
-    fn take_off(&mut self) -> Option<(Append, Group)> {
+    fn take_off(&mut self) -> Option<(Rousing, Group)> {
         let mut group = std::mem::take(&mut self.next);
         if self.stopped.is_none() {
             self.destroyed.clear();
@@ -181,7 +185,8 @@ impl Writer {
         }
         let commits = std::mem::take(&mut group.commits);
         let store = Arc::clone(&self.parts.store);
-        Some((Box::pin(async move { store.append(commits).await }), group))
+        let append = Box::pin(async move { store.append(commits).await });
+        Some((Rousing::new(append, Arc::clone(&self.parts.rouse)), group))
     }
 
     /// Durable, or not.
@@ -311,6 +316,7 @@ impl Writer {
         match message {
             Message::Order(order, reply) => self.order(&order, reply),
             Message::Bulk(prepared, reply) => self.bulk(*prepared, reply).await,
+            Message::Repeated(id, sender, place, reply) => self.repeated(id, sender, place, reply),
             Message::BulkRefused(refused, reply) => self.bulk_refused(*refused, reply),
             Message::Settle(reply) => self.settle(reply),
             Message::Forget(keys, done) => {
@@ -329,37 +335,6 @@ impl Writer {
         }
         self.publish(published);
         self.destroyed.extend(keys);
-    }
-
-    /// A repeated id is not decided again.
-    fn seen_before(&mut self, order: &Order, reply: Reply) -> Option<Reply> {
-        if !is_remembered(&order.actor) {
-            return Some(reply);
-        }
-        let sender = Sender::of(order);
-        if let Some((first, kept)) = self.memory.get(order.id) {
-            match (sender.repeats(*first), kept) {
-                (Err(refusal), _) => reply.send(Err(refusal.into())),
-                (Ok(()), Kept::Whole(answer)) => reply.send(Result::clone(answer)),
-                (Ok(()), &Kept::InBook(first, last)) => {
-                    let (store, id) = (Arc::clone(&self.parts.store), order.id);
-                    // The writer does not wait for it.
-                    tokio::spawn(async move {
-                        reply.send(answer_in_book(&*store, id, sender, (first, last)).await);
-                    });
-                }
-            }
-            return None;
-        }
-        if let Some((first, waiting)) = self.repeated.get_mut(&order.id) {
-            match sender.repeats(*first) {
-                Ok(()) => waiting.push(reply),
-                Err(refusal) => reply.send(Err(refusal.into())),
-            }
-            return None;
-        }
-        self.repeated.insert(order.id, (sender, Vec::new()));
-        Some(reply)
     }
 
     fn order(&mut self, order: &Order, reply: Reply) {

@@ -2,7 +2,7 @@
 
 use super::manifest::{FileSum, MANIFEST, Manifest, hex};
 use super::point::age;
-use super::{BackupError, FOLDER};
+use super::{BackupError, FOLDER, changing, is_there};
 use crate::files::{FileLike, Files, How, put_in_place, read_all, replace, write_beside};
 use crate::vault;
 use sha2::{Digest, Sha256};
@@ -56,6 +56,7 @@ impl RestorePoints {
     /// # Errors
     /// The first that was not reached; it is named.
     pub fn erase(&self, key: KeyId, secrets: &[SecretRef]) -> Result<(), BackupError> {
+        let _changing = changing();
         let mut failed = None;
         for point in self.all()? {
             if let Err(error) = self.erase_in(&point, key, secrets) {
@@ -83,7 +84,7 @@ impl RestorePoints {
     fn erase_in(&self, point: &Path, key: KeyId, secrets: &[SecretRef]) -> Result<(), BackupError> {
         let doing = || BackupError::io("writing its vault anew");
         let files = &*self.files;
-        if !files.exists(&point.join(MANIFEST)) {
+        if !is_there(files, &point.join(MANIFEST)).map_err(doing())? {
             // An upgrade broke off while it was made, and makes it anew. Nobody restores it.
             return remove_vaults(files, point).map_err(doing());
         }
@@ -118,7 +119,11 @@ fn missed(point: &Path) -> impl Fn(BackupError) -> BackupError {
 }
 
 fn read(files: &dyn Files, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, BackupError> {
-    let bytes = read_all(files, path).map_err(BackupError::io("reading its vault"))?;
+    let doing = || BackupError::io("reading its vault");
+    if !is_there(files, path).map_err(doing())? {
+        return Ok(None);
+    }
+    let bytes = read_all(files, path).map_err(doing())?;
     Ok(bytes.map(Zeroizing::new))
 }
 

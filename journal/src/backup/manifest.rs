@@ -6,6 +6,7 @@ use crate::version::{self, Version};
 use crate::{leases, vault};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::Path;
 use switchbook_core::id::BookId;
 use switchbook_core::position::{Moment, Position};
@@ -63,6 +64,11 @@ pub(super) fn is_ours(name: &str) -> bool {
         || name.strip_prefix("segments/").is_some_and(|name| segment::first_of(name).is_some())
 }
 
+/// The file by which a folder is a book.
+pub(super) fn first_segment() -> String {
+    format!("segments/{}", segment::file_name(Position(1)))
+}
+
 impl Manifest {
     pub(super) const FORMAT: u16 = FORMAT;
 
@@ -92,9 +98,30 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_str(line)
             .map_err(|error| bad(&format!("it says nothing: {error}")))?;
-        match manifest.files.iter().find(|file| !is_ours(&file.name)) {
-            Some(file) => Err(BackupError::damaged(&file.name, "this is no file of a book")),
-            None => Ok(manifest),
+        let mut names = BTreeSet::new();
+        for FileSum { name, .. } in &manifest.files {
+            if !is_ours(name) {
+                return Err(BackupError::damaged(name, "this is no file of a book"));
+            }
+            if !names.insert(name) {
+                return Err(BackupError::damaged(name, "the manifest names it twice"));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Does it name whatever a book cannot be without? Segments behind the first are missed when the records are read.
+    pub(super) fn check_complete(&self) -> Result<(), BackupError> {
+        let first = first_segment();
+        // A restore point is the folder as it lay there, in which some of these may be lost.
+        let names: &[&str] = match self.root {
+            Some(_) => &[vault::NAME, &first, watermark::NAME, leases::NAME, version::NAME],
+            None => &[vault::NAME, &first],
+        };
+        let named = |name: &str| self.files.iter().any(|file| file.name == name);
+        match names.iter().find(|name| !named(name)) {
+            Some(name) => Err(BackupError::damaged(name, "the manifest does not name it")),
+            None => Ok(()),
         }
     }
 }

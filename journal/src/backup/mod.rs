@@ -6,6 +6,7 @@
 
 mod create;
 mod erase;
+mod erasures;
 mod manifest;
 mod point;
 mod restore;
@@ -13,14 +14,17 @@ mod source;
 
 pub(crate) use create::Snapshot;
 pub use erase::RestorePoints;
+pub use erasures::{ErasureList, read_erasures};
 pub use manifest::{FileSum, MANIFEST, Manifest};
 pub use point::prune_restore_points;
 pub(crate) use point::restore_point;
-pub use restore::{Erased, Restored, check, manifest, read_erasures, restore};
+pub use restore::{Accept, Erased, Restored, check, manifest, restore, restore_if};
 
 use crate::error::{OpenError, ReadError, VaultError};
+use crate::files::{Files, How};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where the restore points are, in the folder of the book.
 const FOLDER: &str = "restore-points";
@@ -56,13 +60,23 @@ pub enum BackupError {
     },
     /// The list of erasures cannot be read.
     #[error(
-        "line {line} of the list of erasures does not check: `{text}`. Whoever it names would be readable again, so nothing was restored: put the list back from a copy, or take out a last line that was never finished"
+        "line {line} of the list of erasures does not check: `{text}`. Whoever it names, or a line before it that is gone, would be readable again, so nothing was restored: put the list back from a copy, or take out a last line that was never finished"
     )]
     Erasures {
         /// Which line, from 1.
         line: usize,
         /// What stands there.
         text: String,
+    },
+    /// The list was written by a newer Switchbook.
+    #[error(
+        "the list of erasures has format {found}; this Switchbook knows up to {known}: use the newer Switchbook that wrote it"
+    )]
+    NewerErasures {
+        /// Its format.
+        found: u32,
+        /// The newest known.
+        known: u32,
     },
     /// The list is another book's.
     #[error(
@@ -80,6 +94,11 @@ pub enum BackupError {
     /// What was restored is not what was backed up.
     #[error("what was restored does not check: {0}. Empty the folder and use another backup")]
     Restored(String),
+    /// Whoever restores it does not want it as it is.
+    #[error(
+        "{0}. What was restored is no book and cannot be served: empty the folder and use another backup"
+    )]
+    Unwanted(String),
     /// The restored folder cannot be read.
     #[error("the restored book cannot be read: {0}")]
     Open(#[from] OpenError),
@@ -109,6 +128,22 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Only one at a time changes restore points: a manifest is not written into one that is just being removed.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+fn changing() -> MutexGuard<'static, ()> {
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Is a file there? One that cannot be looked at is not gone: on that word nothing may be removed.
+fn is_there(files: &dyn Files, path: &Path) -> io::Result<bool> {
+    match files.open(path, How::Read) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl BackupError {

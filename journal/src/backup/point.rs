@@ -1,10 +1,10 @@
 //! A restore point: the folder as the older Switchbook left it, before the newer one touches it (X-10, B-1). It lies on
 //! the same disk and is no backup; it is the way back from an upgrade.
 
-use super::BackupError;
 use super::create::{FolderShelf, Part, Shelf, put};
 use super::manifest::{FileSum, Manifest, hex};
 use super::source::Summed;
+use super::{BackupError, changing, is_there};
 use crate::files::{FileLike, Files, How};
 use crate::segment::{first_of, folder, watermark};
 use crate::version::{self, Version};
@@ -26,10 +26,10 @@ pub(crate) fn restore_point(
 ) -> Result<PathBuf, BackupError> {
     let by = from.map_or("unknown".to_owned(), |version| version.to_string());
     let to = book_folder.join(super::FOLDER).join(format!("{by}-{}", position.0));
-    if files.exists(&to.join(super::MANIFEST)) {
+    let doing = || BackupError::io(format!("making the restore point {}", to.display()));
+    if is_there(&**files, &to.join(super::MANIFEST)).map_err(doing())? {
         return Ok(to);
     }
-    let doing = || BackupError::io(format!("making the restore point {}", to.display()));
     // Left by an upgrade that broke off while it was made.
     for inside in [folder(&to), to.clone()] {
         for name in files.list(&inside).unwrap_or_default() {
@@ -41,7 +41,7 @@ pub(crate) fn restore_point(
     let mut shelf = FolderShelf::again(Arc::clone(files), &to)?;
     let mut sums = Vec::new();
     for name in [vault::NAME, leases::NAME, watermark::NAME, version::NAME] {
-        if files.exists(&book_folder.join(name)) {
+        if is_there(&**files, &book_folder.join(name)).map_err(doing())? {
             sums.push(copy(&**files, &mut shelf, book_folder, name).map_err(doing())?);
         }
     }
@@ -112,6 +112,7 @@ fn link(
 /// # Errors
 /// The operating system's; what was removed before stays removed.
 pub fn prune_restore_points(book_folder: &Path, keep: usize) -> Result<Vec<PathBuf>, BackupError> {
+    let _changing = changing();
     let folder = book_folder.join(super::FOLDER);
     let doing = || BackupError::io(format!("removing old restore points in {}", folder.display()));
     let entries = match std::fs::read_dir(&folder) {
@@ -123,7 +124,8 @@ pub fn prune_restore_points(book_folder: &Path, keep: usize) -> Result<Vec<PathB
         let path = entry.map_err(doing())?.path();
         // What is not named like one is not ours.
         let Some(age) = path.file_name().and_then(|name| age(name.to_str()?)) else { continue };
-        points.push(((path.join(super::MANIFEST).exists(), age), path));
+        // What cannot be looked at is perhaps whole.
+        points.push(((path.join(super::MANIFEST).try_exists().unwrap_or(true), age), path));
     }
     points.sort_unstable_by(|one, other| other.cmp(one));
     let mut gone = Vec::new();

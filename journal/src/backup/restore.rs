@@ -2,15 +2,15 @@
 
 use super::BackupError;
 use super::create::{FolderShelf, Shelf};
-use super::manifest::{Manifest, hex};
+use super::manifest::{FileSum, Manifest, first_segment, hex};
 use super::source::Source;
 use crate::files::{Files, How, RealFiles};
 use crate::segment::reader::SegmentReader;
+use crate::segment::{self, watermark};
 use crate::vault::{self, Vault};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use switchbook_core::id::{BookId, UserId};
 use switchbook_core::personal::KeyId;
 
 /// What was erased, as whoever restores says it.
@@ -40,61 +40,13 @@ pub fn manifest(from: &Path) -> Result<Manifest, BackupError> {
     Source::open(from).map(|source| source.manifest)
 }
 
-/// Reads the list of erasures of a book (docs/evidence.md): its head names the book, and a CRC32C ends each line. Empty
-/// lines, and those that begin with `#` behind the head, say nothing.
-///
-/// # Errors
-/// The first line that does not check, or another book's list: one that is read by half would leave somebody readable.
-pub fn read_erasures(text: &str, book: BookId) -> Result<Vec<KeyId>, BackupError> {
-    let (mut keys, mut head) = (Vec::new(), None);
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        let wrong = || BackupError::Erasures { line: number + 1, text: line.trim_end().into() };
-        if head.is_none() {
-            let found = summed(line).and_then(|head| head.strip_prefix(HEAD)).ok_or_else(wrong)?;
-            if found != book.to_string() {
-                let (found, expected) = (found.into(), book.to_string());
-                return Err(BackupError::ErasuresOfAnother { found, expected });
-            }
-            head = Some(found);
-        } else if !line.trim().is_empty() && !line.starts_with('#') {
-            keys.push(summed(line).and_then(key_of).ok_or_else(wrong)?);
-        }
-    }
-    match head {
-        Some(_) => Ok(keys),
-        None => Err(BackupError::Erasures { line: 1, text: String::new() }),
-    }
-}
-
-/// What begins the list, before the id of the book.
-const HEAD: &str = "# switchbook erasures 1 ";
-
-/// A line without the sum at its end, if it is whole and the sum is right.
-fn summed(line: &str) -> Option<&str> {
-    let (text, sum) = line.strip_suffix('\n')?.trim_end_matches('\r').rsplit_once(' ')?;
-    (format!("{:08x}", crc32c::crc32c(text.as_bytes())) == sum).then_some(text)
-}
-
-fn key_of(line: &str) -> Option<KeyId> {
-    let mut words = line.split_whitespace();
-    match (words.next()?, words.next()?) {
-        ("person", id) => id.parse().ok().map(|id| KeyId::Person(UserId(id))),
-        ("month", month) => {
-            let (year, month) = month.split_once('-')?;
-            let (year, month): (u32, u32) = (year.parse().ok()?, month.parse().ok()?);
-            ((1970..10_000).contains(&year) && (1..=12).contains(&month))
-                .then_some(KeyId::Period(year * 100 + month))
-        }
-        _ => None,
-    }
-}
-
-/// Checks that every file of a backup is there and is what it was.
+/// Checks that every file of a backup is there and is what it was, and that there are all that make a book.
 ///
 /// # Errors
 /// The first that is not.
 pub fn check(from: &Path) -> Result<Manifest, BackupError> {
     let source = Source::open(from)?;
+    source.manifest.check_complete()?;
     source.each(&mut |name, _, bytes| {
         io::copy(bytes, &mut io::sink())
             .map(drop)
@@ -104,12 +56,28 @@ pub fn check(from: &Path) -> Result<Manifest, BackupError> {
 }
 
 /// Restores a backup into a folder that is empty or not there. All of the backup is checked before anything is written,
-/// erasures are applied before there is a book, and what was written is read again in the end. A folder in which this
-/// broke off is refused as a book.
+/// erasures are applied before there is a book, and what was written is read again before there is one. A folder in which
+/// this broke off is refused as a book.
 ///
 /// # Errors
 /// When the backup is damaged or of a newer version, the folder is not empty, or the disk fails.
 pub fn restore(from: &Path, to: &Path, erased: &Erased) -> Result<Restored, BackupError> {
+    restore_if(from, to, erased, &mut |_| Ok(()))
+}
+
+/// What whoever restores says to the records as they were restored: why he does not want them.
+pub type Accept<'a> = &'a mut dyn FnMut(&SegmentReader) -> Result<(), String>;
+
+/// As [`restore`]; there is only a book in the end when `accept` wants it.
+///
+/// # Errors
+/// As [`restore`], and [`BackupError::Unwanted`].
+pub fn restore_if(
+    from: &Path,
+    to: &Path,
+    erased: &Erased,
+    accept: Accept<'_>,
+) -> Result<Restored, BackupError> {
     check(from)?;
     let source = Source::open(from)?;
     let files: Arc<dyn Files> = Arc::new(RealFiles);
@@ -119,8 +87,11 @@ pub fn restore(from: &Path, to: &Path, erased: &Erased) -> Result<Restored, Back
     if !lock.try_lock().map_err(doing())? {
         return Err(BackupError::NotEmpty(to.to_path_buf()));
     }
+    let aside = to.join(ASIDE);
+    let mut shelf_aside = FolderShelf::begin(Arc::clone(&files), &aside)?;
     let mut erased_again = 0;
     source.each(&mut |name, length, bytes| {
+        let shelf = if name == vault::NAME { &mut shelf } else { &mut shelf_aside };
         shelf.put(name, length, bytes).map_err(BackupError::io(format!("writing {name}")))?;
         if name == vault::NAME
             && let Erased::Keys(keys) = erased
@@ -130,21 +101,57 @@ pub fn restore(from: &Path, to: &Path, erased: &Erased) -> Result<Restored, Back
         }
         Ok(())
     })?;
-    files.sync_folder(&crate::segment::folder(to)).map_err(doing())?;
-    files.sync_folder(to).map_err(doing())?;
-    read_again(to, &source.manifest)?;
+    let reader = read_again(&*files, &aside, &source.manifest)?;
+    accept(&reader).map_err(BackupError::Unwanted)?;
+    drop(reader);
+    put_in_place(&*files, &aside, to, &source.manifest).map_err(doing())?;
     Ok(Restored { manifest: source.manifest, erased_again })
 }
 
-fn read_again(to: &Path, manifest: &Manifest) -> Result<(), BackupError> {
-    let reader = SegmentReader::open(to)?;
+/// Where everything but the vault is until it was read again: with a vault and no segment, the folder is refused as a book.
+const ASIDE: &str = "restoring";
+
+/// Whatever is durable under its name, the first segment is after everything else.
+fn put_in_place(files: &dyn Files, aside: &Path, to: &Path, manifest: &Manifest) -> io::Result<()> {
+    let sync = || files.sync_folder(&segment::folder(to)).and_then(|()| files.sync_folder(to));
+    let first = first_segment();
+    for FileSum { name, .. } in &manifest.files {
+        if name != vault::NAME && *name != first {
+            files.rename(&aside.join(name), &to.join(name))?;
+        }
+    }
+    sync()?;
+    files.rename(&aside.join(&first), &to.join(&first))?;
+    std::fs::remove_dir_all(aside)?;
+    sync()
+}
+
+fn read_again(
+    files: &dyn Files,
+    aside: &Path,
+    manifest: &Manifest,
+) -> Result<SegmentReader, BackupError> {
+    let wrong = |what: &str| Err(BackupError::Restored(what.into()));
+    let reader = SegmentReader::open(aside)?;
+    if let Some(damage) = reader.damage() {
+        return wrong(&damage.to_string());
+    }
     let tree = reader.scrub().map_err(|error| BackupError::Restored(error.to_string()))?;
     if reader.book() != Some(manifest.book) {
-        return Err(BackupError::Restored("it is another book".into()));
+        return wrong("it is another book");
     }
-    let Some(root) = &manifest.root else { return Ok(()) };
-    if reader.tail() != manifest.position || hex(&tree.root()) != *root {
-        return Err(BackupError::Restored("its records are not those that were backed up".into()));
+    let other = "its records are not those that were backed up";
+    match &manifest.root {
+        Some(root) if reader.tail() == manifest.position && hex(&tree.root()) == *root => {
+            Ok(reader)
+        }
+        Some(_) => wrong(other),
+        // What is behind the watermark of a folder that was never closed is looked at when it is opened as a book.
+        None if reader.tail() < manifest.position
+            && !files.exists(&aside.join(watermark::NAME)) =>
+        {
+            wrong(other)
+        }
+        None => Ok(reader),
     }
-    Ok(())
 }

@@ -21,7 +21,7 @@ use crate::merkle::Frontier;
 use crate::segment::list::Segments;
 use crate::segment::watermark::Watermark;
 use crate::snapshots::SnapshotFolder;
-use crate::store::{Commit, EventReader, EventStore, Health};
+use crate::store::{Commit, EventReader, EventStore, Health, Stretch};
 use crate::vault::Vault;
 use crate::version::Version;
 use crate::view::seal_all;
@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::extent::Extent;
 use switchbook_core::id::{BookId, CommandId};
 use switchbook_core::personal::HasPersonal;
 use switchbook_core::position::{Moment, Position};
@@ -308,6 +309,15 @@ impl EventReader for Book {
             return Ok(records);
         }
         self.aside(move |shared| shared.read(from, limit)).await
+    }
+
+    async fn read_of(
+        &self,
+        extent: Extent,
+        from: Position,
+        limit: usize,
+    ) -> Result<Stretch, ReadError> {
+        self.aside(move |shared| shared.read_of(extent, from.max(Position(1)), limit)).await
     }
 
     async fn history(

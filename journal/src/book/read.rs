@@ -4,8 +4,10 @@ use super::{Key, Shared, command_key, key_of, subject_key};
 use crate::error::ReadError;
 use crate::index::Looked;
 use crate::record::{Outline, outcome_is_kept};
+use crate::store::Stretch;
 use crate::view::open_personal;
 use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::extent::Extent;
 use switchbook_core::id::CommandId;
 use switchbook_core::position::Position;
 
@@ -24,33 +26,66 @@ impl Shared {
     /// Records from `from` on.
     pub(super) fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         let mut out = Vec::with_capacity(self.room(from, limit));
-        let mut next = from;
+        self.each(from, limit, |outline| {
+            out.push(self.decode(outline)?);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// The same, of which only those in this extent are decoded.
+    pub(super) fn read_of(
+        &self,
+        extent: Extent,
+        from: Position,
+        limit: usize,
+    ) -> Result<Stretch, ReadError> {
+        let mut stretch = Stretch::default();
+        self.each(from, limit, |outline| {
+            stretch.last = Some((outline.position, outline.recorded_at));
+            if extent.takes(outline.tag()) {
+                stretch.records.push(self.decode(outline)?);
+            }
+            Ok(())
+        })?;
+        Ok(stretch)
+    }
+
+    /// Shows at most `limit` records from `from` on, checked and not decoded.
+    fn each(
+        &self,
+        from: Position,
+        limit: usize,
+        mut visit: impl FnMut(Outline<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let (mut next, mut left) = (from, limit);
         // Whoever reads on from a known place needs no index: one large read of the segment gives more than blocks do.
         let straight = limit >= STRAIGHT && self.segments.is_near(from);
         if let Some(index) = self.index().filter(|_| !straight) {
-            while out.len() < limit && next <= index.upto() {
+            while left > 0 && next <= index.upto() {
                 let before = next;
-                let room = limit - out.len();
                 let taken = index.with_block(next, |outline| {
                     let position = outline.position;
-                    if position < next || out.len() >= limit {
+                    if position < next || left == 0 {
                         return Ok(());
                     }
-                    out.push(self.decode(outline)?);
+                    visit(outline)?;
+                    left -= 1;
                     next = position.next();
                     Ok(())
                 });
-                if taken.transpose()?.is_none() || (next == before && room > 0) {
+                if taken.transpose()?.is_none() || next == before {
                     break;
                 }
             }
         }
         let mut walk = self.segments.walk(next);
-        while out.len() < limit {
+        while left > 0 {
             let Some(raw) = walk.next()? else { break };
-            out.push(self.decode(raw.outline)?);
+            visit(raw.outline)?;
+            left -= 1;
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Room for what a read gives at most, as long as that is not too much to ask for at once.

@@ -310,8 +310,8 @@ impl Batch {
     }
 
     /// Encodes a group behind the ones before, or answers at once why not.
-    fn add(&mut self, writer: &Writer, mut commits: Vec<Commit>, reply: Reply) {
-        match self.encode(writer, &mut commits) {
+    fn add(&mut self, writer: &Writer, commits: Vec<Commit>, reply: Reply) {
+        match self.encode(writer, &commits) {
             Ok(last) => self.groups.push(Group { commits, last, reply }),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -319,7 +319,7 @@ impl Batch {
         }
     }
 
-    fn encode(&mut self, writer: &Writer, commits: &mut [Commit]) -> Result<Position, AppendError> {
+    fn encode(&mut self, writer: &Writer, commits: &[Commit]) -> Result<Position, AppendError> {
         if let Some(reason) = &writer.stopped {
             return Err(AppendError::Stopped { reason: reason.clone() });
         }
@@ -327,7 +327,7 @@ impl Batch {
         let (start, leaves) = (self.bytes.len(), self.leaves.len());
         for commit in commits {
             let count = commit.records.len();
-            for (index, record) in commit.records.iter_mut().enumerate() {
+            for (index, record) in commit.records.iter().enumerate() {
                 if let Err(error) = self.encode_one(writer, record, index + 1 == count) {
                     self.bytes.truncate(start);
                     self.leaves.truncate(leaves);
@@ -342,7 +342,7 @@ impl Batch {
     fn encode_one(
         &mut self,
         writer: &Writer,
-        record: &mut switchbook_core::envelope::Recorded,
+        record: &switchbook_core::envelope::Recorded,
         last_of_commit: bool,
     ) -> Result<(), AppendError> {
         let position = record.envelope.position;

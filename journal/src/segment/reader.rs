@@ -8,11 +8,13 @@ use crate::files::{Files, RealFiles};
 use crate::frame;
 use crate::merkle::{Frontier, Hash};
 use crate::record::{Decoded, RecordError, decode_record};
+use crate::store::Stretch;
 use crate::vault::Vault;
 use crate::view::open_personal;
 use std::path::Path;
 use std::sync::Arc;
 use switchbook_core::envelope::{Recorded, Subject};
+use switchbook_core::extent::Extent;
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
 
@@ -181,6 +183,38 @@ impl SegmentReader {
                 recorded
             }))
         })
+    }
+
+    /// Of the records at `from` and behind, at most `limit`, those whose event is in this extent: the others are checked, and
+    /// not decoded. Personal fields are opened if there is a vault.
+    ///
+    /// # Errors
+    /// The first record that does not check, or of those that are wanted, decode.
+    pub fn stretch(
+        &self,
+        extent: Extent,
+        from: Position,
+        limit: usize,
+        vault: Option<&Arc<Vault>>,
+    ) -> Result<Stretch, ReadError> {
+        let (mut walk, mut stretch) = (self.segments.walk(from), Stretch::default());
+        for _ in 0..limit {
+            let Some(raw) = walk.next()? else { break };
+            let position = raw.outline.position;
+            if position > self.tail {
+                break;
+            }
+            stretch.last = Some((position, raw.outline.recorded_at));
+            if extent.takes(raw.outline.tag()) {
+                let decoded = raw.outline.decode();
+                let mut decoded = decoded.map_err(|error| undecodable(position, &error))?;
+                if let Some(vault) = vault {
+                    open_personal(vault, &mut decoded.recorded);
+                }
+                stretch.records.push(decoded.recorded);
+            }
+        }
+        Ok(stretch)
     }
 
     /// The last record with an event of this tag at `upto` or before. The end of the book is looked at first, so what

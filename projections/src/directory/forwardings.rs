@@ -1,5 +1,6 @@
 //! Forwardings of all users (X-7, F-12), their profiles, and wait and ring seconds (1.14).
 
+use crate::halves;
 use crate::names::Naming;
 use crate::numbers::in_force;
 use crate::sentence;
@@ -11,7 +12,7 @@ use switchbook_core::exchange::Exchange;
 use switchbook_core::fact::Fact;
 use switchbook_core::forwarding::{ForwardingRule, Reach};
 use switchbook_core::id::{ProfileId, UserId};
-use switchbook_core::number::Number;
+use switchbook_core::number::{Number, NumberState};
 use switchbook_core::position::{Moment, Position, Seconds};
 
 /// One row for every number and every profile of its owner, at T.
@@ -53,36 +54,42 @@ pub struct ForwardingRow {
 /// The list of F-12: every number of every user with every profile of his, active or not.
 #[must_use]
 pub fn forwardings(exchange: &Exchange, at: Moment) -> ForwardingsView {
-    let mut forwardings = Vec::new();
-    for (number, state) in &exchange.numbers {
-        let Some(owner) = exchange.users.get(&state.owner.value) else { continue };
-        if owner.profiles.is_empty() {
-            continue;
-        }
-        let decided = switchbook_core::routing::profile::in_force(exchange, *number, at).profile;
-        let told = in_force(exchange, *number, at);
-        for id in &owner.profiles {
-            let Some(profile) = exchange.profiles.get(id) else { continue };
-            let active = decided.as_ref().is_some_and(|(decided, _)| decided == id);
-            let by_hand = state.manual.filter(|choice| choice.value.profile == Some(*id));
-            let named = |schedule| {
-                exchange.schedules.get(schedule).is_some_and(|entry| entry.profile == *id)
-            };
-            forwardings.push(ForwardingRow {
-                number: *number,
-                owner: exchange.user(state.owner.value),
-                profile: exchange.profile(*id),
-                profile_id: *id,
-                active,
-                by_hand: by_hand.map(|choice| Fact::new(choice.value.reach, choice.at)),
-                schedules: state.schedules.iter().filter(|schedule| named(*schedule)).count(),
-                because: told.as_ref().filter(|_| active).map(|told| told.because.clone()),
-                because_at: told.as_ref().filter(|_| active).map(|told| told.at),
-                rules: profile.rules.clone(),
-            });
-        }
-    }
+    let all: Vec<_> = exchange.numbers.iter().collect();
+    let rows = halves::each(&all, |(number, state)| of_number(exchange, **number, state, at));
+    let forwardings = rows.into_iter().flatten().collect();
     ForwardingsView { position: exchange.position, at: When(at), forwardings }
+}
+
+fn of_number(
+    exchange: &Exchange,
+    number: Number,
+    state: &NumberState,
+    at: Moment,
+) -> Vec<ForwardingRow> {
+    let owner = exchange.users.get(&state.owner.value).filter(|owner| !owner.profiles.is_empty());
+    let Some(owner) = owner else { return Vec::new() };
+    let decided = switchbook_core::routing::profile::in_force(exchange, number, at).profile;
+    let told = in_force(exchange, number, at);
+    let row = |id: &ProfileId| {
+        let profile = exchange.profiles.get(id)?;
+        let active = decided.as_ref().is_some_and(|(decided, _)| decided == id);
+        let by_hand = state.manual.filter(|choice| choice.value.profile == Some(*id));
+        let named =
+            |schedule| exchange.schedules.get(schedule).is_some_and(|entry| entry.profile == *id);
+        Some(ForwardingRow {
+            number,
+            owner: exchange.user(state.owner.value),
+            profile: exchange.profile(*id),
+            profile_id: *id,
+            active,
+            by_hand: by_hand.map(|choice| Fact::new(choice.value.reach, choice.at)),
+            schedules: state.schedules.iter().filter(|schedule| named(*schedule)).count(),
+            because: told.as_ref().filter(|_| active).map(|told| told.because.clone()),
+            because_at: told.as_ref().filter(|_| active).map(|told| told.at),
+            rules: profile.rules.clone(),
+        })
+    };
+    owner.profiles.iter().filter_map(row).collect()
 }
 
 /// Profiles with their tables.

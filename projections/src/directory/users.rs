@@ -1,5 +1,6 @@
 //! Users, and each user's matrix of numbers and slots (behaviour.md 1.1, 1.4).
 
+use crate::halves;
 use crate::names::Naming;
 use crate::numbers::switch;
 use crate::table::{Table, fact, maybe};
@@ -121,8 +122,8 @@ pub struct MatrixRow {
 /// All users.
 #[must_use]
 pub fn users(exchange: &Exchange) -> UsersView {
-    let mut users: Vec<UserRow> =
-        exchange.users.iter().map(|(id, user)| row(exchange, *id, user)).collect();
+    let all: Vec<_> = exchange.users.iter().collect();
+    let mut users = halves::each(&all, |(id, user)| row(exchange, **id, user));
     users.sort_by(|a, b| (&a.username.value, a.id).cmp(&(&b.username.value, b.id)));
     UsersView { position: exchange.position, users }
 }

@@ -195,7 +195,7 @@ impl Story {
         Binding {
             binding: BindingId(binding),
             contact: Personal::new(KeyId::Period(202_611), &contact),
-            parameters: String::new(),
+            parameters: "".into(),
             instance: None,
             source: Personal::new(KeyId::Period(202_611), "192.0.2.200:5060"),
             behind_nat: false,

@@ -44,6 +44,7 @@ impl Written {
             calls: Arc::new(NoCalls),
             leases: Arc::new(leases.clone()),
             clock: Arc::new(SystemClock),
+            rouse: Arc::new(|| ()),
         };
         let founding = startup::Founding {
             book: report.book,

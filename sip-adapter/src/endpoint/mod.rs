@@ -175,7 +175,7 @@ impl Endpoint {
             sessions: Sessions::default(),
             usage: Usage::default(),
             recorder: Recorder::default(),
-            sweeper: Sweeper::default(),
+            sweeper: Sweeper::new(now.instant),
             pending: FxHashMap::default(),
             next_ticket: 0,
             outputs: VecDeque::new(),
@@ -202,6 +202,7 @@ impl Endpoint {
                 self.session_timers();
                 self.sweep();
                 self.gap_due();
+                self.paces.settle(now.instant);
             }
             Input::Command(Command::HangUp(call, cause)) => self.hang_up(Some(call), Some(cause)),
             Input::Command(Command::HangUpAll) => {

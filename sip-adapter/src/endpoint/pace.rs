@@ -18,6 +18,9 @@ const AGAIN: Duration = Duration::from_secs(3600);
 /// A trunk that goes on sending too much is told of again after so long.
 const TRUNK_AGAIN: Duration = Duration::from_secs(60);
 
+/// Who owes nothing any more is looked for so often: as long as what a phone takes for one binding flows back.
+const SETTLE_EVERY: Duration = Duration::from_secs(10);
+
 /// What a phone wants that leaves an event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Wants {
@@ -41,6 +44,7 @@ pub(super) struct Paces {
     trunks: Buckets<TrunkId>,
     told: FxHashMap<(DeviceId, Wants), Instant>,
     trunks_told: FxHashMap<TrunkId, Instant>,
+    settled: Option<Instant>,
 }
 
 impl Paces {
@@ -53,6 +57,7 @@ impl Paces {
             trunks: Buckets::new(limits.calls_from_trunk, MOST),
             told: FxHashMap::default(),
             trunks_told: FxHashMap::default(),
+            settled: None,
         }
     }
 
@@ -62,6 +67,18 @@ impl Paces {
             Wants::Calls => &mut self.calls,
             Wants::Help => &mut self.help,
             Wants::Requests => &mut self.requests,
+        }
+    }
+
+    /// Gives back what a rush took, when it is over.
+    pub fn settle(&mut self, now: Instant) {
+        let lately = |at: Instant| now.saturating_duration_since(at) < SETTLE_EVERY;
+        if !self.settled.is_some_and(lately) {
+            self.settled = Some(now);
+            for buckets in [&mut self.bindings, &mut self.calls, &mut self.help, &mut self.requests]
+            {
+                buckets.settle(now);
+            }
         }
     }
 

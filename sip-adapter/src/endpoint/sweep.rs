@@ -16,18 +16,38 @@ const GRACE: Duration = Duration::from_secs(1);
 /// When the book takes no writes, the next try.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Sixteenths of a second since the sweeper began, rounded up: there is one for every phone, and an [`Instant`] is four times
+/// as long. They last for eight years.
+type Tick = u32;
+const TICKS: u64 = 16;
+
 /// What is watched.
-#[derive(Default)]
 pub(super) struct Sweeper {
-    queue: BinaryHeap<Reverse<(Instant, DeviceId, BindingId)>>,
+    began: Instant,
+    queue: BinaryHeap<Reverse<(Tick, DeviceId, BindingId)>>,
     watched: FxHashSet<(DeviceId, BindingId)>,
     /// Ends that were out of reach at the last look: only after the clock was set back.
     strange: FxHashMap<(DeviceId, BindingId), Moment>,
 }
 
 impl Sweeper {
+    pub fn new(began: Instant) -> Self {
+        let (queue, watched, strange) = Default::default();
+        Self { began, queue, watched, strange }
+    }
+
     pub fn deadline(&self) -> Option<Instant> {
-        self.queue.peek().map(|Reverse((due, ..))| *due)
+        self.queue.peek().map(|Reverse((due, ..))| self.instant(*due))
+    }
+
+    fn instant(&self, due: Tick) -> Instant {
+        self.began + Duration::from_micros(u64::from(due) * (1_000_000 / TICKS))
+    }
+
+    fn look_at(&mut self, due: Instant, device: DeviceId, id: BindingId) {
+        let since = due.saturating_duration_since(self.began).as_micros();
+        let tick = since.div_ceil(u128::from(1_000_000 / TICKS));
+        self.queue.push(Reverse((Tick::try_from(tick).unwrap_or(Tick::MAX), device, id)));
     }
 
     fn let_go(&mut self, device: DeviceId, id: BindingId) {
@@ -61,7 +81,7 @@ impl Endpoint {
         let now = self.wire.now;
         let exchange = self.port.exchange();
         while let Some(Reverse((due, device, id))) = self.sweeper.queue.peek().copied() {
-            if due > now.instant {
+            if self.sweeper.instant(due) > now.instant {
                 break;
             }
             self.sweeper.queue.pop();
@@ -108,7 +128,7 @@ impl Endpoint {
         for id in bindings {
             self.sweeper.strange.remove(&(device, id));
             if self.sweeper.watched.insert((device, id)) {
-                self.sweeper.queue.push(Reverse((due, device, id)));
+                self.sweeper.look_at(due, device, id);
             }
         }
     }
@@ -121,7 +141,7 @@ impl Endpoint {
             Some(end) => self.sweeper.strange.insert((device, id), end),
             None => self.sweeper.strange.remove(&(device, id)),
         };
-        self.sweeper.queue.push(Reverse((due, device, id)));
+        self.sweeper.look_at(due, device, id);
     }
 
     fn instant_of(&self, moment: Moment) -> Instant {

@@ -70,6 +70,13 @@ impl<K: Hash + Eq> Buckets<K> {
     /// leaves no table of its size behind for ever.
     fn tidy(&mut self, now: Instant) {
         if self.paid.len() >= self.tidy_at {
+            self.settle(now);
+        }
+    }
+
+    /// Forgets who owes nothing by now, and gives back the room. It looks at every key that is remembered.
+    pub fn settle(&mut self, now: Instant) {
+        if self.paid.capacity() > SPARE {
             self.paid.retain(|_, paid| *paid > now);
             self.tidy_at = (self.paid.len() * 2).max(SPARE);
             self.paid.shrink_to(self.tidy_at);
@@ -153,6 +160,20 @@ mod tests {
         assert_eq!((0..9).filter(|_| buckets.take(now, "p1", 1).is_ok()).count(), 3);
         buckets.forgive(&"p1");
         assert!(buckets.is_empty());
+    }
+
+    #[test]
+    fn who_owes_nothing_is_forgotten_when_nobody_comes_any_more() {
+        let mut buckets = Buckets::new(PACE, 1_000_000);
+        let began = Instant::now();
+        for key in 0..50_000 {
+            buckets.take(began, key, if key == 7 { 3 } else { 1 }).unwrap();
+        }
+        buckets.settle(began + Duration::from_secs(9));
+        assert_eq!(buckets.len(), 50_000);
+        buckets.settle(began + Duration::from_secs(11));
+        assert_eq!(buckets.len(), 1, "who owes is remembered");
+        assert!(buckets.paid.capacity() <= 4 * SPARE, "{}", buckets.paid.capacity());
     }
 
     /// Every phone that had ever registered was remembered until a million of them were.

@@ -96,7 +96,7 @@ fn option_tag(tag: &[u8]) -> Option<&str> {
 
 /// Checks a request in the order of RFC 3261 §8.2 and §16.3. An ACK that fails is to be dropped, never answered.
 pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
-    syntax(request)?;
+    let to_us = syntax(request)?;
     let method = request.method();
     let always = matches!(method, Method::Ack | Method::Cancel);
     if method == Method::Other {
@@ -113,7 +113,7 @@ pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
             header: Some((HeaderName::Allow, rules.allow())),
         });
     }
-    if let Ok(Uri::Other { .. }) = request.uri() {
+    if let Some(Uri::Other { .. }) = to_us {
         return Err(Rejection::new(416, "Unsupported URI Scheme"));
     }
     // A registrar is the end of the way: its hop count does not matter (§16.3 speaks of forwarding).
@@ -147,8 +147,9 @@ pub fn validate(request: &Request, rules: &Rules<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Mandatory headers, singletons, and the grammar of everything that is used later.
-fn syntax(request: &Request) -> Result<(), Rejection> {
+/// Mandatory headers, singletons, and the grammar of everything that is used later. Gives the Request-URI; none if it will not
+/// matter.
+fn syntax(request: &Request) -> Result<Option<Uri<'_>>, Rejection> {
     let repeated = SINGLE.iter().fold(0, |mask, name| mask | name.bit()) & request.repeated;
     if repeated != 0 {
         return Err(Rejection::new(400, "Header Repeated"));
@@ -161,8 +162,8 @@ fn syntax(request: &Request) -> Result<(), Rejection> {
     if !any {
         return Err(ValueError::Missing(HeaderName::Via).into());
     }
-    let uri = request.uri().map_err(|_| Rejection::new(400, "Bad Request-URI"))?;
-    if uri.as_sip().is_some_and(|u| u.has_headers()) {
+    let to_us = request.uri().map_err(|_| Rejection::new(400, "Bad Request-URI"))?;
+    if to_us.as_sip().is_some_and(|u| u.has_headers()) {
         return Err(Rejection::new(400, "Headers In Request-URI"));
     }
     for (name, addr) in [(HeaderName::From, request.from()?), (HeaderName::To, request.to()?)] {
@@ -184,7 +185,7 @@ fn syntax(request: &Request) -> Result<(), Rejection> {
     if cseq.token != request.method_token() {
         // An unknown method is unknown before its CSeq can mismatch (RFC 4475 §3.1.2.18).
         if request.method() == Method::Other {
-            return Ok(());
+            return Ok(None);
         }
         return Err(Rejection::new(400, "CSeq Method Mismatch"));
     }
@@ -195,7 +196,7 @@ fn syntax(request: &Request) -> Result<(), Rejection> {
         let uri = route.uri().ok().filter(|u| u.as_sip().is_some());
         uri.ok_or(Rejection::new(400, "Bad Route"))?;
     }
-    Ok(())
+    Ok(Some(to_us))
 }
 
 fn contacts(request: &Request) -> Result<(), Rejection> {

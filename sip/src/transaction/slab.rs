@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-/// A queue as short as this is not tidied.
+/// A queue as short as this is not tidied, and so many places are kept.
 const SPARE: usize = 4096;
 
-/// Boxed, since places are kept for the busiest moment there was and transactions are not.
+/// Boxed, since there are more places than transactions.
 #[derive(Debug)]
 pub(crate) enum Transaction {
     Server(Box<Server>),
@@ -41,6 +41,8 @@ struct Place {
 pub(crate) struct Slab {
     places: Vec<Place>,
     free: Vec<u32>,
+    /// What a new place begins with: keys of a place that was given up are not those of one that comes later.
+    born: u32,
     queue: BinaryHeap<Reverse<(Instant, u32, u32)>>,
 }
 
@@ -53,11 +55,15 @@ impl Slab {
         self.queue.len()
     }
 
+    pub(crate) fn places(&self) -> usize {
+        self.places.capacity()
+    }
+
     pub(crate) fn insert(&mut self, transaction: Transaction) -> Key {
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
-                self.places.push(Place::default());
+                self.places.push(Place { generation: self.born, ..Place::default() });
                 (self.places.len() - 1) as u32
             }
         };
@@ -103,6 +109,24 @@ impl Slab {
         if self.queue.capacity() > SPARE && self.queue.len() < self.queue.capacity() / 8 {
             self.queue.shrink_to(2 * self.queue.len());
         }
+        // Not at each end of a transaction, since it looks at all places.
+        let quiet = self.places.len() > SPARE && self.len() < self.places.len() / 8;
+        if quiet && (self.len() == 0 || self.free.len().is_multiple_of(SPARE)) {
+            self.give_up_places();
+        }
+    }
+
+    /// After a rush: the places behind the last one in use are given up, and those before it used from the front, so that
+    /// the next time there are more behind it.
+    fn give_up_places(&mut self) {
+        let last = self.places.iter().rposition(|place| place.transaction.is_some());
+        let kept = last.map_or(0, |last| last + 1);
+        let gone = self.places.drain(kept..).map(|place| place.generation);
+        self.born = gone.fold(self.born, u32::max);
+        self.places.shrink_to_fit();
+        self.free.retain(|index| (*index as usize) < kept);
+        self.free.sort_unstable_by_key(|index| Reverse(*index));
+        self.free.shrink_to_fit();
     }
 
     /// To be called after the deadlines of a transaction changed.

@@ -117,6 +117,11 @@ impl Transactions {
         self.slab.queue_len()
     }
 
+    /// Room for so many transactions is kept, to watch for leaks.
+    pub fn places(&self) -> usize {
+        self.slab.places()
+    }
+
     /// The To tag that stateless answers to this request must carry, so that their ACK is known again.
     pub fn stateless_tag(&self, request: &Request) -> String {
         self.matcher.stateless_tag(request)

@@ -36,6 +36,30 @@ fn a_flood_of_answers_without_a_transaction_leaves_no_queue_of_timers() {
     assert!(sim.table.is_empty());
 }
 
+/// The table of places was as long as the busiest moment for ever. A key of that time is no key of what comes later.
+#[test]
+fn a_rush_leaves_no_places_behind_and_its_keys_name_nothing() {
+    let begin = |sim: &mut Sim, n: u32| {
+        let t = text("REGISTER", &format!("z9hG4bK-{n}"))
+            .replace("Call-ID: c1", &format!("Call-ID: c{n}"));
+        let (key, register) = sim.incoming(&t);
+        sim.answer(key, &register, 200).unwrap();
+        key
+    };
+    let mut sim = Sim::new(Transport::Udp);
+    let mut old: std::collections::HashSet<Key> = (0..20_000).map(|n| begin(&mut sim, n)).collect();
+    sim.run(S(20));
+    old.insert(begin(&mut sim, 20_000));
+    sim.run(S(15));
+    assert_eq!(sim.table.len(), 1);
+    assert!(sim.table.places() > 20_000, "the last place is in use");
+    sim.run(S(20));
+    assert!(sim.table.is_empty());
+    assert!(sim.table.places() <= 4096, "{} places", sim.table.places());
+    let later: Vec<Key> = (30_000..50_000).map(|n| begin(&mut sim, n)).collect();
+    assert!(later.iter().all(|key| !old.contains(key)), "a key names two transactions");
+}
+
 /// Random commands and mangled messages: nothing panics, keys end once, and in the end nothing is left.
 #[test]
 fn chaos_leaves_nothing_behind() {
