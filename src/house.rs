@@ -71,10 +71,11 @@ impl House {
             .map_err(failed("phones cannot be served"))?;
         interior.calls_are(server.live_calls());
         let Interior { desk, readers, erasures, sealer, leases, store, .. } = interior;
-        let Interior { report, kept, erased_again, vital, .. } = interior;
+        let Interior { report, kept, erased_again, vital, forgetting, .. } = interior;
         let mut carriers = sealer.carry_to(settings.seal.places());
         let keeping = keeping::run(Arc::clone(&readers), store.clone(), kept, keeping::STRIDE);
         carriers.push(tokio::spawn(keeping));
+        carriers.extend(forgetting.map(tokio::spawn));
         let rooms = Arc::new(Rooms {
             sealer: Arc::clone(&sealer),
             desk,

@@ -6,6 +6,7 @@ use crate::failure::{Failure, failed};
 use crate::keeping;
 use crate::seal::{Sealer, Times};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use switchbook_commands::desk::{Clock, DeskHandle, Parts, Rouse};
 use switchbook_commands::settings::StopBefore;
@@ -70,8 +71,13 @@ pub struct Interior {
     pub erased_again: usize,
     /// What must not end while the house stands, with its name.
     pub vital: Vec<(&'static str, JoinHandle<()>)>,
+    /// Forgets secrets that nothing names: beside the Desk, since the book may be long.
+    pub forgetting: Option<Forgetting>,
     calls: Arc<LateCalls>,
 }
+
+/// Something that is still to be done.
+pub type Forgetting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Interior {
     /// Takes the state up from an opened book and starts whatever follows it. The Desk runs in `room`, the rest where
@@ -112,9 +118,10 @@ impl Interior {
         let exchange = tables.exchange.clone();
         leases.retain(|device, binding| known(&exchange, device, binding));
         // With a lost watermark the end of the book is not certain, and an entry may belong to what is missing.
-        if !report.watermark_lost {
-            startup::forget_unnamed(&parts, &exchange).await;
-        }
+        let forgetting: Option<Forgetting> = match report.watermark_lost {
+            true => None,
+            false => Some(Box::pin(startup::forget_unnamed(&parts, &exchange))),
+        };
         let before = if report.clean { StopBefore::Clean } else { StopBefore::Unclean };
         let founding = startup::Founding {
             book: report.book,
@@ -155,6 +162,7 @@ impl Interior {
             report,
             erased_again,
             vital,
+            forgetting,
             calls,
         })
     }

@@ -6,15 +6,13 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use switchbook_core::position::Position;
-use switchbook_journal::{EventStore, ReadError, SPACING};
+use switchbook_journal::{EventStore, RECORD, ReadError, SPACING};
 use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::readers::Readers;
 use switchbook_projections::snapshot::{NAMES_OF_ALL, Open};
 
 /// So many events lie between two snapshots, at least.
 pub const STRIDE: u64 = SPACING;
-/// Bytes of a record, about: snapshots lie so far apart that they take no more room than the records between them.
-const RECORD: u64 = 400;
 /// So many tables wait at most until the server has time to keep them: they share nearly all their memory.
 const WAITING: usize = 4;
 /// The server has time when fewer than so many events came in a [`BEAT`].

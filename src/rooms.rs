@@ -161,9 +161,7 @@ impl Rooms {
 
     /// The index held against the segments, for an auditor who verifies the book meanwhile.
     pub async fn compare_index(&self) -> Result<Value, Failure> {
-        let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || store.compare_index()).await;
-        let compared = done.map_err(failed("the comparison broke off"))?;
+        let compared = self.store.compare_index().await;
         let compared = compared.map_err(failed("the index cannot be compared"))?;
         let compared = compared.map(|found| {
             let differs = found.differs;

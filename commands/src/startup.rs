@@ -2,14 +2,18 @@
 //! open.
 
 use crate::call::{Entry, Record};
-use crate::desk::{Desk, DeskError, DeskHandle, Parts, unnamed};
+use crate::desk::{Desk, DeskError, DeskHandle, Parts, Secrets, apart, unnamed};
 use crate::order::Order;
 use crate::settings::{Found, Start, Stop, StopBefore};
 use chrono_tz::Tz;
+use std::sync::Arc;
 use switchbook_core::call::CallLost;
 use switchbook_core::envelope::Actor;
 use switchbook_core::exchange::Exchange;
+use switchbook_core::extent::Extent;
 use switchbook_core::id::{BookId, CommandId};
+use switchbook_core::position::Position;
+use switchbook_core::user::SecretRef;
 use switchbook_journal::{EventReader, ReadError};
 use tokio::task::JoinHandle;
 
@@ -94,15 +98,59 @@ pub async fn stop(desk: &DeskHandle) -> Result<(), DeskError> {
     desk.submit(Order::new(id, Actor::System, Stop {})).await.map(|_| ())
 }
 
-/// Forgets secrets that nothing in the exchange names. For the time between opening the book and starting the Desk: no
-/// command is on its way yet, so what nothing names now never will be named. Only right when the exchange is certainly
-/// the whole book. A vault that cannot be written is no reason not to start: they are forgotten another time.
-pub async fn forget_unnamed(parts: &Parts, exchange: &Exchange) {
-    let gone = unnamed(&*parts.secrets, exchange);
+/// Forgets secrets that nothing names. Which may be is found out at once: to be called between opening the book and
+/// starting the Desk, when no command is on its way, so that what nothing names now never will be named. That nothing does
+/// is the word of the book alone, from its first record, and not of this exchange, which may come from a snapshot: what is
+/// forgotten is gone for ever. Takes as long as reading the book when there is something to forget; may be done while
+/// the Desk runs, or not at all. Only right when the end of the book is certain.
+pub fn forget_unnamed(
+    parts: &Parts,
+    exchange: &Exchange,
+) -> impl Future<Output = ()> + Send + use<> {
+    let perhaps = unnamed(&*parts.secrets, exchange);
+    let (store, secrets) = (Arc::clone(&parts.store), Arc::clone(&parts.secrets));
+    async move {
+        if perhaps.is_empty() {
+            return;
+        }
+        let by_the_book = match configured(&*store).await {
+            Ok(exchange) => exchange,
+            Err(error) => {
+                tracing::warn!(%error, "secrets that no event seems to name stay in the vault");
+                return;
+            }
+        };
+        drop(store);
+        let (gone, named) = apart(perhaps, &by_the_book);
+        if named > 0 {
+            tracing::error!(
+                named,
+                "secrets are in force that the tables the server began with do not name: they stay in the vault, but a snapshot is false. Run `switchbook audit verify`"
+            );
+        }
+        forget(secrets, gone).await;
+    }
+}
+
+/// The exchange as the records alone tell it, without registrations and calls, which name no secret.
+async fn configured(book: &dyn EventReader) -> Result<Exchange, ReadError> {
+    let (mut exchange, mut next) = (Exchange::default(), Position(1));
+    loop {
+        let stretch = book.read_of(Extent::CONFIGURATION, next, STRETCH).await?;
+        stretch.records.iter().for_each(|recorded| exchange.evolve(recorded));
+        match stretch.last {
+            Some((last, _)) => next = last.next(),
+            None => return Ok(exchange),
+        }
+    }
+}
+
+/// A vault that cannot be written is no reason not to go on: they are forgotten another time.
+async fn forget(secrets: Arc<dyn Secrets>, gone: Vec<SecretRef>) {
     if gone.is_empty() {
         return;
     }
-    let (many, secrets) = (gone.len(), std::sync::Arc::clone(&parts.secrets));
+    let many = gone.len();
     match tokio::task::spawn_blocking(move || secrets.forget(&gone)).await {
         Ok(Ok(())) => tracing::info!(many, "secrets that no event names were forgotten"),
         Ok(Err(why)) => tracing::warn!(%why, "secrets that no event names stay in the vault"),

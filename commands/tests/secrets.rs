@@ -146,3 +146,35 @@ async fn the_key_of_the_seals_is_there_after_every_start() {
     let house = open(&disk.power_cut()).await;
     assert!(house.vault.secret(secret).is_some());
 }
+
+/// Whoever edited a snapshot had the server destroy secrets that are in force.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_destroyed_on_the_word_of_a_snapshot() {
+    let disk = SimDisk::new(4);
+    let in_force = {
+        let house = open(&disk).await;
+        house.asks(ADA).await.unwrap();
+        house.asks(ADA).await.unwrap_err();
+        house.in_force()
+    };
+    let disk = disk.power_cut();
+    let options = Options { files: Arc::new(disk.clone()), index: false, ..Options::default() };
+    let Opened { store, vault, leases, .. } = Book::open(Path::new("/book"), options).unwrap();
+    let mut false_one = recover(&*store, Exchange::default()).await.unwrap();
+    for user in false_one.users.keys().copied().collect::<Vec<_>>() {
+        let mut without = (*false_one.users[&user]).clone();
+        without.password = None;
+        false_one.users.insert(user, Arc::new(without));
+    }
+    let parts = Parts {
+        store: store.clone(),
+        secrets: vault.clone(),
+        calls: Arc::new(NoCalls),
+        leases: Arc::new(leases),
+        clock: Arc::new(SystemClock),
+        rouse: Arc::new(|| ()),
+    };
+    assert_eq!(unnamed(&*vault, &false_one).len(), 4);
+    forget_unnamed(&parts, &false_one).await;
+    assert_eq!(vault.secrets(), in_force, "the three that nothing names went, and no other");
+}

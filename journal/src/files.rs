@@ -4,7 +4,7 @@
 use rustix::fs::OFlags;
 use std::fmt::Debug;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -60,6 +60,11 @@ pub trait Files: Send + Sync + Debug {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Does a file of this name exist?
     fn exists(&self, path: &Path) -> bool;
+    /// So many bytes are free on the disk that a folder is on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn free(&self, folder: &Path) -> io::Result<u64>;
 }
 
 /// An open file.
@@ -176,6 +181,11 @@ impl Files for RealFiles {
     fn exists(&self, path: &Path) -> bool {
         path.exists()
     }
+
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        let told = rustix::fs::statvfs(folder)?;
+        Ok(told.f_bavail.saturating_mul(told.f_frsize))
+    }
 }
 
 #[derive(Debug)]
@@ -222,6 +232,27 @@ pub fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
     Ok(file)
+}
+
+/// Opens a regular file for reading ([`open_regular`]).
+///
+/// # Errors
+/// As there.
+pub fn open_to_read(path: &Path) -> io::Result<fs::File> {
+    open_regular(fs::OpenOptions::new().read(true), path)
+}
+
+/// Reads a text from a regular file.
+///
+/// # Errors
+/// As [`open_regular`]; and when it is no text, or larger than any file that is read as a whole.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = open_to_read(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if read as u64 > LARGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
 }
 
 /// No file that is read as a whole is larger.

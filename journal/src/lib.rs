@@ -37,7 +37,7 @@ pub use memory::MemoryStore;
 pub use record::decode_record;
 pub use segment::reader::{SegmentReader, StoredRecord};
 pub use segment::tree::Tree;
-pub use snapshots::{SPACING, SnapshotFolder};
+pub use snapshots::{RECORD, SPACING, SnapshotFolder, spacing};
 pub use store::{Commit, EventReader, EventStore, Health, Stretch};
 pub use vault::Vault;
 pub use version::Version;

@@ -3,7 +3,7 @@
 use crate::codec::Codec;
 use crate::error::{AppendError, ReadError};
 use crate::record::{decode_record, encode_record, has_unsealed, outcome_is_kept};
-use crate::snapshots::superfluous;
+use crate::snapshots::{spacing, superfluous};
 use crate::store::{Commit, EventReader, EventStore, Health};
 use crate::vault::Vault;
 use crate::view::{check_commits, open_personal, seal_all};
@@ -175,10 +175,11 @@ impl EventStore for MemoryStore {
         bytes: Vec<u8>,
     ) -> Result<(), AppendError> {
         let mut state = self.state();
+        let spacing = spacing(bytes.len() as u64);
         state.snapshots.insert((name.into(), at), bytes);
         let all = (name.to_owned(), Position::START)..=(name.to_owned(), Position(u64::MAX));
         let kept: Vec<_> = state.snapshots.range(all).map(|((_, at), _)| *at).collect();
-        for at in superfluous(&kept) {
+        for at in superfluous(&kept, spacing) {
             state.snapshots.remove(&(name.to_owned(), at));
         }
         Ok(())

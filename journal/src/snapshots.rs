@@ -60,10 +60,26 @@ impl SnapshotFolder {
     /// Looks which snapshots there are in a book's folder. What cannot be listed is none.
     #[must_use]
     pub fn open(files: Arc<dyn Files>, book_folder: &Path, book: BookId) -> Self {
-        let folder = book_folder.join(NAME);
-        let names = files.list(&folder).unwrap_or_default();
-        let there = names.iter().filter_map(|name| read_file_name(name)).collect();
-        Self { files, folder, book, there: Mutex::new(there) }
+        let there = Self::list_in(&*files, book_folder);
+        Self::listed(files, book_folder, book, there)
+    }
+
+    /// Which snapshots there are in a book's folder now, whosever they are.
+    #[must_use]
+    pub fn list_in(files: &dyn Files, book_folder: &Path) -> BTreeSet<(String, Position)> {
+        let names = files.list(&book_folder.join(NAME)).unwrap_or_default();
+        names.iter().filter_map(|name| read_file_name(name)).collect()
+    }
+
+    /// Those that were found there before.
+    #[must_use]
+    pub fn listed(
+        files: Arc<dyn Files>,
+        book_folder: &Path,
+        book: BookId,
+        there: BTreeSet<(String, Position)>,
+    ) -> Self {
+        Self { files, folder: book_folder.join(NAME), book, there: Mutex::new(there) }
     }
 
     /// Removes what was being written when the server ended. For whoever writes here.
@@ -157,12 +173,14 @@ impl SnapshotFolder {
     }
 
     /// Keeps a snapshot that stands behind the record at `at`, and removes those of its name that nobody needs any more.
+    /// So many bytes as `reserve` must be free afterwards: the book needs them, and it is no cache.
     pub(crate) fn put(
         &self,
         segments: &Arc<Segments>,
         name: &str,
         at: Position,
         bytes: Vec<u8>,
+        reserve: u64,
     ) -> Result<(), String> {
         if !is_name(name) {
             return Err(format!("`{name}` is no name of a table"));
@@ -170,19 +188,55 @@ impl SnapshotFolder {
         if bytes.len() as u64 > LARGEST {
             return Err(format!("{} bytes are more than one may have", bytes.len()));
         }
+        self.is_room(bytes.len() as u64, reserve)?;
         let place = segments.place(at).map_err(|error| error.to_string())?;
         let place = place.ok_or("the book does not go so far")?;
         let file = file_name(name, at);
+        let length = bytes.len() as u64;
         let written = self.write(&file, &encode(bytes, self.book, name, at, &place));
         if let Err(error) = written {
             self.remove(&format!("{file}.new"));
             return Err(error.to_string());
         }
         self.there().insert((name.to_owned(), at));
-        for at in superfluous(&self.positions(name)) {
+        for at in superfluous(&self.positions(name), spacing(length)) {
             self.drop_one(name, at);
         }
         Ok(())
+    }
+
+    fn is_room(&self, bytes: u64, reserve: u64) -> Result<(), String> {
+        let above = self.folder.parent().unwrap_or(&self.folder);
+        let free = self.files.free(above).map_err(|error| error.to_string())?;
+        match free.checked_sub(bytes).is_some_and(|left| left >= reserve) {
+            true => Ok(()),
+            false => Err(format!(
+                "{free} bytes are free on the disk, and {reserve} stay free for the book itself"
+            )),
+        }
+    }
+
+    /// Gives up snapshots of the earliest places until so many bytes are free again, or none is left.
+    pub(crate) fn give_up(&self, bytes: u64) {
+        let mut all = self.list();
+        all.sort_by_key(|(_, at)| *at);
+        let (mut freed, mut many) = (0, 0_usize);
+        for (name, at) in all {
+            if freed >= bytes {
+                break;
+            }
+            let path = self.folder.join(file_name(&name, at));
+            freed += self.files.open(&path, How::Read).and_then(|file| file.len()).unwrap_or(0);
+            self.drop_one(&name, at);
+            many += 1;
+        }
+        if many > 0 {
+            tracing::warn!(
+                many,
+                freed,
+                "snapshots were given up: the disk is full, and the book needs the room"
+            );
+        }
     }
 
     fn positions(&self, name: &str) -> Vec<Position> {
@@ -209,15 +263,23 @@ impl SnapshotFolder {
 
 /// No two snapshots of a name need be nearer to each other than so many records, but for the newest.
 pub const SPACING: u64 = 32_768;
+/// Bytes of a record, about: snapshots lie so far apart that they take no more room than the records between them.
+pub const RECORD: u64 = 400;
 
-/// Which of these positions, ascending, nobody needs: without them there is still one at most [`SPACING`] records before
+/// So far apart lie snapshots of so many bytes.
+#[must_use]
+pub fn spacing(bytes: u64) -> u64 {
+    SPACING.max(bytes / RECORD)
+}
+
+/// Which of these positions, ascending, nobody needs: without them there is still one at most `spacing` records before
 /// wherever there was one. The newest two always stay, since the newest may not be whole.
-pub(crate) fn superfluous(positions: &[Position]) -> Vec<Position> {
+pub(crate) fn superfluous(positions: &[Position], spacing: u64) -> Vec<Position> {
     let mut kept = Position::START;
     let mut out = Vec::new();
     for window in positions.windows(3) {
         let &[at, next, _] = window else { continue };
-        if next.0.saturating_sub(kept.0) <= SPACING {
+        if next.0.saturating_sub(kept.0) <= spacing {
             out.push(at);
         } else {
             kept = at;
@@ -282,7 +344,7 @@ mod tests {
         #[test]
         fn what_is_removed_was_near_another(mut at in proptest::collection::btree_set(1..1_000_000_u64, 0..60)) {
             let all: Vec<Position> = at.iter().map(|at| Position(*at)).collect();
-            for gone in superfluous(&all) {
+            for gone in superfluous(&all, SPACING) {
                 at.remove(&gone.0);
             }
             let newest: Vec<_> = all.iter().rev().take(2).collect();
@@ -293,7 +355,7 @@ mod tests {
             }
             // And none of them stands so near between two others that it could go as well.
             let left: Vec<Position> = at.iter().map(|at| Position(*at)).collect();
-            prop_assert_eq!(superfluous(&left), []);
+            prop_assert_eq!(superfluous(&left, SPACING), []);
         }
     }
 }

@@ -105,7 +105,7 @@ pub trait EventStore: EventReader {
     async fn append(&self, commits: Vec<Commit>) -> Result<Position, AppendError>;
 
     /// Keeps a snapshot of the state behind the record at `at`, and drops those of the same name that stand between two
-    /// others nearer than [`SPACING`](crate::SPACING) records. Snapshots are caches: they may be gone at any time.
+    /// others nearer than [`spacing`](crate::spacing) records. Snapshots are caches: they may be gone at any time.
     ///
     /// # Errors
     /// When the disk does not take it, or the book does not go so far; nothing else is concerned.

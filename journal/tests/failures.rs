@@ -146,3 +146,28 @@ async fn a_slow_disk_holds_up_only_who_waits_for_it() {
     slow.await.unwrap();
     assert_eq!(opened.store.tail(), Position(3));
 }
+
+/// Snapshots are caches, and made the book read-only on a disk that was nearly full.
+#[tokio::test]
+async fn snapshots_take_no_room_from_the_book() {
+    let disk = SimDisk::new(1);
+    let opened = open(&disk).unwrap();
+    let store = &opened.store;
+    for number in 1..=6 {
+        insist(&opened, number).await;
+        store.put_snapshot("names/9", Position(2 * number as u64), vec![1; 40_000]).await.unwrap();
+        store.put_snapshot("exchange/9", Position(2 * number as u64), vec![1; 500]).await.unwrap();
+    }
+    // Room for this one, and not for the book's next segments.
+    disk.limit(Some(disk.used() + 9000));
+    let refused = store.put_snapshot("names/9", Position(12), vec![1; 6000]).await.unwrap_err();
+    assert!(refused.to_string().contains("8000 stay free"), "{refused}");
+    // Somebody else fills the disk: the book takes back what the snapshots have.
+    disk.limit(Some(disk.used()));
+    for number in 7..=8 {
+        insist(&opened, number).await;
+    }
+    let newest = store.snapshot("names/9", Position(99)).await.unwrap();
+    assert_eq!(newest.map(|(at, _)| at), Some(Position(12)), "the earliest went first");
+    assert!(disk.refusals() > 0);
+}

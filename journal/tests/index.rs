@@ -8,8 +8,14 @@ mod support;
 use questions::*;
 use support::{append, command, user_added};
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use switchbook_core::position::Position;
-use switchbook_journal::{EventReader, EventStore, IndexCopy, MemoryStore};
+use switchbook_journal::files::{FileLike, Files, How, RealFiles};
+use switchbook_journal::{
+    Book, EventReader, EventStore, IndexCopy, MemoryStore, Options, RECORD, ReadError, SPACING,
+};
 
 #[tokio::test]
 async fn answers_are_the_same_with_and_without_an_index() {
@@ -90,10 +96,10 @@ async fn an_index_that_goes_on_while_it_is_compared_is_not_suspected() {
     let opened = open(folder.path(), true);
     fill(&opened.store, 30_000).await;
     let store = opened.store.clone();
-    let comparing = tokio::task::spawn_blocking(move || {
+    let comparing = tokio::spawn(async move {
         let mut compared = Vec::new();
         while store.indexed().is_none_or(|upto| upto.0 < 150_000) {
-            compared.extend(store.compare_index().unwrap());
+            compared.extend(store.compare_index().await.unwrap());
         }
         compared
     });
@@ -103,6 +109,19 @@ async fn an_index_that_goes_on_while_it_is_compared_is_not_suspected() {
     let compared = comparing.await.unwrap();
     assert!(compared.len() > 1);
     assert!(compared.iter().all(|one| one.differs.is_none()), "{compared:?}");
+}
+
+/// A comparison kept the book open: a stop while an auditor verified waited for it, or left the book unclosed.
+#[tokio::test]
+async fn a_comparison_is_given_up_when_the_book_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path(), true);
+    fill(&opened.store, 40_000).await;
+    wait_for_index(&opened.store, 38_000);
+    let comparing = opened.store.compare_index();
+    drop(opened);
+    assert!(matches!(comparing.await, Err(ReadError::Closed)));
+    assert!(open(folder.path(), false).report.clean);
 }
 
 /// A disk that could not be read for a moment emptied the whole folder: each snapshot was taken for damaged, and removed.
@@ -222,4 +241,92 @@ async fn a_copy_of_the_index_follows_no_link_and_leaves_nothing_behind() {
     std::os::unix::fs::symlink(&moved, &index).unwrap();
     let told = IndexCopy::open(&book, &scratch).unwrap_err();
     assert!(told.contains("not followed"), "{told}");
+}
+
+/// A disk on which the segments cannot be read once, by the thread that keeps the index.
+#[derive(Debug, Default)]
+struct Unwell {
+    well: AtomicBool,
+}
+
+impl Files for Unwell {
+    fn open(&self, path: &Path, how: How) -> std::io::Result<Box<dyn FileLike>> {
+        let segment = path.extension().is_some_and(|is| is == "seg");
+        let index = std::thread::current().name() == Some("book-index");
+        if segment && index && !self.well.swap(true, Ordering::SeqCst) {
+            return Err(std::io::Error::from_raw_os_error(5));
+        }
+        RealFiles.open(path, how)
+    }
+
+    fn list(&self, folder: &Path) -> std::io::Result<Vec<String>> {
+        RealFiles.list(folder)
+    }
+
+    fn create_folder(&self, folder: &Path) -> std::io::Result<()> {
+        RealFiles.create_folder(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> std::io::Result<()> {
+        RealFiles.sync_folder(folder)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        RealFiles.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        RealFiles.link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
+        RealFiles.remove(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        RealFiles.exists(path)
+    }
+
+    fn free(&self, folder: &Path) -> std::io::Result<u64> {
+        RealFiles.free(folder)
+    }
+}
+
+/// One failed read threw away what takes minutes to make.
+#[tokio::test]
+async fn an_index_whose_book_cannot_be_read_just_now_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let opened = open(folder.path(), false);
+        fill(&opened.store, 3_000).await;
+        drop(opened);
+        wait_for_index(&open(folder.path(), true).store, 3_000);
+    }
+    let indexes = || {
+        let names = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("index-")).collect::<Vec<_>>()
+    };
+    let before = indexes();
+    let disk = Arc::new(Unwell::default());
+    let files: Arc<dyn Files> = disk.clone();
+    let opened = Book::open(folder.path(), Options { files, ..Options::default() }).unwrap();
+    wait_for_index(&opened.store, 3_000);
+    assert!(disk.well.load(Ordering::SeqCst), "it could be read all the time");
+    assert_eq!(indexes(), before);
+}
+
+/// Snapshots of a large exchange lay as near to each other as small ones once the server had been stopped.
+#[tokio::test]
+async fn large_snapshots_lie_farther_apart() {
+    let store = MemoryStore::default();
+    let large = vec![0; (2 * SPACING * RECORD) as usize];
+    for n in 1..=7 {
+        store.put_snapshot("exchange/1", Position(n * SPACING), large.clone()).await.unwrap();
+        store.put_snapshot("names/1", Position(n * SPACING), vec![0]).await.unwrap();
+    }
+    for (name, expected) in [("exchange/1", 2 * SPACING), ("names/1", 3 * SPACING)] {
+        let found = store.snapshot(name, Position(3 * SPACING)).await.unwrap();
+        assert_eq!(found.map(|(at, _)| at), Some(Position(expected)), "{name}");
+    }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use support::*;
-use switchbook_core::position::Position;
+use switchbook_core::position::{Moment, Position};
+use switchbook_journal::backup::check;
 use switchbook_journal::{Book, EventReader, EventStore, OpenReport, Options, SegmentReader};
 use tempfile::TempDir;
 
@@ -106,4 +107,20 @@ async fn the_length_of_a_file_costs_no_memory() {
     let vault = File::options().write(true).open(folder.path().join("vault")).unwrap();
     vault.set_len(length).unwrap();
     assert_eq!(opened(folder.path()).unwrap().0.tail, Position(300));
+}
+
+#[tokio::test]
+async fn a_fifo_in_a_backup_holds_up_no_restore() {
+    for name in ["manifest", "vault", SEGMENT] {
+        let (folder, away) = (book().await, tempfile::tempdir().unwrap());
+        let backup = away.path().join("backup");
+        let opened = Book::open(folder.path(), options()).unwrap();
+        opened.store.back_up(&backup, Moment(1)).await.unwrap();
+        fifo(&backup.join(name));
+        let (done, checking) = channel();
+        std::thread::spawn(move || done.send(check(&backup).map_err(|error| error.to_string())));
+        let waited = checking.recv_timeout(Duration::from_secs(60));
+        let why = waited.expect("whoever checks it waits for ever").unwrap_err();
+        assert!(why.contains("no regular file"), "{name}: {why}");
+    }
 }

@@ -134,6 +134,8 @@ pub enum NotVerified {
 /// [`NotVerified`]; whatever is wrong with the book itself is a finding.
 pub fn verify(check: Check, told: &mut dyn FnMut(u64) -> bool) -> Result<Verified, NotVerified> {
     let mut out = Verified::default();
+    // Before the end of the book is looked for: a server that runs keeps snapshots of places that come later.
+    let snapshots = SnapshotFolder::list_in(&RealFiles, &check.folder);
     let reader = match SegmentReader::open(&check.folder) {
         Ok(reader) if reader.book().is_some() => reader,
         Ok(_) => return Err(NotVerified::NoBook(check.folder)),
@@ -149,8 +151,9 @@ pub fn verify(check: Check, told: &mut dyn FnMut(u64) -> bool) -> Result<Verifie
     };
     let vault = vault(&check, &mut out);
     let compared = index(&check, &reader, &mut out, told)?;
-    let snapshots =
-        reader.book().map(|book| SnapshotFolder::open(Arc::new(RealFiles), &check.folder, book));
+    let snapshots = reader
+        .book()
+        .map(|book| SnapshotFolder::listed(Arc::new(RealFiles), &check.folder, book, snapshots));
     let mut walk = Walk::new(&reader, vault.as_ref(), snapshots, &check.outside, &mut out);
     walk.run(told)?;
     walk.end(&check);

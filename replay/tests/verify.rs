@@ -494,3 +494,31 @@ async fn a_key_that_takes_anothers_place_needs_its_word() {
         }
     }
 }
+
+/// What a running server keeps while an auditor verifies was taken for the trace of an end that had been removed.
+#[tokio::test]
+async fn a_snapshot_that_is_kept_meanwhile_is_no_trace_of_a_removed_end() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(written(folder.path()).await);
+    let (mut times, scratch) = (0, tempfile::tempdir().unwrap());
+    let goes_on = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async { Written::open(folder.path()).await.close().await });
+    };
+    let check = Check {
+        folder: folder.path().to_path_buf(),
+        outside: Vec::new(),
+        keys: Vec::new(),
+        index: Index::Copied(scratch.path().join("index")),
+    };
+    let verified = verify(check, &mut |_| {
+        times += 1;
+        if times == 1 {
+            std::thread::scope(|scope| scope.spawn(goes_on).join().unwrap());
+        }
+        true
+    });
+    let verified = verified.unwrap();
+    assert!(times > 0);
+    assert!(verified.findings.is_empty(), "{:?}", verified.findings);
+}

@@ -171,7 +171,7 @@ fn bring_back(common: &Common, matches: &ArgMatches, from: &Path) -> Result<(), 
 fn erased(matches: &ArgMatches, from: &Path) -> Result<Erased, Failure> {
     match matches.get_one::<PathBuf>("erasures") {
         Some(list) => {
-            let text = std::fs::read_to_string(list).map_err(|error| {
+            let text = switchbook_journal::files::read_text(list).map_err(|error| {
                 Failure::new(format!("the list {} cannot be read: {error}", list.display()))
             })?;
             let book = manifest(from).map_err(told)?.book;

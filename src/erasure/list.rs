@@ -12,6 +12,7 @@ use switchbook_core::id::BookId;
 use switchbook_core::personal::KeyId;
 use switchbook_core::position::{Moment, Position};
 use switchbook_journal::backup::{BackupError, ErasureList};
+use switchbook_journal::files::{open_regular, read_text};
 
 /// The list, open for writing.
 pub struct List {
@@ -42,7 +43,7 @@ impl List {
     /// Opens the list of a book, or begins one. One that was never begun wholly is as one that is missing.
     pub fn open(path: &Path, book: BookId, missing: Missing) -> Result<Self, Failure> {
         let name = path.display();
-        let text = match std::fs::read_to_string(path) {
+        let text = match read_text(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(failed(&format!("the list {name} cannot be read"))(error)),
@@ -72,7 +73,7 @@ impl List {
                 Err(error) => tracing::warn!(%error, "the list {name} stays in the older format"),
             }
         }
-        let file = OpenOptions::new().write(true).open(path);
+        let file = open_regular(OpenOptions::new().write(true), path);
         let file = file.map_err(failed(&format!("the list {name} cannot be opened")))?;
         // A last line that was being written when the power went goes; its erasure is in the book.
         let cut = match list.is_torn() {
@@ -239,6 +240,16 @@ mod tests {
         drop(List::open(&path, BOOK, Missing::Begin).unwrap());
         assert!(path.is_symlink());
         assert!(std::fs::read_to_string(&there).unwrap().starts_with("# switchbook"));
+    }
+
+    #[test]
+    fn a_list_that_is_no_regular_file_holds_up_nobody() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let refused = List::open(&path, BOOK, Missing::Begin).err().unwrap();
+        assert!(refused.to_string().contains("no regular file"), "{refused}");
     }
 
     /// An older Switchbook's sums were each of one line: a line that was taken out was not missed.

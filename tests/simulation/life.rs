@@ -87,7 +87,10 @@ impl Life {
                 }
             }
         });
-        let interior = interior.map_err(|failure| failure.to_string())?;
+        let mut interior = interior.map_err(|failure| failure.to_string())?;
+        if let Some(forgetting) = interior.forgetting.take() {
+            runtime.block_on(forgetting);
+        }
         let entered = runtime.enter();
         let port = DeskPort::new(interior.desk.clone());
         drop(entered);

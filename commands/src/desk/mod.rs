@@ -22,6 +22,7 @@ mod writer;
 pub use answer::{Answer, DeskError, DeskHealth, Published};
 pub use bulk::{Bulk, Progress};
 pub use clock::{Clock, SystemClock};
+pub(crate) use secrets::apart;
 pub use secrets::{Entry, Secrets, unnamed};
 
 use crate::command::Command;

@@ -78,6 +78,14 @@ pub fn unnamed(secrets: &dyn Secrets, exchange: &Exchange) -> Vec<SecretRef> {
     secrets.kept().into_iter().filter(|secret| !named.contains(secret)).collect()
 }
 
+/// Those of these that nothing in the exchange names, and how many others there are.
+pub(crate) fn apart(secrets: Vec<SecretRef>, exchange: &Exchange) -> (Vec<SecretRef>, usize) {
+    let (named, all) = (named(exchange), secrets.len());
+    let gone: Vec<_> = secrets.into_iter().filter(|secret| !named.contains(secret)).collect();
+    let others = all - gone.len();
+    (gone, others)
+}
+
 /// What these events, which are durable, took the place of.
 pub(crate) fn superseded<'a>(
     before: &Exchange,

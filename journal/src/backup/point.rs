@@ -5,7 +5,7 @@ use super::create::{FolderShelf, Part, Shelf, put};
 use super::manifest::{FileSum, Manifest, hex};
 use super::source::Summed;
 use super::{BackupError, changing, is_there};
-use crate::files::{FileLike, Files, How};
+use crate::files::{FileLike, Files, How, read_all};
 use crate::segment::{first_of, folder, watermark};
 use crate::version::{self, Version};
 use crate::{leases, vault};
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use switchbook_core::id::BookId;
 use switchbook_core::position::Position;
+use zeroize::Zeroizing;
 
 /// Makes one in `restore-points/` of the book's folder, named by version and position. One of this name that is whole
 /// stays as it is: the upgrade was begun before.
@@ -42,7 +43,7 @@ pub(crate) fn restore_point(
     let mut sums = Vec::new();
     for name in [vault::NAME, leases::NAME, watermark::NAME, version::NAME] {
         if is_there(&**files, &book_folder.join(name)).map_err(doing())? {
-            sums.push(copy(&**files, &mut shelf, book_folder, name).map_err(doing())?);
+            sums.push(copy_small(&**files, &mut shelf, book_folder, name).map_err(doing())?);
         }
     }
     let listed = files.list(&folder(book_folder)).map_err(doing())?;
@@ -77,6 +78,17 @@ fn open(files: &dyn Files, book: &Path, name: &str) -> io::Result<(Box<dyn FileL
     let file = files.open(&book.join(name), How::Read)?;
     let length = file.len()?;
     Ok((file, length))
+}
+
+/// Copies a file that is read as a whole: one that is longer than any would fill the disk.
+fn copy_small(
+    files: &dyn Files,
+    shelf: &mut FolderShelf,
+    book: &Path,
+    name: &str,
+) -> io::Result<FileSum> {
+    let bytes = Zeroizing::new(read_all(files, &book.join(name))?.ok_or(io::ErrorKind::NotFound)?);
+    put(shelf, name, bytes.len() as u64, &bytes[..])
 }
 
 fn copy(

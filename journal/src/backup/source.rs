@@ -2,10 +2,10 @@
 
 use super::BackupError;
 use super::manifest::{FileSum, MANIFEST, Manifest, hex, is_ours};
+use crate::files::open_to_read;
 use crate::vault;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -51,12 +51,12 @@ impl Source {
     pub(super) fn open(place: &Path) -> Result<Self, BackupError> {
         let doing = || BackupError::io(format!("reading the backup {}", place.display()));
         let manifest = if place.is_dir() {
-            match File::open(place.join(MANIFEST)) {
+            match open_to_read(&place.join(MANIFEST)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 opened => Some(read_whole(opened.map_err(doing())?).map_err(doing())?),
             }
         } else {
-            let mut archive = tar::Archive::new(File::open(place).map_err(doing())?);
+            let mut archive = tar::Archive::new(open_to_read(place).map_err(doing())?);
             let mut found = None;
             for entry in archive.entries().map_err(doing())? {
                 let entry = entry.map_err(doing())?;
@@ -86,8 +86,11 @@ impl Source {
         let doing = || BackupError::io(format!("reading the backup {}", self.place.display()));
         if self.place.is_dir() {
             for file in &self.manifest.files {
-                let missing = |_| BackupError::damaged(&file.name, "it is missing");
-                let opened = File::open(self.path_of(file)).map_err(missing)?;
+                let missing = |error: io::Error| match error.kind() {
+                    io::ErrorKind::NotFound => BackupError::damaged(&file.name, "it is missing"),
+                    _ => BackupError::damaged(&file.name, error.to_string()),
+                };
+                let opened = open_to_read(&self.path_of(file)).map_err(missing)?;
                 let length = opened.metadata().map_err(doing())?.len();
                 one(file, length, opened, visit)?;
             }
@@ -95,7 +98,7 @@ impl Source {
         }
         let mut left: BTreeMap<&str, &FileSum> =
             self.manifest.files.iter().map(|file| (file.name.as_str(), file)).collect();
-        let mut archive = tar::Archive::new(File::open(&self.place).map_err(doing())?);
+        let mut archive = tar::Archive::new(open_to_read(&self.place).map_err(doing())?);
         for entry in archive.entries().map_err(doing())? {
             let entry = entry.map_err(doing())?;
             let path = entry.path().map_err(doing())?.into_owned();
@@ -117,7 +120,7 @@ impl Source {
 
 fn is(file: &FileSum, path: &Path) -> bool {
     let summed = || {
-        let mut summed = Summed::new(File::open(path)?.take(file.bytes.saturating_add(1)));
+        let mut summed = Summed::new(open_to_read(path)?.take(file.bytes.saturating_add(1)));
         io::copy(&mut summed, &mut io::sink())?;
         Ok::<_, io::Error>(summed.finish())
     };

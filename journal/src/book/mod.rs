@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) segments: Arc<Segments>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) snapshots: SnapshotFolder,
+    /// So many bytes no snapshot takes from the book.
+    reserve: u64,
     index: RwLock<Option<Arc<Index>>>,
     damage: Mutex<Option<Damage>>,
     pub(crate) watermark: Watermark,
@@ -200,16 +202,23 @@ impl Book {
         Written { groups, records, bytes }
     }
 
-    /// Holds the index against the segments, for auditors; `None` while there is none. Takes as long as reading the
-    /// book: not for a task that serves others.
+    /// Holds the index against the segments, for auditors; `None` while there is none. Takes as long as reading the book,
+    /// and does not keep it open: when it is closed meanwhile, the comparison is given up.
     ///
     /// # Errors
-    /// The segments'.
-    pub fn compare_index(&self) -> Result<Option<Compared>, ReadError> {
-        let Some(index) = self.shared.index() else { return Ok(None) };
-        let (segments, tail) = (&self.shared.segments, self.shared.durable());
-        audit::compare(&index, segments, tail, "index", &mut |_| !self.shared.is_closing())
-            .map(Some)
+    /// The segments'; [`ReadError::Closed`].
+    pub fn compare_index(
+        &self,
+    ) -> impl Future<Output = Result<Option<Compared>, ReadError>> + Send + use<> {
+        let (shared, index) = (Arc::clone(&self.shared), self.shared.index());
+        async move {
+            let Some(index) = index else { return Ok(None) };
+            let comparing = tokio::task::spawn_blocking(move || {
+                let (segments, tail) = (&shared.segments, shared.durable());
+                audit::compare(&index, segments, tail, "index", &mut |_| !shared.is_closing())
+            });
+            comparing.await.map_err(|_| ReadError::Closed)?.map(Some)
+        }
     }
 
     /// Makes a consistent copy of the book as it is durable now, its vault and its leases, in a folder that is empty or
@@ -383,7 +392,7 @@ impl EventStore for Book {
         let name = name.to_owned();
         let shared = Arc::clone(&self.shared);
         let kept = tokio::task::spawn_blocking(move || {
-            shared.snapshots.put(&shared.segments, &name, at, bytes)
+            shared.snapshots.put(&shared.segments, &name, at, bytes, shared.reserve)
         });
         kept.await.map_err(|_| AppendError::Closed)?.map_err(AppendError::Snapshot)
     }

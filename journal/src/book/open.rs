@@ -32,6 +32,9 @@ use tokio::sync::{mpsc, watch};
 /// So many callers may wait in the queue; more wait outside it.
 const QUEUE: usize = 4096;
 
+/// So many segments have room when a snapshot is kept.
+const RESERVE: u64 = 4;
+
 /// The start waits so long for the index.
 const INDEX_WAIT: Duration = Duration::from_secs(10);
 
@@ -195,6 +198,7 @@ impl Book {
             segments,
             vault: Arc::clone(&vault),
             snapshots,
+            reserve: options.segment_bytes.saturating_mul(RESERVE),
             index: RwLock::new(None),
             damage: Mutex::new(None),
             watermark,

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::codec::Codec;
-use crate::error::AppendError;
+use crate::error::{AppendError, VaultError};
 use crate::files::{FileLike, How, replace};
 use crate::frame;
 use crate::merkle::{Frontier, Hash};
@@ -93,8 +93,9 @@ impl Writer {
         if batch.groups.is_empty() {
             return;
         }
-        if let Err((written, reason)) = self.write(&mut batch) {
+        if let Err(Failed { written, reason, full }) = self.write(&mut batch) {
             self.stop(&reason);
+            self.make_room(full);
             for group in batch.groups {
                 let reason = reason.clone();
                 let _ = group.reply.send(Err(match written {
@@ -139,18 +140,32 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &mut Batch) -> Result<(), (Written, String)> {
-        let nothing = |reason: String| (Written::Nothing, reason);
-        self.shared.vault.flush().map_err(|error| nothing(error.to_string()))?;
+    fn write(&mut self, batch: &mut Batch) -> Result<(), Failed> {
+        self.shared.vault.flush().map_err(|error| {
+            let full = is_for_want_of_room(&error);
+            Failed { written: Written::Nothing, reason: error.to_string(), full }
+        })?;
         let begun = self.tail >= self.segment.head.first;
         if begun && self.offset + batch.bytes.len() as u64 > self.segment_bytes {
-            self.begin_segment()
-                .map_err(|error| nothing(format!("a new segment could not be begun: {error}")))?;
+            self.begin_segment().map_err(|error| Failed {
+                written: Written::Nothing,
+                reason: format!("a new segment could not be begun: {error}"),
+                full: is_full(&error),
+            })?;
         }
         let written = self.write_ahead(&mut batch.bytes).and_then(|()| self.file.sync());
-        written.map_err(|error| {
-            (Written::Perhaps, format!("writing segments/{} failed: {error}", self.segment.name()))
+        written.map_err(|error| Failed {
+            written: Written::Perhaps,
+            reason: format!("writing segments/{} failed: {error}", self.segment.name()),
+            full: is_full(&error),
         })
+    }
+
+    /// Snapshots are caches: when the disk is full, some of them make room for a segment before the book is tried again.
+    fn make_room(&self, full: bool) {
+        if full {
+            self.shared.snapshots.give_up(self.segment_bytes);
+        }
     }
 
     /// Writes the frames, with zeros behind them if they reach beyond what the file has. Zeros that find no room are no
@@ -169,7 +184,7 @@ impl Writer {
                     return Ok(());
                 }
                 // The zeros found no room: what was taken of it is given back before the frames are written alone.
-                Err(error) if full(&error) => self.file.set_len(self.offset)?,
+                Err(error) if is_full(&error) => self.file.set_len(self.offset)?,
                 Err(error) => return Err(error),
             }
         }
@@ -227,14 +242,24 @@ impl Writer {
         if self.stopped.is_none() {
             return Ok(self.tail);
         }
-        let tried = self.shared.vault.mend().map_err(|error| error.to_string());
+        let mut full = false;
+        let tried = self.shared.vault.mend().map_err(|error| {
+            full = is_for_want_of_room(&error);
+            error.to_string()
+        });
         let tried = tried.and_then(|()| self.check_end());
-        let tried = tried.and_then(|()| self.begin_segment().map_err(|error| error.to_string()));
+        let tried = tried.and_then(|()| {
+            self.begin_segment().map_err(|error| {
+                full = is_full(&error);
+                error.to_string()
+            })
+        });
         let tried = tried.and_then(|()| {
             self.shared.watermark.put(&self.mark(false)).map_err(|error| error.to_string())
         });
         if let Err(reason) = tried {
             self.stop(&reason);
+            self.make_room(full);
             return Err(AppendError::Stopped { reason });
         }
         self.stopped = None;
@@ -281,9 +306,21 @@ impl Writer {
     }
 }
 
-fn full(error: &io::Error) -> bool {
+fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+fn is_for_want_of_room(error: &VaultError) -> bool {
+    matches!(error, VaultError::Io { source, .. } if is_full(source))
+}
+
+/// A write that did not succeed.
+struct Failed {
+    written: Written,
+    reason: String,
+    /// There was no room for it.
+    full: bool,
 }
 
 /// How far a failed write can have come.

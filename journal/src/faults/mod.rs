@@ -350,6 +350,11 @@ impl Files for SimDisk {
     fn exists(&self, path: &Path) -> bool {
         self.state().disk.names.contains_key(path)
     }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        let state = self.alive()?;
+        Ok(state.capacity.map_or(u64::MAX, |most| most.saturating_sub(state.disk.used())))
+    }
 }
 
 #[derive(Debug)]

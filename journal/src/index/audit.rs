@@ -152,6 +152,9 @@ pub(crate) fn compare(
     }
     let mut found = Sums { hasher: expected.hasher.clone(), ..Sums::new(&runs) };
     for (number, run) in runs.iter().enumerate() {
+        if !told(upto.0) {
+            return Err(ReadError::Closed);
+        }
         let whole = index.each_posting(run, &mut |key, position| {
             found.sums[number] =
                 found.sums[number].wrapping_add(found.hasher.hash_one((key, position.0)));

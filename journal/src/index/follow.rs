@@ -43,8 +43,9 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Home, opened: &SyncSender<()>) {
     let mut scrub = Scrub::new(shared, &place.book_folder);
     let mut turn = newest(&place.book_folder);
     while !shared.is_closing() {
-        match Index::open(&place.fresh(turn), shared.book, place.cache) {
-            Ok(index) if index.is_of(&shared.segments) => {
+        let found = Index::open(&place.fresh(turn), shared.book, place.cache);
+        match found.map(|index| (index.is_of(&shared.segments), index)) {
+            Ok((Ok(true), index)) => {
                 let index = Arc::new(index);
                 shared.set_index(Some(Arc::clone(&index)));
                 let _ = opened.try_send(());
@@ -53,7 +54,15 @@ pub(crate) fn run(shared: &Arc<Shared>, place: &Home, opened: &SyncSender<()>) {
                 shared.set_index(None);
                 put_away(index);
             }
-            Ok(_) => {
+            Ok((Err(error), index)) => {
+                // The disk may be well again in a moment. What was made from the whole book is not thrown away for that.
+                tracing::warn!(%error, "whose the index is cannot be found out just now: the segments serve meanwhile");
+                let _ = opened.try_send(());
+                put_away(Arc::new(index));
+                thread::park_timeout(BEAT * 4);
+                continue;
+            }
+            Ok((Ok(false), _)) => {
                 tracing::warn!(
                     "the index is ahead of the book, or of another life of it: it is made anew"
                 );

@@ -8,6 +8,7 @@ pub(crate) mod follow;
 mod postings;
 
 use crate::bytes::Reader;
+use crate::error::ReadError;
 use crate::segment::list::{Place, Segments};
 pub(crate) use postings::Looked;
 use postings::Run;
@@ -83,10 +84,13 @@ impl Index {
 
     /// Is it an index of these segments: do they go so far, and is the last record that it has theirs? An index that was
     /// left behind in the folder when another life of the book was put there (from a backup, a copy) is not.
-    pub(crate) fn is_of(&self, segments: &Segments) -> bool {
+    ///
+    /// # Errors
+    /// When that record cannot be read just now: then nobody knows.
+    pub(crate) fn is_of(&self, segments: &Segments) -> Result<bool, ReadError> {
         let upto = self.upto();
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        upto == Position::START || segments.stands(upto, &last).unwrap_or(false)
+        if upto == Position::START { Ok(true) } else { segments.stands(upto, &last) }
     }
 
     /// Gives the database up without closing it, which could take for ever. Its memory is lost; damage is rare.
