@@ -1,10 +1,11 @@
 //! Everything the book puts on a disk goes through [`Files`]: the real one here, and one that loses, tears and
 //! refuses in `faults`. Production and tests meet at the same seam.
 
+use rustix::fs::OFlags;
 use std::fmt::Debug;
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// How a file is opened.
@@ -125,7 +126,6 @@ pub struct RealFiles;
 
 impl Files for RealFiles {
     fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn FileLike>> {
-        use std::os::unix::fs::OpenOptionsExt;
         let mut options = fs::OpenOptions::new();
         options.read(true).mode(0o600);
         match how {
@@ -140,7 +140,7 @@ impl Files for RealFiles {
                 options.write(true).create(true).truncate(true);
             }
         }
-        Ok(Box::new(RealFile(options.open(path)?)))
+        Ok(Box::new(RealFile(open_regular(&mut options, path)?)))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -157,7 +157,8 @@ impl Files for RealFiles {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::File::open(folder)?.sync_all()
+        let flags = (OFlags::NONBLOCK | OFlags::DIRECTORY).bits() as i32;
+        fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -210,16 +211,65 @@ impl FileLike for RealFile {
     }
 }
 
-/// Reads a whole (small) file; `None` when it is not there.
-pub(crate) fn read_all(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    if !files.exists(path) {
-        return Ok(None);
+/// Opens a file that must be a regular one. A FIFO would have whoever opens it wait for ever, a device may give no end.
+///
+/// # Errors
+/// The operating system's; and when it is something else.
+pub fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::File> {
+    let file = options.custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        let what = format!("{} is no regular file", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    let file = files.open(path, How::Read)?;
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
-    let read = file.read_at(&mut bytes, 0)?;
+    Ok(file)
+}
+
+/// No file that is read as a whole is larger.
+pub(crate) const LARGEST: u64 = 512 * 1024 * 1024;
+
+/// Reads a whole file; `None` when it is not there.
+///
+/// # Errors
+/// The operating system's; and when it is larger than any of its kind ([`LARGEST`]): a length costs whoever writes it
+/// nothing.
+pub(crate) fn read_all(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open_if_there(files, path)? else { return Ok(None) };
+    let length = file.len()?;
+    if length > LARGEST {
+        let what = format!("{} has {length} bytes, and no such file has so many", path.display());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    read_up_to(&*file, 0, length).map(Some)
+}
+
+/// Reads the beginning of a file that needs no more of it; `None` when it is not there.
+pub(crate) fn read_first(files: &dyn Files, path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open_if_there(files, path)? else { return Ok(None) };
+    read_up_to(&*file, 0, file.len()?.min(most)).map(Some)
+}
+
+/// Opens a file for reading; `None` when it is not there.
+pub(crate) fn open_if_there(
+    files: &dyn Files,
+    path: &Path,
+) -> io::Result<Option<Box<dyn FileLike>>> {
+    match files.open(path, How::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// So many bytes from an offset on, fewer only at the end of the file.
+pub(crate) fn read_up_to(file: &dyn FileLike, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let too_many = |_| io::Error::from(io::ErrorKind::OutOfMemory);
+    let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(too_many)?;
+    bytes.resize(length, 0);
+    let read = file.read_at(&mut bytes, offset)?;
     bytes.truncate(read);
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Writes a whole file under another name, makes it durable and puts it in place of the old one: after a power cut

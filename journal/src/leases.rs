@@ -3,7 +3,7 @@
 
 use crate::bytes::Reader;
 use crate::error::{Damage, LeaseError, OpenError};
-use crate::files::{FileLike, Files, read_all, replace};
+use crate::files::{FileLike, Files, read_first, replace};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ const HEAD: usize = 36;
 const ENTRY: usize = 37;
 /// The file is written anew when it is this much longer than its leases need.
 const SLACK: usize = 1024 * 1024;
+/// Room for a million and a half of leases; what stands behind it nobody wrote as leases.
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// How long a lease may wait for the disk; added to every end after an unclean stop.
 const GRACE_SECONDS: i64 = 1;
@@ -79,8 +81,8 @@ impl Leases {
         folder: &Path,
         book: BookId,
     ) -> Result<(Self, usize), OpenError> {
-        let bytes =
-            read_all(&*files, &folder.join(NAME)).map_err(OpenError::io("reading the leases"))?;
+        let bytes = read_first(&*files, &folder.join(NAME), LONGEST)
+            .map_err(OpenError::io("reading the leases"))?;
         let bytes = bytes.unwrap_or_default();
         let mut reader = Reader(&bytes);
         let magic = reader.array::<8>();
@@ -260,7 +262,8 @@ fn push(kind: Kind, (device, binding): Key, lease: Lease, out: &mut Vec<u8>) {
 /// # Errors
 /// When the file cannot be read; a file that is not there has no bad entries.
 pub fn check(folder: &Path, book: BookId) -> io::Result<Vec<Damage>> {
-    let bytes = read_all(&crate::files::RealFiles, &folder.join(NAME))?.unwrap_or_default();
+    let bytes =
+        read_first(&crate::files::RealFiles, &folder.join(NAME), LONGEST)?.unwrap_or_default();
     let damage = |offset: usize, what: &str| Damage {
         file: NAME.into(),
         offset: offset as u64,

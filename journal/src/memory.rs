@@ -116,6 +116,10 @@ impl EventReader for MemoryStore {
         let newest = state.snapshots.range(range).next_back();
         Ok(newest.map(|((_, at), bytes)| (*at, bytes.clone())))
     }
+
+    async fn drop_snapshot(&self, name: &str, at: Position) {
+        self.state().snapshots.remove(&(name.to_owned(), at));
+    }
 }
 
 #[async_trait]

@@ -7,7 +7,7 @@
 
 use crate::bytes::Reader;
 use crate::error::ReadError;
-use crate::files::{Files, How, read_all};
+use crate::files::{Files, How, LARGEST, open_if_there, read_up_to};
 use crate::segment::list::{Place, Segments};
 use std::collections::BTreeSet;
 use std::io;
@@ -90,7 +90,7 @@ impl SnapshotFolder {
         }
     }
 
-    fn drop_one(&self, name: &str, at: Position) {
+    pub(crate) fn drop_one(&self, name: &str, at: Position) {
         self.there().remove(&(name.to_owned(), at));
         self.remove(&file_name(name, at));
     }
@@ -102,8 +102,17 @@ impl SnapshotFolder {
     }
 
     fn held(&self, name: &str, at: Position) -> io::Result<Option<Held>> {
-        let bytes = read_all(&*self.files, &self.folder.join(file_name(name, at)))?;
-        Ok(bytes.and_then(|bytes| decode(bytes, self.book, name, at)))
+        let path = self.folder.join(file_name(name, at));
+        let Some(file) = open_if_there(&*self.files, &path)? else { return Ok(None) };
+        let (length, behind) = (file.len()?, (TRAILER + name.len()) as u64);
+        let Some(payload) = length.checked_sub(behind).filter(|payload| *payload <= LARGEST) else {
+            return Ok(None);
+        };
+        // What it is stands at its end: no more is read of what is something else.
+        if trailer(&read_up_to(&*file, payload, behind)?, self.book, name, at).is_none() {
+            return Ok(None);
+        }
+        Ok(decode(read_up_to(&*file, 0, length)?, self.book, name, at))
     }
 
     /// One that can be believed; `None` when it never can be.
@@ -157,6 +166,9 @@ impl SnapshotFolder {
     ) -> Result<(), String> {
         if !is_name(name) {
             return Err(format!("`{name}` is no name of a table"));
+        }
+        if bytes.len() as u64 > LARGEST {
+            return Err(format!("{} bytes are more than one may have", bytes.len()));
         }
         let place = segments.place(at).map_err(|error| error.to_string())?;
         let place = place.ok_or("the book does not go so far")?;
@@ -235,16 +247,19 @@ fn decode(mut bytes: Vec<u8>, book: BookId, name: &str, at: Position) -> Option<
         return None;
     }
     let payload = bytes.len().checked_sub(TRAILER + name.len())?;
-    let mut reader = Reader(bytes.get(payload..)?);
+    let place = trailer(bytes.get(payload..)?, book, name, at)?;
+    bytes.truncate(payload);
+    Some(Held { payload: bytes, place })
+}
+
+/// Where the snapshot stands, if what stands behind the payload is of this one. The checksum is left alone.
+fn trailer(bytes: &[u8], book: BookId, name: &str, at: Position) -> Option<Place> {
+    let mut reader = Reader(bytes);
     let named = reader.take(name.len())? == name.as_bytes();
     let ours = BookId(reader.uuid()?) == book && Position(reader.u64()?) == at;
     let (segment, offset, leaf) = (Position(reader.u64()?), reader.u64()?, reader.array()?);
     let rest = usize::from(reader.u16()?) == name.len() && reader.u16()? == VERSION;
-    if !(named && ours && rest && reader.array()? == MAGIC) {
-        return None;
-    }
-    bytes.truncate(payload);
-    Some(Held { payload: bytes, place: Place { segment, offset, leaf } })
+    (named && ours && rest && reader.array()? == MAGIC).then_some(Place { segment, offset, leaf })
 }
 
 #[cfg(test)]

@@ -82,6 +82,10 @@ pub trait EventReader: Send + Sync {
         name: &str,
         at_most: Position,
     ) -> Result<Option<(Position, Vec<u8>)>, ReadError>;
+
+    /// Drops a snapshot that its reader could not decode, so that nobody tries it again. Does nothing where what is read
+    /// is not ours to change.
+    async fn drop_snapshot(&self, _name: &str, _at: Position) {}
 }
 
 /// Appending to the book. There is one writer.

@@ -3,8 +3,9 @@
 //! does not check is computed from the segments, and no proof is given that does not lead to the sealed root.
 
 use crate::bytes::Reader;
-use crate::files::{FileLike, Files, How, read_all, replace};
+use crate::files::{FileLike, Files, How, read_up_to, replace};
 use crate::merkle::{Frontier, Hash};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use switchbook_core::id::BookId;
@@ -43,20 +44,37 @@ fn checksum(number: u64, hash: &Hash) -> u32 {
 
 /// The tiles of a file, up to the first that does not check; none when there is no file of this book.
 pub(crate) fn load(files: &dyn Files, folder: &Path, book: BookId) -> Vec<Hash> {
-    let bytes = read_all(files, &folder.join(NAME)).ok().flatten().unwrap_or_default();
-    if bytes.get(..HEAD) != Some(head(book).as_slice()) {
-        return Vec::new();
-    }
-    let mut tiles = Vec::with_capacity(bytes.len() / ENTRY);
-    for chunk in bytes[HEAD..].chunks_exact(ENTRY) {
-        let mut reader = Reader(chunk);
-        let (Some(hash), Some(sum)) = (reader.array::<32>(), reader.u32()) else { break };
-        if sum != checksum(tiles.len() as u64, &hash) {
-            break;
-        }
-        tiles.push(hash);
+    let mut tiles = Vec::new();
+    if let Err(error) = each(files, folder, book, &mut tiles) {
+        tracing::debug!(%error, "the tree's cache is not read any further");
     }
     tiles
+}
+
+/// So many entries are read at once: the file may be of any length, and what is behind the first bad one is not looked at.
+const PIECE: usize = 16 * 1024;
+
+fn each(files: &dyn Files, folder: &Path, book: BookId, tiles: &mut Vec<Hash>) -> io::Result<()> {
+    let file = files.open(&folder.join(NAME), How::Read)?;
+    if read_up_to(&*file, 0, HEAD as u64)? != head(book) {
+        return Ok(());
+    }
+    let mut offset = HEAD as u64;
+    loop {
+        let piece = read_up_to(&*file, offset, (PIECE * ENTRY) as u64)?;
+        offset += piece.len() as u64;
+        for chunk in piece.chunks_exact(ENTRY) {
+            let mut reader = Reader(chunk);
+            let (Some(hash), Some(sum)) = (reader.array::<32>(), reader.u32()) else { break };
+            if sum != checksum(tiles.len() as u64, &hash) {
+                return Ok(());
+            }
+            tiles.push(hash);
+        }
+        if piece.len() < PIECE * ENTRY {
+            return Ok(());
+        }
+    }
 }
 
 /// Adds tiles as their leaves come by, in any pieces that begin at or before the next one needed.

@@ -1,7 +1,7 @@
 //! Which Switchbook wrote a book last. Kept in a small file of its own, so that an older one refuses a newer one's book
 //! before it touches anything, and a newer one makes a restore point first (X-10, B-1).
 
-use crate::files::{Files, read_all, replace};
+use crate::files::{Files, read_first, replace};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
@@ -78,11 +78,15 @@ impl TryFrom<String> for Version {
     }
 }
 
+/// No version is longer.
+const LONGEST: u64 = 256;
+
 /// Who wrote the book last; `None` when nothing tells.
 pub(crate) fn read(files: &dyn Files, book: &Path) -> io::Result<Option<Version>> {
-    let bytes = read_all(files, &book.join(NAME))?.unwrap_or_default();
+    let bytes = read_first(files, &book.join(NAME), LONGEST)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    Ok(text.trim().strip_prefix("switchbook ").and_then(|version| version.parse().ok()))
+    let line = text.lines().next().unwrap_or_default();
+    Ok(line.strip_prefix("switchbook ").and_then(|version| version.trim().parse().ok()))
 }
 
 /// What the file holds.

@@ -113,7 +113,7 @@ pub async fn newest<S: Snapshot + Default + Send + 'static>(
     decoded(reader, found, Extent::EVERYTHING, open).await
 }
 
-/// A snapshot that was found, decoded where it holds up nobody; the one before when it cannot be.
+/// A snapshot that was found, decoded where it holds up nobody; the one before when it cannot be, and it is dropped then.
 async fn decoded<S: Snapshot + Default + Send + 'static>(
     reader: &dyn EventReader,
     mut found: Option<(Position, Vec<u8>)>,
@@ -123,10 +123,16 @@ async fn decoded<S: Snapshot + Default + Send + 'static>(
     while let Some((at, bytes)) = found {
         let open = Arc::clone(open);
         let work = move || snapshot::decode_of::<S>(extent, &bytes, &open).ok();
-        let table = tokio::task::spawn_blocking(work).await.map_err(|_| ReadError::Closed)?;
+        let table = match tokio::task::spawn_blocking(work).await {
+            Ok(table) => table,
+            // Whatever a decoder dies of, there is no snapshot.
+            Err(died) if died.is_panic() => None,
+            Err(_) => return Err(ReadError::Closed),
+        };
         if let Some(table) = table.filter(|table| table.position() == at) {
             return Ok(table);
         }
+        reader.drop_snapshot(S::NAME, at).await;
         let Some(before) = at.0.checked_sub(1) else { break };
         found = reader.snapshot(S::NAME, Position(before)).await?;
     }

@@ -11,6 +11,7 @@
 //! [`Exchange`]: switchbook_core::exchange::Exchange
 
 pub mod audit_trail;
+mod bounded;
 pub mod call_log;
 pub mod directory;
 pub mod fold;

@@ -5,6 +5,7 @@
 //! equal bytes, whatever has been erased since (architecture.md way 7). A snapshot is a cache: one that cannot be read
 //! is no error, the book is folded instead.
 
+use crate::bounded;
 use crate::call_log::CallLog;
 use crate::names::NameBook;
 use serde::Serialize;
@@ -126,8 +127,7 @@ pub fn decode_of<S: Snapshot>(
         }
     }
     let within = Within::<S>(extent, PhantomData);
-    let config = bincode::config::standard();
-    let read = || bincode::serde::seed_decode_from_slice(within, bytes, config);
+    let read = || bounded::decode(within, bytes);
     let (table, used) = opened_by(open, read).map_err(|error| NoSnapshot(error.to_string()))?;
     if used != bytes.len() {
         return Err(NoSnapshot("something stands behind it".into()));

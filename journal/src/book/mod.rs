@@ -346,6 +346,18 @@ impl EventReader for Book {
         })
         .await
     }
+
+    async fn drop_snapshot(&self, name: &str, at: Position) {
+        let name = name.to_owned();
+        let dropping = self.aside(move |shared| {
+            tracing::warn!(name, %at, "a snapshot checks but does not decode: it is removed");
+            shared.snapshots.drop_one(&name, at);
+            Ok(())
+        });
+        if let Err(error) = dropping.await {
+            tracing::debug!(%error, "it is removed by the next one who cannot decode it");
+        }
+    }
 }
 
 #[async_trait]

@@ -1,9 +1,10 @@
 //! Walking through the frames of one segment, front to back, in large reads; every frame is checked.
 
 use crate::error::{Damage, ReadError};
-use crate::files::FileLike;
-use crate::frame::{self, Found, Frame};
+use crate::files::{FileLike, LARGEST, read_up_to};
+use crate::frame::{self, Found, Frame, MAX_BODY};
 use crate::record::Outline;
+use std::io;
 use std::sync::Arc;
 use switchbook_core::position::Position;
 
@@ -110,12 +111,35 @@ impl Cursor {
         Ok(Step::Record { offset, frame, outline })
     }
 
-    /// Everything from the present place to the end, for the search behind a bad record.
+    /// Everything from the present place to the end, for the search behind a bad record: but for zeros at the end that are
+    /// too many to belong to a record, since the file's length may be anything.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or more stands there than ever does.
     pub(crate) fn rest(&self) -> Result<Vec<u8>, ReadError> {
         let length = self.file.len().map_err(self.failed())?.min(self.end);
-        let mut bytes = vec![0; length.saturating_sub(self.offset) as usize];
-        let read = self.file.read_at(&mut bytes, self.offset).map_err(self.failed())?;
-        bytes.truncate(read);
+        let (mut bytes, mut at) = (Vec::new(), self.offset);
+        // So much of it is no zeros at the end.
+        let mut written = 0;
+        while at < length {
+            let piece = read_up_to(&*self.file, at, (length - at).min(READ as u64));
+            let piece = piece.map_err(self.failed())?;
+            if piece.is_empty() {
+                break;
+            }
+            at += piece.len() as u64;
+            let before = (at - piece.len() as u64 - self.offset) as usize;
+            if let Some(last) = piece.iter().rposition(|byte| *byte != 0) {
+                if before > LARGEST as usize {
+                    return Err(self.failed()(io::ErrorKind::FileTooLarge.into()));
+                }
+                written = before + last + 1;
+                bytes.resize(before, 0);
+            }
+            if before < written + MAX_BODY {
+                bytes.extend(piece);
+            }
+        }
         Ok(bytes)
     }
 
@@ -144,5 +168,28 @@ impl Cursor {
             .map_err(self.failed())?;
         self.filled = have + read;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{Files, How, RealFiles};
+
+    #[test]
+    fn the_rest_is_all_but_zeros_that_no_record_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = RealFiles.open(&folder.path().join("segment"), How::Create).unwrap();
+        // A hole in which a record could stand, something behind it, and a hole that nobody wrote.
+        let mut bytes = vec![0; 3 * MAX_BODY];
+        bytes[..4].copy_from_slice(b"torn");
+        *bytes.last_mut().unwrap() = 1;
+        file.write_at(&bytes, 100).unwrap();
+        file.set_len(100 + 10 * bytes.len() as u64).unwrap();
+        let cursor = Cursor::new(Arc::from(file), "segment".into(), 100, Position(1), u64::MAX);
+        let rest = cursor.rest().unwrap();
+        assert!(rest.starts_with(&bytes));
+        assert!(rest[bytes.len()..].iter().all(|byte| *byte == 0));
+        assert!((bytes.len() + MAX_BODY - 1..bytes.len() + 2 * MAX_BODY).contains(&rest.len()));
     }
 }

@@ -3,7 +3,7 @@
 //! clean stop. Two slots, written in turn: one of them is always whole.
 
 use crate::bytes::Reader;
-use crate::files::{FileLike, Files, How, read_all};
+use crate::files::{FileLike, Files, How, read_first};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +15,8 @@ const MAGIC: [u8; 8] = *b"SWBKMRK\n";
 /// Slots stand this far apart, so that no disk sector holds parts of both.
 const APART: u64 = 4096;
 const SLOT: usize = 64;
+/// Nothing behind the second slot is read.
+const LENGTH: u64 = APART + SLOT as u64;
 
 /// How far the book is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +69,7 @@ impl Mark {
 
 /// Reads the newest whole slot; `None` when there is no file, or no slot checks.
 pub(crate) fn read(files: &dyn Files, folder: &Path) -> io::Result<Option<Mark>> {
-    let Some(bytes) = read_all(files, &folder.join(NAME))? else { return Ok(None) };
+    let Some(bytes) = read_first(files, &folder.join(NAME), LENGTH)? else { return Ok(None) };
     let slots = [0, APART as usize].map(|at| bytes.get(at..).and_then(Mark::decode));
     Ok(slots.into_iter().flatten().max_by_key(|(turn, _)| *turn).map(|(_, mark)| mark))
 }
@@ -90,7 +92,7 @@ pub(crate) struct Watermark {
 impl Watermark {
     /// Begins anew with `mark`, durable at once.
     pub(crate) fn begin(files: &dyn Files, folder: &Path, mark: &Mark) -> io::Result<Self> {
-        let old = read_all(files, &folder.join(NAME))?.unwrap_or_default();
+        let old = read_first(files, &folder.join(NAME), LENGTH)?.unwrap_or_default();
         let turns = [0, APART as usize]
             .map(|at| old.get(at..).and_then(Mark::decode).map_or(0, |(turn, _)| turn));
         let file = files.open(&folder.join(NAME), How::Create)?;
