@@ -10,11 +10,11 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// No datagram waits longer for the server to look up. T1 of RFC 3261 is 500 ms.
-pub const LONGEST: Duration = Duration::from_millis(8);
+pub const LONGEST: Duration = Duration::from_millis(4);
 /// Datagrams per second from which on it looks away at all.
 const BUSY: f64 = 800.0;
 /// So many datagrams at once are worth a wake-up; when so many came, more are on their way.
-const WORTHWHILE: usize = 32;
+const WORTHWHILE: usize = 16;
 /// The rate is taken over so long a time.
 const WINDOW: Duration = Duration::from_millis(20);
 

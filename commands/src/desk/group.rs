@@ -54,7 +54,7 @@ impl Group {
     /// So many commits make a group at most.
     pub(crate) const LIMIT: usize = 512;
     /// So many are worth an fdatasync of their own.
-    const WORTHWHILE: usize = 32;
+    const WORTHWHILE: usize = 16;
 
     /// Does somebody wait who is not a phone, is it large enough, or is there nothing to write?
     fn hurries(&self) -> bool {
