@@ -1,4 +1,6 @@
 //! `audit verify` on real folders that somebody laid hands on: each change is found, and named.
+//!
+//! Longer than 500 lines: every change that somebody could make to the same written folder, one test each.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod folder;
