@@ -58,7 +58,7 @@ segment=journal/src/book/writer.rs
 mutant "fdatasync of the segment" $segment \
 	's/\.and_then\(\|\(\)\| self\.file\.sync\(\)\);\s+written\.map_err/;written.map_err/' traces
 mutant "vault before the event" $segment \
-	's/self\.shared\.vault\.flush\(\)\.map_err\(\|error\| nothing\(error\.to_string\(\)\)\)\?;//' traces
+	's/self\.shared\.vault\.flush\(\)\.map_err\(\|error\| \{.*?\}\)\?;//s' traces
 mutant "fdatasync of the vault" journal/src/vault/file.rs \
 	's/let written = self\.file\.write_at\(&bytes, self\.end\)\.and_then\(\|\(\)\| self\.file\.sync\(\)\);/let written = self.file.write_at(&bytes, self.end);/' traces
 mutant "fdatasync of the leases" journal/src/leases.rs \
