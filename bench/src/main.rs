@@ -158,8 +158,10 @@ impl Wanted {
             return work(folder);
         }
         let folder = tempfile::tempdir_in(".")?;
-        make(folder.path(), &self.size)?;
-        work(folder.path())
+        // A server keeps its list of erasures beside the book: both go with the folder.
+        let book = folder.path().join("book");
+        make(&book, &self.size)?;
+        work(&book)
     }
 }
 

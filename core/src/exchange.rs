@@ -5,7 +5,6 @@ use crate::call::OpenCall;
 use crate::device::Device;
 use crate::envelope::Recorded;
 use crate::erasure::Erasures;
-use crate::extent::Extent;
 use crate::forwarding::Profile;
 use crate::group::Group;
 use crate::id::{CallId, DeviceId, GroupId, ProfileId, ScheduleId, SlotId, TrunkId, UserId};
@@ -18,11 +17,11 @@ use crate::schedule::Schedule;
 use crate::seal::Seals;
 use crate::settings::Settings;
 use crate::slot::Slot;
-use crate::stored::{Passed, names, table};
+use crate::stored::{names, table};
 use crate::user::User;
 use crate::usernames::Usernames;
 use imbl::OrdMap;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A table of the exchange: ordered, so that equal books give equal bytes; persistent, so that clones are cheap.
@@ -90,71 +89,10 @@ pub struct Exchange {
     pub erasures: Arc<Erasures>,
 }
 
-/// An exchange as it is stored, read back without registrations: the same fields in the same order.
-#[derive(Deserialize)]
-struct Unregistered {
-    position: Position,
-    configuration: Position,
-    recorded_at: Moment,
-    settings: Option<Arc<Settings>>,
-    #[serde(deserialize_with = "table")]
-    users: Table<UserId, User>,
-    #[serde(deserialize_with = "table")]
-    numbers: Table<Number, NumberState>,
-    #[serde(deserialize_with = "table")]
-    slots: Table<SlotId, Slot>,
-    #[serde(deserialize_with = "table")]
-    devices: Table<DeviceId, Device>,
-    #[serde(deserialize_with = "names")]
-    device_names: OrdMap<Arc<str>, DeviceId>,
-    service_numbers: OrdMap<Number, DeviceId>,
-    #[serde(deserialize_with = "table")]
-    groups: Table<GroupId, Group>,
-    #[serde(deserialize_with = "names")]
-    group_names: OrdMap<Arc<str>, GroupId>,
-    permissions: OrdMap<Grant, Position>,
-    #[serde(deserialize_with = "table")]
-    profiles: Table<ProfileId, Profile>,
-    #[serde(deserialize_with = "table")]
-    schedules: Table<ScheduleId, Schedule>,
-    edges_until: Moment,
-    #[serde(deserialize_with = "table")]
-    trunks: Table<TrunkId, crate::trunk::Trunk>,
-    _registrations: Passed<DeviceId, Registration>,
-    #[serde(deserialize_with = "table")]
-    open_calls: Table<CallId, OpenCall>,
-    seals: Arc<Seals>,
-    erasures: Arc<Erasures>,
-}
-
-impl From<Unregistered> for Exchange {
-    fn from(read: Unregistered) -> Self {
-        Self {
-            position: read.position,
-            configuration: read.configuration,
-            recorded_at: read.recorded_at,
-            settings: read.settings,
-            users: read.users,
-            usernames: Usernames::unmade(),
-            numbers: read.numbers,
-            slots: read.slots,
-            devices: read.devices,
-            device_names: read.device_names,
-            service_numbers: read.service_numbers,
-            groups: read.groups,
-            group_names: read.group_names,
-            permissions: read.permissions,
-            profiles: read.profiles,
-            schedules: read.schedules,
-            edges_until: read.edges_until,
-            trunks: read.trunks,
-            registrations: Table::new(),
-            open_calls: read.open_calls,
-            seals: read.seals,
-            erasures: read.erasures,
-        }
-    }
-}
+/// Where devices can be reached, by itself: most looks at the past pass over it, so a snapshot keeps it apart.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Registrations(#[serde(deserialize_with = "table")] pub Table<DeviceId, Registration>);
 
 /// Changes one entry of a table in place; an entry that is not there stays not there.
 pub(crate) fn edit<K: Ord + Clone, V: Clone>(
@@ -189,24 +127,6 @@ impl Exchange {
         if !telling {
             self.configuration = recorded.envelope.position;
         }
-    }
-
-    /// Reads an exchange back as far as an extent goes: the rest of it is checked as well, and left empty.
-    ///
-    /// # Errors
-    /// Those of reading all of it.
-    pub fn read<'de, D: Deserializer<'de>>(
-        extent: Extent,
-        deserializer: D,
-    ) -> Result<Self, D::Error> {
-        let mut read = match extent.registrations {
-            true => Self::deserialize(deserializer)?,
-            false => Unregistered::deserialize(deserializer)?.into(),
-        };
-        if !extent.calls {
-            read.open_calls = Table::new();
-        }
-        Ok(read)
     }
 
     /// Events up to this one went by that change nothing of what is kept here.

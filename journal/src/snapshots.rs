@@ -39,7 +39,7 @@ struct Held {
     place: Place,
 }
 
-/// Names of tables, as `exchange/3`; anything else is not a name.
+/// Names of tables, as `exchange/4`; anything else is not a name.
 fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '/';
     !name.is_empty() && name.len() < 100 && name.chars().all(plain)

@@ -9,17 +9,17 @@ use crate::bounded;
 use crate::call_log::CallLog;
 use crate::names::NameBook;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
+use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use switchbook_core::exchange::Exchange;
+use switchbook_core::exchange::{Exchange, Registrations, Table};
 use switchbook_core::extent::Extent;
 use switchbook_core::personal::{HasPersonal, KeyId, Keys, opened_by};
 use switchbook_core::position::Position;
 
 /// The store's name for snapshots of the exchange. The number is the version of the shape and of the fold: when either
 /// changes, the number does, and old snapshots are not found any more. A test holds the numbers to it.
-pub const EXCHANGE: &str = "exchange/3";
+pub const EXCHANGE: &str = "exchange/4";
 /// The store's name for snapshots of the names.
 pub const NAMES: &str = "names/3";
 /// The store's name for snapshots of the call log.
@@ -55,12 +55,18 @@ pub trait Snapshot: Serialize + DeserializeOwned + HasPersonal {
     const NAME: &'static str;
     /// The last event taken in.
     fn position(&self) -> Position;
-    /// Reads it back as far as an extent goes; a table that is of one piece, as a whole.
+
+    /// Its bytes; a table that is of one piece, as a whole.
+    fn to_bytes(&self) -> Vec<u8> {
+        canonical(self)
+    }
+
+    /// Reads it back as far as an extent goes.
     ///
     /// # Errors
-    /// Those of serde.
-    fn read<'de, D: Deserializer<'de>>(_: Extent, deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
+    /// [`NoSnapshot`] when the bytes are not those of such a table.
+    fn of_bytes(_: Extent, bytes: &[u8]) -> Result<Self, NoSnapshot> {
+        whole(bytes)
     }
 }
 
@@ -74,8 +80,31 @@ impl Snapshot for Exchange {
         self.position
     }
 
-    fn read<'de, D: Deserializer<'de>>(extent: Extent, from: D) -> Result<Self, D::Error> {
-        Self::read(extent, from)
+    /// The length of the first part (eight bytes, little endian), everything but registrations, registrations: who needs
+    /// none of them passes over the second part without decoding it.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut rest = self.clone();
+        let registrations = Registrations(std::mem::take(&mut rest.registrations));
+        let (rest, registrations) = (canonical(&rest), canonical(&registrations));
+        let length = (rest.len() as u64).to_le_bytes();
+        [&length[..], &rest, &registrations].concat()
+    }
+
+    fn of_bytes(extent: Extent, bytes: &[u8]) -> Result<Self, NoSnapshot> {
+        let short = || NoSnapshot("its first part ends behind it".into());
+        let (length, parts) = bytes.split_first_chunk().ok_or_else(short)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| short())?;
+        let (rest, registrations) = parts.split_at_checked(length).ok_or_else(short)?;
+        let mut exchange: Self = whole(rest)?;
+        // The first part has none of its own.
+        exchange.registrations = match extent.registrations {
+            true => whole::<Registrations>(registrations)?.0,
+            false => Table::new(),
+        };
+        if !extent.calls {
+            exchange.open_calls = Table::new();
+        }
+        Ok(exchange)
     }
 }
 
@@ -95,11 +124,27 @@ impl Snapshot for CallLog {
     }
 }
 
-/// The canonical bytes of a table: equal folds, equal bytes.
+/// The bytes of a table as a snapshot: equal folds, equal bytes.
 #[must_use]
 pub fn encode<S: Snapshot>(table: &S) -> Vec<u8> {
+    table.to_bytes()
+}
+
+/// The canonical bytes of anything that is kept in a table: equal values, equal bytes.
+#[must_use]
+pub fn canonical(value: &impl Serialize) -> Vec<u8> {
     // Only a shape that serde or bincode cannot express could fail, and the tests encode every shape there is.
-    bincode::serde::encode_to_vec(table, bincode::config::standard()).unwrap_or_default()
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).unwrap_or_default()
+}
+
+/// All of the bytes back to a value.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NoSnapshot> {
+    let decoded = bounded::decode(PhantomData::<T>, bytes);
+    let (value, used) = decoded.map_err(|error| NoSnapshot(error.to_string()))?;
+    match used == bytes.len() {
+        true => Ok(value),
+        false => Err(NoSnapshot("something stands behind it".into())),
+    }
 }
 
 /// Bytes back to a table, whose personal values are opened by `open` when they are read.
@@ -113,26 +158,13 @@ pub fn decode<S: Snapshot>(bytes: &[u8], open: Open<'_>) -> Result<S, NoSnapshot
 /// The same as far as an extent goes.
 ///
 /// # Errors
-/// As [`decode`], also for what is not kept.
+/// As [`decode`]; what is passed over is not looked at.
 pub fn decode_of<S: Snapshot>(
     extent: Extent,
     bytes: &[u8],
     open: Open<'_>,
 ) -> Result<S, NoSnapshot> {
-    struct Within<S>(Extent, PhantomData<S>);
-    impl<'de, S: Snapshot> DeserializeSeed<'de> for Within<S> {
-        type Value = S;
-        fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<S, D::Error> {
-            S::read(self.0, from)
-        }
-    }
-    let within = Within::<S>(extent, PhantomData);
-    let read = || bounded::decode(within, bytes);
-    let (table, used) = opened_by(open, read).map_err(|error| NoSnapshot(error.to_string()))?;
-    if used != bytes.len() {
-        return Err(NoSnapshot("something stands behind it".into()));
-    }
-    Ok(table)
+    opened_by(open, || S::of_bytes(extent, bytes))
 }
 
 /// Forgets what a table's personal values were opened to, after keys were destroyed or a vault was brought in: whoever

@@ -167,7 +167,7 @@ pub struct StateHash(pub [u8; 32]);
 /// The hash of a state.
 #[must_use]
 pub fn state_hash(exchange: &Exchange) -> StateHash {
-    StateHash(Sha256::digest(snapshot::encode(exchange)).into())
+    StateHash(Sha256::digest(snapshot::canonical(exchange)).into())
 }
 
 impl fmt::Display for StateHash {

@@ -9,6 +9,8 @@ use crate::tree::Growing;
 use crate::{Keys, Who};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// `BookSealed`.
@@ -50,7 +52,7 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         ));
     }
     let mut keys = if checkpoints.is_empty() { keys } else { keys.needed()? };
-    let mark = std::fs::read(folder.join("watermark")).ok().and_then(|bytes| watermark(&bytes));
+    let mark = start(&folder.join("watermark")).ok().and_then(|bytes| watermark(&bytes));
     let wanted = checkpoints.iter().map(|(_, note)| (note.size, None)).collect();
     let mut walk = Walk {
         report: Report::default(),
@@ -93,6 +95,32 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
     Ok(walk.report)
 }
 
+/// No head of a segment and no watermark is longer.
+const START: u64 = 64 * 1024;
+
+/// Opens a part of the book. A FIFO or a device in its place would hold us up for ever.
+fn regular(path: &Path) -> io::Result<File> {
+    match std::fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+fn whole(path: &Path) -> io::Result<Vec<u8>> {
+    let file = regular(path)?;
+    let (length, mut bytes) = (file.metadata()?.len(), Vec::new());
+    // A file longer than memory is an error and not an end.
+    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn start(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular(path)?.take(START).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// First positions and paths of the segments, in order.
 fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Unchecked> {
     let segments = folder.join("segments");
@@ -122,7 +150,7 @@ impl Walk {
     fn segments(&mut self, folder: &Path, segments: &[(u64, PathBuf)]) -> Result<(), Unchecked> {
         let mut before: Option<Head> = None;
         for (number, (first, path)) in segments.iter().enumerate() {
-            let bytes = std::fs::read(path).map_err(|e| Unchecked::unreadable(path, &e))?;
+            let bytes = whole(path).map_err(|e| Unchecked::unreadable(path, &e))?;
             let place = path.strip_prefix(folder).unwrap_or(path).display().to_string();
             let head = match Head::read(&bytes) {
                 Ok(head) => head,
@@ -138,7 +166,7 @@ impl Walk {
             let end = match segments.get(number + 1) {
                 None => None,
                 Some((_, next)) => {
-                    let bytes = std::fs::read(next).map_err(|e| Unchecked::unreadable(next, &e))?;
+                    let bytes = start(next).map_err(|e| Unchecked::unreadable(next, &e))?;
                     Head::read(&bytes).ok().map(|next| (next.previous_bytes, next.first))
                 }
             };

@@ -424,3 +424,31 @@ async fn a_whole_folder_is_checked_to_the_byte_and_by_checkpoints_from_outside()
         "what no checkpoint from outside covers cannot be missed"
     );
 }
+
+/// Whoever hands a folder over decides what stands in it.
+#[tokio::test]
+async fn a_fifo_in_the_place_of_a_part_of_the_book_holds_up_no_check() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let case = case().await;
+    let folder = case.path("book");
+    for (name, code) in [("watermark", 0), ("segments/00000000000000000001.seg", 2)] {
+        let (path, aside) = (folder.join(name), case.path("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchbook-verify"));
+        let mut checking = command.arg("book").arg(&folder).env_clear().spawn().unwrap();
+        let mut ended = None;
+        for _ in 0..1200 {
+            ended = checking.try_wait().unwrap();
+            if ended.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        if ended.is_none() {
+            checking.kill().unwrap();
+        }
+        assert_eq!(ended.and_then(|ended| ended.code()), Some(code), "{name}");
+        std::fs::rename(&aside, &path).unwrap();
+    }
+}
