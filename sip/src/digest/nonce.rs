@@ -120,6 +120,11 @@ fn encode(raw: &[u8; RAW]) -> String {
     out
 }
 
+/// Time and salt of what has the form of a nonce of ours.
+pub(super) fn name(nonce: &[u8]) -> Option<[u8; TIME + SALT]> {
+    decode(nonce)?.first_chunk().copied()
+}
+
 fn decode(text: &[u8]) -> Option<[u8; RAW]> {
     if text.len() != TEXT {
         return None;

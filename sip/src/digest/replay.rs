@@ -1,5 +1,6 @@
 //! Which nonce counts were already used (RFC 7616 §3.3, §5.12): per nonce the highest and a window below it.
 
+use super::nonce;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,24 +8,33 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     highest: u32,
-    /// Bit n: `highest - n` was used.
-    window: u64,
+    /// Bit n: `highest - n` was used; the low half first, so that an entry is aligned to four bytes.
+    window: [u32; 2],
 }
 
-/// The first half of a nonce's text: its time and salt, which no other nonce of ours has. The second is their signature,
-/// which was checked before.
-type Name = [u8; 16];
+/// A nonce's time and salt, which no other nonce of ours has. What else it is made of is their signature, which was checked
+/// before.
+type Name = [u8; 12];
 
-fn name_of(nonce: &[u8]) -> Option<Name> {
-    nonce.first_chunk().filter(|_| nonce.len() == 32).copied()
+/// Milliseconds, of which 48 bits last as long as the time in a nonce does.
+type Short = [u8; 6];
+
+fn short(moment: u64) -> Short {
+    let mut short = Short::default();
+    short.copy_from_slice(&moment.min((1 << 48) - 1).to_be_bytes()[2..]);
+    short
+}
+
+fn long(short: Short) -> u64 {
+    short.iter().fold(0, |moment, byte| moment << 8 | u64::from(*byte))
 }
 
 /// A bounded table of nonces in use. A nonce that was pushed out is answered like an expired one. Every phone has one
-/// here, so it is kept small: moments are milliseconds.
+/// here, so it is kept small.
 #[derive(Debug)]
 pub struct Replay {
     entries: FxHashMap<Name, Entry>,
-    order: VecDeque<(u64, Name)>,
+    order: VecDeque<(Short, Name)>,
     capacity: usize,
     /// Nonces that expire before this may have been pushed out.
     forgotten: u64,
@@ -48,7 +58,7 @@ impl Replay {
 
     /// Takes a count for a nonce of ours. `false`: used before, too old for the window, or the nonce was forgotten.
     pub fn accept(&mut self, now: Duration, nonce: &[u8], expires: Duration, count: u32) -> bool {
-        let Some(key) = name_of(nonce) else {
+        let Some(key) = nonce::name(nonce) else {
             return false;
         };
         if count == 0 {
@@ -66,17 +76,17 @@ impl Replay {
             && let Some((expires, oldest)) = self.order.pop_front()
         {
             self.entries.remove(&oldest);
-            self.forgotten = self.forgotten.max(expires);
+            self.forgotten = self.forgotten.max(long(expires));
         }
-        self.entries.insert(key, Entry { highest: count, window: 1 });
+        self.entries.insert(key, Entry { highest: count, window: [1, 0] });
         // Nonces come nearly in the order they were issued; the few that do not wait a little longer.
-        self.order.push_back((expires, key));
+        self.order.push_back((short(expires), key));
         true
     }
 
     /// Would [`Replay::accept`] refuse this count?
     pub fn is_taken(&self, nonce: &[u8], expires: Duration, count: u32) -> bool {
-        let Some(key) = name_of(nonce) else { return true };
+        let Some(key) = nonce::name(nonce) else { return true };
         match self.entries.get(&key) {
             _ if count == 0 => true,
             Some(entry) => !Entry::accept(&mut { *entry }, count),
@@ -96,7 +106,7 @@ impl Replay {
 
     fn expire(&mut self, now: u64) {
         while let Some((expires, key)) = self.order.front() {
-            if *expires > now {
+            if long(*expires) > now {
                 break;
             }
             self.entries.remove(key);
@@ -107,18 +117,16 @@ impl Replay {
 
 impl Entry {
     fn accept(&mut self, count: u32) -> bool {
-        if count > self.highest {
-            let shift = count - self.highest;
-            self.window = if shift >= 64 { 0 } else { self.window << shift };
-            self.window |= 1;
-            self.highest = count;
-            return true;
-        }
-        let back = self.highest - count;
-        if back >= 64 || self.window & (1 << back) != 0 {
-            return false;
-        }
-        self.window |= 1 << back;
+        let used = u64::from(self.window[1]) << 32 | u64::from(self.window[0]);
+        let window = match count.checked_sub(self.highest) {
+            Some(shift @ 1..) => used.checked_shl(shift).unwrap_or(0) | 1,
+            _ => match 1_u64.checked_shl(self.highest - count) {
+                Some(this) if used & this == 0 => used | this,
+                _ => return false,
+            },
+        };
+        self.highest = self.highest.max(count);
+        self.window = [window as u32, (window >> 32) as u32];
         true
     }
 }
@@ -140,25 +148,34 @@ mod tests {
     #[test]
     fn asking_takes_nothing() {
         let mut replay = Replay::new(1);
-        assert!(!replay.is_taken(&[1; 32], T, 1) && replay.is_taken(&[1; 32], T, 0));
+        assert!(!replay.is_taken(&[b'1'; 32], T, 1) && replay.is_taken(&[b'1'; 32], T, 0));
         assert!(replay.is_empty());
-        assert!(replay.accept(Duration::ZERO, &[1; 32], T, 5));
-        assert!(replay.is_taken(&[1; 32], T, 5) && !replay.is_taken(&[1; 32], T, 4));
-        assert!(replay.accept(Duration::ZERO, &[1; 32], T, 4), "the question took nothing");
-        assert!(replay.accept(Duration::ZERO, &[2; 32], T, 1));
-        assert!(replay.is_taken(&[1; 32], T, 6), "pushed out");
+        assert!(replay.accept(Duration::ZERO, &[b'1'; 32], T, 5));
+        assert!(replay.is_taken(&[b'1'; 32], T, 5) && !replay.is_taken(&[b'1'; 32], T, 4));
+        assert!(replay.accept(Duration::ZERO, &[b'1'; 32], T, 4), "the question took nothing");
+        assert!(replay.accept(Duration::ZERO, &[b'2'; 32], T, 1));
+        assert!(replay.is_taken(&[b'1'; 32], T, 6), "pushed out");
+    }
+
+    #[test]
+    fn what_one_nonce_takes_stays_small() {
+        assert_eq!((size_of::<(Name, Entry)>(), size_of::<(Short, Name)>()), (24, 18));
+        for moment in [0, 1, 1_900_000_000_123, (1 << 48) - 1] {
+            assert_eq!(long(short(moment)), moment);
+        }
+        assert_eq!(long(short(u64::MAX)), (1 << 48) - 1);
     }
 
     #[test]
     fn the_table_is_bounded_and_expires() {
         let mut replay = Replay::new(2);
-        assert!(replay.accept(Duration::ZERO, &[1; 32], T, 1));
-        assert!(replay.accept(Duration::ZERO, &[2; 32], T + T, 1));
-        assert!(replay.accept(Duration::ZERO, &[3; 32], T + T, 1));
+        assert!(replay.accept(Duration::ZERO, &[b'1'; 32], T, 1));
+        assert!(replay.accept(Duration::ZERO, &[b'2'; 32], T + T, 1));
+        assert!(replay.accept(Duration::ZERO, &[b'3'; 32], T + T, 1));
         assert_eq!(replay.len(), 2);
         // The first was pushed out: it must not count as new.
-        assert!(!replay.accept(Duration::ZERO, &[1; 32], T, 1));
-        assert!(replay.accept(T + T, &[4; 32], T * 3, 1));
+        assert!(!replay.accept(Duration::ZERO, &[b'1'; 32], T, 1));
+        assert!(replay.accept(T + T, &[b'4'; 32], T * 3, 1));
         assert_eq!(replay.len(), 1);
     }
 }
