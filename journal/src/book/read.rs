@@ -25,9 +25,9 @@ impl Shared {
     ) -> Result<Recorded, ReadError> {
         let position = outline.position;
         let undecodable = |what: String| ReadError::Undecodable { position, what };
-        let mut decoded = outline.decode().map_err(|error| undecodable(error.to_string()))?;
-        open_by(keys, &mut decoded.recorded);
-        Ok(decoded.recorded)
+        let mut recorded = outline.recorded().map_err(|error| undecodable(error.to_string()))?;
+        open_by(keys, &mut recorded);
+        Ok(recorded)
     }
 
     fn keys(&self) -> Arc<dyn Keys> {
