@@ -65,6 +65,13 @@ pub(crate) fn wants(bytes: &[u8]) -> Option<usize> {
     ((1..=MAX_BODY).contains(&length) && bytes.len() < whole).then_some(whole)
 }
 
+/// How long the frame at the beginning of `bytes` is by its own word, if all of it is there. It is not checked.
+pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
+    let whole = FRAME_HEAD + length;
+    ((1..=MAX_BODY).contains(&length) && bytes.len() >= whole).then_some(whole)
+}
+
 /// Reads the frame at the beginning of `bytes`.
 pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
     let Some((length_word, rest)) = bytes.split_first_chunk::<4>() else {

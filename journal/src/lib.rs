@@ -29,7 +29,7 @@ pub mod version;
 mod view;
 
 pub use backup::BackupError;
-pub use book::{Book, Hands, OpenReport, Opened, Options, Written};
+pub use book::{Ahead, Batch, Book, Hands, OpenReport, Opened, Options, Written};
 pub use error::{AppendError, Damage, LeaseError, OpenError, ReadError, VaultError};
 pub use index::audit::{Compared, IndexCopy};
 pub use leases::{Lease, Leases};

@@ -233,8 +233,14 @@ impl<'a> Outline<'a> {
         false
     }
 
-    /// The whole record.
-    pub(crate) fn decode(mut self) -> Result<Decoded, RecordError> {
+    /// The whole record, with what only the book knows of it.
+    pub(crate) fn decode(self) -> Result<Decoded, RecordError> {
+        let (last_of_commit, durable) = (self.last_of_commit, self.durable);
+        Ok(Decoded { recorded: self.recorded()?, last_of_commit, durable })
+    }
+
+    /// The event in its envelope.
+    pub(crate) fn recorded(mut self) -> Result<Recorded, RecordError> {
         let mut subjects = Vec::with_capacity(usize::from(self.subject_count).min(64));
         while let Some(subject) = self.next_subject()? {
             let known = Subject::from_bytes(subject.kind, subject.bytes)
@@ -258,11 +264,7 @@ impl<'a> Outline<'a> {
             command: self.command,
             subjects,
         };
-        Ok(Decoded {
-            recorded: Recorded { envelope, event },
-            last_of_commit: self.last_of_commit,
-            durable: self.durable,
-        })
+        Ok(Recorded { envelope, event })
     }
 
     /// The next subject, in order; `None` behind the last, where the payload begins.

@@ -1,6 +1,7 @@
 //! The two sides of the book: [`EventReader`] reads, [`EventStore`] appends. Whoever is handed the first cannot
 //! append.
 
+use crate::book::Ahead;
 use crate::error::{AppendError, ReadError};
 use async_trait::async_trait;
 use switchbook_core::envelope::{Recorded, Subject};
@@ -62,6 +63,13 @@ pub trait EventReader: Send + Sync {
         let last = records.last().map(|last| (last.envelope.position, last.envelope.recorded_at));
         records.retain(|recorded| extent.takes(recorded.event.tag()));
         Ok(Stretch { records, last })
+    }
+
+    /// Reads ahead from `from` to `to` what is in this extent, where the book has threads for that and the stretch is worth
+    /// it; else it is for the caller to [`read`](Self::read) on. Of what comes, records are the same, and so is the first
+    /// error.
+    fn ahead(&self, _: Extent, _from: Position, _to: Position) -> Option<Ahead> {
+        None
     }
 
     /// Records that concern `subject`, at `from` and behind, in order, at most `limit`.

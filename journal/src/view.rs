@@ -5,7 +5,7 @@ use crate::store::Commit;
 use crate::vault::{SealError, Vault};
 use std::sync::Arc;
 use switchbook_core::envelope::Recorded;
-use switchbook_core::personal::{HasPersonal, KeyId};
+use switchbook_core::personal::{HasPersonal, KeyId, Keys};
 use switchbook_core::position::Position;
 
 /// Seals every personal field of something.
@@ -37,7 +37,12 @@ fn named(key: KeyId) -> String {
 /// Lets every personal field of a record that was read be opened by the vault when somebody asks for it: known then, or
 /// erased when the key is gone.
 pub(crate) fn open_personal(vault: &Arc<Vault>, recorded: &mut Recorded) {
-    recorded.each_personal(&mut |field| field.open_by(Arc::clone(vault) as _));
+    open_by(&(Arc::clone(vault) as Arc<dyn Keys>), recorded);
+}
+
+/// The same by whoever has the keys.
+pub(crate) fn open_by(keys: &Arc<dyn Keys>, recorded: &mut Recorded) {
+    recorded.each_personal(&mut |field| field.open_by(Arc::clone(keys)));
 }
 
 /// Each commit is of one command and not empty, and positions go on from `tail` without a gap. Gives the last one.

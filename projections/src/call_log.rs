@@ -4,11 +4,13 @@
 //! are answered from the store's history of the call. Outside numbers stay sealed values, so that an erasure reaches
 //! them; names are looked up when somebody looks.
 
+mod logins;
 mod view;
 
 pub use view::{CallLogView, CallRow, Filter, Missed, PhoneShare, Which, row, view};
 
 use imbl::OrdMap;
+use logins::LogIns;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use switchbook_core::call::{CallOutcome, CallStatus, Caller, Dialled, ReleaseCause};
@@ -188,6 +190,8 @@ pub struct CallLog {
     open: OrdMap<CallId, Position>,
     /// Call records that the book could not take (way 4).
     missing: u64,
+    #[serde(skip)]
+    logins: LogIns,
 }
 
 impl CallLog {
@@ -236,10 +240,11 @@ impl CallLog {
             return;
         }
         self.position = at;
+        self.logins.follow(&recorded.event);
         match &recorded.event {
             Event::CallPlaced(event) => {
                 let caller_user = match event.caller {
-                    Caller::Device { device, .. } => user_at(exchange, device),
+                    Caller::Device { device, .. } => self.logins.at(exchange, device),
                     Caller::Trunk { .. } => None,
                 };
                 let call = Call {
@@ -258,7 +263,7 @@ impl CallLog {
                 self.open.insert(event.call, at);
             }
             Event::CallAnswered(event) => {
-                let user = event.device.and_then(|device| user_at(exchange, device));
+                let user = event.device.and_then(|device| self.logins.at(exchange, device));
                 self.edit(event.call, |call| {
                     call.answered = Some(Answered {
                         device: event.device,
@@ -275,7 +280,8 @@ impl CallLog {
                 self.edit(event.call, |call| call.hops.push(hop));
             }
             Event::CallEnded(event) => {
-                let rang = event.rang.iter().map(|id| (*id, user_at(exchange, *id))).collect();
+                let rang = event.rang.iter();
+                let rang = rang.map(|id| (*id, self.logins.at(exchange, *id))).collect();
                 let end = End {
                     outcome: Some(event.outcome),
                     at: event.ended_at,
@@ -331,9 +337,4 @@ impl HasPersonal for CallLog {
             })
             .collect();
     }
-}
-
-fn user_at(exchange: &Exchange, device: DeviceId) -> Option<UserId> {
-    let login = exchange.devices.get(&device)?.login?;
-    exchange.slots.get(&login.value).map(|slot| slot.user)
 }

@@ -72,9 +72,22 @@ pub async fn each(
     to: Position,
     mut visit: impl FnMut(&Recorded) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
-    let from = from.max(Position(1));
+    let mut from = from.max(Position(1));
     if from > to {
         return Ok(());
+    }
+    if let Some(mut ahead) = reader.ahead(Extent::EVERYTHING, from, to) {
+        while let Some(batch) = ahead.next().await.transpose()? {
+            if batch.stretch().records.iter().any(|recorded| visit(recorded).is_break()) {
+                return Ok(());
+            }
+            from = batch.stretch().last.map_or(from, |(last, _)| last.next());
+            drop(batch);
+            tokio::task::yield_now().await;
+        }
+        if from > to {
+            return Ok(());
+        }
     }
     let mut records = reader.read(from, BATCH).await?;
     while let Some(last) = records.last() {

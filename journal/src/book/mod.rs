@@ -1,5 +1,6 @@
 //! The real book: segments written by one thread, read from memory, index or segments.
 
+mod ahead;
 mod hands;
 mod keeper;
 mod open;
@@ -40,6 +41,7 @@ use tail::Tail;
 use tokio::sync::{mpsc, oneshot, watch};
 use writer::Work;
 
+pub use ahead::{Ahead, Batch};
 pub use hands::Hands;
 pub use open::{OpenReport, Opened};
 
@@ -327,6 +329,10 @@ impl EventReader for Book {
         limit: usize,
     ) -> Result<Stretch, ReadError> {
         self.aside(move |shared| shared.read_of(extent, from.max(Position(1)), limit)).await
+    }
+
+    fn ahead(&self, extent: Extent, from: Position, to: Position) -> Option<Ahead> {
+        self.shared.ahead(extent, from.max(Position(1)), to)
     }
 
     async fn history(

@@ -5,29 +5,40 @@ use crate::error::ReadError;
 use crate::index::Looked;
 use crate::record::{Outline, outcome_is_kept};
 use crate::store::Stretch;
-use crate::view::open_personal;
+use crate::view::open_by;
+use std::sync::Arc;
 use switchbook_core::envelope::{Recorded, Subject};
 use switchbook_core::extent::Extent;
 use switchbook_core::id::CommandId;
+use switchbook_core::personal::Keys;
 use switchbook_core::position::Position;
 
 /// So many records at once are read from the segment itself where its place is known.
 const STRAIGHT: usize = 256;
 
 impl Shared {
-    fn decode(&self, outline: Outline<'_>) -> Result<Recorded, ReadError> {
+    /// The whole record; its personal fields are opened by `keys` when they are read.
+    pub(super) fn decode(
+        &self,
+        outline: Outline<'_>,
+        keys: &Arc<dyn Keys>,
+    ) -> Result<Recorded, ReadError> {
         let position = outline.position;
         let undecodable = |what: String| ReadError::Undecodable { position, what };
-        let mut decoded = outline.decode().map_err(|error| undecodable(error.to_string()))?;
-        open_personal(&self.vault, &mut decoded.recorded);
-        Ok(decoded.recorded)
+        let mut recorded = outline.recorded().map_err(|error| undecodable(error.to_string()))?;
+        open_by(keys, &mut recorded);
+        Ok(recorded)
+    }
+
+    fn keys(&self) -> Arc<dyn Keys> {
+        Arc::clone(&self.vault) as _
     }
 
     /// Records from `from` on.
     pub(super) fn read(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
-        let mut out = Vec::with_capacity(self.room(from, limit));
+        let (mut out, keys) = (Vec::with_capacity(self.room(from, limit)), self.keys());
         self.each(from, limit, |outline| {
-            out.push(self.decode(outline)?);
+            out.push(self.decode(outline, &keys)?);
             Ok(())
         })?;
         Ok(out)
@@ -40,11 +51,11 @@ impl Shared {
         from: Position,
         limit: usize,
     ) -> Result<Stretch, ReadError> {
-        let mut stretch = Stretch::default();
+        let (mut stretch, keys) = (Stretch::default(), self.keys());
         self.each(from, limit, |outline| {
             stretch.last = Some((outline.position, outline.recorded_at));
             if extent.takes(outline.tag()) {
-                stretch.records.push(self.decode(outline)?);
+                stretch.records.push(self.decode(outline, &keys)?);
             }
             Ok(())
         })?;

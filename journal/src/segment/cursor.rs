@@ -8,7 +8,8 @@ use std::io;
 use std::sync::Arc;
 use switchbook_core::position::Position;
 
-const READ: usize = 256 * 1024;
+/// So many bytes are read at once.
+pub(crate) const READ: usize = 256 * 1024;
 
 /// A place in a segment.
 #[derive(Debug)]
@@ -47,8 +48,39 @@ impl Cursor {
         next: Position,
         end: u64,
     ) -> Self {
-        let (buffer, filled) = (Vec::new(), 0);
-        Self { file, name, offset, next, end, buffer, filled, buffered_at: offset }
+        Self::with_buffer(file, name, offset, next, end, Vec::new())
+    }
+
+    /// The same, reading into a buffer that was used before.
+    pub(crate) fn with_buffer(
+        file: Arc<dyn FileLike>,
+        name: String,
+        offset: u64,
+        next: Position,
+        end: u64,
+        buffer: Vec<u8>,
+    ) -> Self {
+        Self { file, name, offset, next, end, buffer, filled: 0, buffered_at: offset }
+    }
+
+    /// The buffer, to be used again.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// The file it walks through.
+    pub(crate) fn file(&self) -> Arc<dyn FileLike> {
+        Arc::clone(&self.file)
+    }
+
+    /// What stands behind the present place, unchecked: as much as is wanted, if the segment has it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn look_ahead(&mut self, wanted: usize) -> Result<&[u8], ReadError> {
+        self.fill(wanted)?;
+        let skip = (self.offset - self.buffered_at) as usize;
+        Ok(self.buffer.get(skip..self.filled).unwrap_or_default())
     }
 
     /// The offset of the next frame.

@@ -226,6 +226,29 @@ impl Segments {
         self.holding(position).is_some_and(|segment| segment.is_near(position))
     }
 
+    /// The segment that holds the record at a position, and a cursor that has come to it; `None` behind the durable tail.
+    pub(crate) fn cursor_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<(Arc<Segment>, Cursor)>, ReadError> {
+        let Some(segment) = self.holding(position) else { return Ok(None) };
+        let (last, end) = segment.valid();
+        if position > last {
+            return Ok(None);
+        }
+        let file = self.open_file(&segment)?;
+        let (near, offset) = segment.place_before(position);
+        let mut cursor = Cursor::new(file, segment.name(), offset, near, end);
+        while cursor.next() < position {
+            match cursor.step()? {
+                Step::Record { offset, outline, .. } => segment.remember(outline.position, offset),
+                Step::Bad(damage) => return Err(ReadError::Damaged(damage)),
+                Step::End => return Err(not_there(&segment, cursor.offset(), cursor.next())),
+            }
+        }
+        Ok(Some((segment, cursor)))
+    }
+
     /// Begins a walk at a position.
     pub(crate) fn walk(self: &Arc<Self>, from: Position) -> Walk {
         Walk { segments: Arc::clone(self), at: None, next: from.max(Position(1)) }
@@ -286,23 +309,8 @@ impl Walk {
                 return Ok(true);
             }
         }
-        let Some(segment) = self.segments.holding(self.next) else { return Ok(false) };
-        let (last, end) = segment.valid();
-        if self.next > last {
-            return Ok(false);
-        }
-        let file = self.segments.open_file(&segment)?;
-        let (position, offset) = segment.place_before(self.next);
-        let mut cursor = Cursor::new(file, segment.name(), offset, position, end);
-        while cursor.next() < self.next {
-            match cursor.step()? {
-                Step::Record { offset, outline, .. } => segment.remember(outline.position, offset),
-                Step::Bad(damage) => return Err(ReadError::Damaged(damage)),
-                Step::End => return Err(missing(&segment, &cursor)),
-            }
-        }
-        self.at = Some((segment, cursor));
-        Ok(true)
+        self.at = self.segments.cursor_at(self.next)?;
+        Ok(self.at.is_some())
     }
 
     /// The next record; `None` at the durable tail (ask again later).
@@ -322,16 +330,13 @@ impl Walk {
                 Ok(Some(Raw { segment: segment.head.first, offset, frame, outline }))
             }
             Step::Bad(damage) => Err(ReadError::Damaged(damage)),
-            Step::End => Err(ReadError::Damaged(segment.damage(
-                place,
-                position,
-                "a record that was durable is not there",
-            ))),
+            Step::End => Err(not_there(segment, place, position)),
         }
     }
 }
 
-fn missing(segment: &Segment, cursor: &Cursor) -> ReadError {
+/// A record that was durable ends where it begins.
+pub(crate) fn not_there(segment: &Segment, offset: u64, position: Position) -> ReadError {
     let what = "a record that was durable is not there";
-    ReadError::Damaged(segment.damage(cursor.offset(), cursor.next(), what))
+    ReadError::Damaged(segment.damage(offset, position, what))
 }

@@ -4,6 +4,7 @@ pub(crate) mod cursor;
 pub(crate) mod head;
 pub(crate) mod list;
 pub(crate) mod reader;
+pub(crate) mod scout;
 pub(crate) mod tree;
 pub(crate) mod watermark;
 

@@ -7,7 +7,7 @@ use crate::error::{Damage, OpenError, ReadError};
 use crate::files::{Files, RealFiles};
 use crate::frame;
 use crate::merkle::{Frontier, Hash};
-use crate::record::{Decoded, RecordError, decode_record};
+use crate::record::{Decoded, Outline, RecordError, decode_record};
 use crate::store::Stretch;
 use crate::vault::Vault;
 use crate::view::open_personal;
@@ -170,18 +170,10 @@ impl SegmentReader {
             if failed {
                 return None;
             }
-            let next = walk.next().transpose()?.and_then(|raw| {
-                let position = raw.outline.position;
-                raw.outline.decode().map_err(|error| undecodable(position, &error))
-            });
+            let next = walk.next().transpose()?;
+            let next = next.and_then(|raw| recorded(raw.outline, vault));
             failed = next.is_err();
-            Some(next.map(|decoded| {
-                let mut recorded = decoded.recorded;
-                if let Some(vault) = vault {
-                    open_personal(vault, &mut recorded);
-                }
-                recorded
-            }))
+            Some(next)
         })
     }
 
@@ -206,12 +198,7 @@ impl SegmentReader {
             }
             stretch.last = Some((position, raw.outline.recorded_at));
             if extent.takes(raw.outline.tag()) {
-                let decoded = raw.outline.decode();
-                let mut decoded = decoded.map_err(|error| undecodable(position, &error))?;
-                if let Some(vault) = vault {
-                    open_personal(vault, &mut decoded.recorded);
-                }
-                stretch.records.push(decoded.recorded);
+                stretch.records.push(recorded(raw.outline, vault)?);
             }
         }
         Ok(stretch)
@@ -315,6 +302,15 @@ impl Iterator for StoredRecords {
         self.failed = stored.is_err();
         Some(stored)
     }
+}
+
+fn recorded(outline: Outline<'_>, vault: Option<&Arc<Vault>>) -> Result<Recorded, ReadError> {
+    let position = outline.position;
+    let mut recorded = outline.recorded().map_err(|error| undecodable(position, &error))?;
+    if let Some(vault) = vault {
+        open_personal(vault, &mut recorded);
+    }
+    Ok(recorded)
 }
 
 fn stored(raw: Raw<'_>) -> Result<StoredRecord, ReadError> {

@@ -4,6 +4,8 @@ use super::{Check, NotVerified, Verified};
 use crate::as_of::state_hash;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, Builder};
 use switchbook_core::envelope::Recorded;
 use switchbook_core::event::Event;
 use switchbook_core::id::CommandId;
@@ -22,6 +24,23 @@ use switchbook_projections::text;
 const LATELY: usize = 8192;
 /// So often somebody hears how far it is.
 const TELL: u64 = 4096;
+
+/// Records are read, checked and decoded on another thread while those before them are folded: so many at once, and so
+/// often before somebody has to wait.
+const BATCH: usize = 256;
+const WAITING: usize = 4;
+
+type Batch = Vec<Result<StoredRecord, ReadError>>;
+
+/// Ends behind the last record or the first error, or when nobody listens any more.
+fn read_ahead(reader: &SegmentReader, read: &SyncSender<Batch>) {
+    let mut records = reader.stored(Position(1)).peekable();
+    while records.peek().is_some() {
+        if read.send(records.by_ref().take(BATCH).collect()).is_err() {
+            return;
+        }
+    }
+}
 
 pub(super) struct Walk<'a> {
     reader: &'a SegmentReader,
@@ -96,7 +115,23 @@ impl<'a> Walk<'a> {
     /// Reads everything, or up to the first record that is wrong: what stands behind that proves nothing.
     pub(super) fn run(&mut self, told: &mut dyn FnMut(u64) -> bool) -> Result<(), NotVerified> {
         self.out.segments = self.reader.spans().len();
-        for stored in self.reader.stored(Position(1)) {
+        let reader = self.reader;
+        let (read, coming) = sync_channel(WAITING);
+        thread::scope(|scope| {
+            let reading = Builder::new().name("verify-reads".into());
+            match reading.spawn_scoped(scope, move || read_ahead(reader, &read)) {
+                Ok(_) => self.over(coming.into_iter().flatten(), told),
+                Err(_) => self.over(reader.stored(Position(1)), told),
+            }
+        })
+    }
+
+    fn over(
+        &mut self,
+        records: impl Iterator<Item = Result<StoredRecord, ReadError>>,
+        told: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(), NotVerified> {
+        for stored in records {
             match stored {
                 Ok(stored) => {
                     if !self.record(stored) {
