@@ -81,10 +81,11 @@ impl Tail {
             self.postings.push_back((command_key(recorded.envelope.command), position));
         }
         self.last = position;
-        self.records.push_back(recorded);
-        if self.records.len() > RECORDS {
+        // Room first: one entry more would double the queue's memory.
+        if self.records.len() >= RECORDS {
             self.records.pop_front();
         }
+        self.records.push_back(recorded);
         while self.postings.len() > POSTINGS {
             self.posted_after = self.postings.pop_front().map_or(position, |(_, at)| at);
         }
