@@ -103,6 +103,7 @@ pub async fn run(readers: Arc<Readers>, store: Arc<dyn EventStore>, kept: Positi
 /// and looks at that time, fold more.
 pub async fn keep(tables: Arc<Tables>, store: &dyn EventStore) -> Option<u64> {
     let at = tables.position();
+    let stands = tables.positions();
     // Some megabytes with thousands of users: not on a task that serves others.
     let encoded = tokio::task::spawn_blocking(move || tables.snapshots()).await;
     let Ok(encoded) = encoded else {
@@ -110,8 +111,12 @@ pub async fn keep(tables: Arc<Tables>, store: &dyn EventStore) -> Option<u64> {
         return None;
     };
     let mut bytes = 0;
-    for (name, table) in encoded {
+    for ((name, table), stands) in encoded.into_iter().zip(stands) {
         bytes += table.len() as u64;
+        // One whose snapshots were not lost is farther than one whose were: it has a sound one here, or needs none.
+        if stands != at {
+            continue;
+        }
         if let Err(error) = store.put_snapshot(name, at, table).await {
             tracing::warn!(%error, name, "a snapshot was not kept; the next start folds more");
         }
@@ -123,11 +128,14 @@ pub async fn keep(tables: Arc<Tables>, store: &dyn EventStore) -> Option<u64> {
 mod tests {
     use super::*;
     use switchbook_core::envelope::{Actor, Envelope, Recorded};
+    use switchbook_core::exchange::Exchange;
     use switchbook_core::id::{CommandId, CorrelationId};
     use switchbook_core::position::Moment;
     use switchbook_core::settings::ServerStarted;
     use switchbook_journal::{Commit, EventReader, MemoryStore};
-    use switchbook_projections::snapshot;
+    use switchbook_projections::NameBook;
+    use switchbook_projections::call_log::CallLog;
+    use switchbook_projections::snapshot::{self, Snapshot};
 
     async fn append(store: &MemoryStore, many: u64) {
         for _ in 0..many {
@@ -203,6 +211,34 @@ mod tests {
         }
         let again = take_up(&store, &snapshot::closed(), STRIDE).await.unwrap();
         assert_eq!(again.0, tables, "from the snapshots it is the same");
+    }
+
+    /// A table whose snapshots were lost begins earlier than the others: those were kept over sound ones, as of too early a place.
+    #[tokio::test]
+    async fn a_table_is_kept_where_it_stands_and_nowhere_else() {
+        let memory = Arc::new(MemoryStore::default());
+        append(&memory, SPACING * 3 + 100).await;
+        let store: Arc<dyn EventStore> = memory.clone();
+        take_up(&store, &snapshot::closed(), STRIDE).await.unwrap();
+        let places = [1, 2, 3].map(|n| Position(SPACING * n));
+        for at in places {
+            memory.drop_snapshot(snapshot::EXCHANGE, at).await;
+        }
+        let lost = memory.snapshot(snapshot::EXCHANGE, memory.tail()).await.unwrap();
+        assert_eq!(lost, None);
+        take_up(&store, &snapshot::closed(), STRIDE).await.unwrap();
+        fn stands<S: Snapshot>(bytes: &[u8]) -> Position {
+            snapshot::decode::<S>(bytes, &snapshot::closed()).unwrap().position()
+        }
+        for asked in places {
+            let found = |name| memory.snapshot(name, asked);
+            let (at, bytes) = found(snapshot::NAMES).await.unwrap().unwrap();
+            assert_eq!(stands::<NameBook>(&bytes), at, "names");
+            let (at, bytes) = found(snapshot::CALL_LOG).await.unwrap().unwrap();
+            assert_eq!(stands::<CallLog>(&bytes), at, "calls");
+        }
+        let (at, bytes) = memory.snapshot(snapshot::EXCHANGE, places[1]).await.unwrap().unwrap();
+        assert!(at >= places[0] && stands::<Exchange>(&bytes) == at, "laid again");
     }
 
     /// Encoding the tables of ten thousand users is work for a tenth of a second: it waits until there is time for it.

@@ -35,6 +35,12 @@ impl Tables {
         self.exchange.position
     }
 
+    /// The last event taken in by each, in the order of [`snapshots`](Self::snapshots).
+    #[must_use]
+    pub fn positions(&self) -> [Position; 3] {
+        [self.exchange.position, self.names.position(), self.calls.position()]
+    }
+
     /// Takes an event in.
     pub fn apply(&mut self, recorded: &Recorded) {
         self.exchange.evolve(recorded);

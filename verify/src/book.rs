@@ -7,10 +7,12 @@ use crate::report::{Report, Unchecked};
 use crate::segment::{Head, watermark};
 use crate::tree::Growing;
 use crate::{Keys, Who};
+use rustix::fs::OFlags;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// `BookSealed`.
@@ -100,8 +102,10 @@ const START: u64 = 64 * 1024;
 
 /// Opens a part of the book. A FIFO or a device in its place would hold us up for ever.
 fn regular(path: &Path) -> io::Result<File> {
-    match std::fs::metadata(path)?.is_file() {
-        true => File::open(path),
+    let file =
+        OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
         false => Err(io::Error::other("it is no regular file")),
     }
 }

@@ -29,7 +29,9 @@ const LEAST: u64 = 4_096;
 /// Pieces of the book, read ahead and in order.
 #[derive(Debug)]
 pub struct Ahead {
-    coming: mpsc::Receiver<oneshot::Receiver<Result<Batch, ReadError>>>,
+    coming: mpsc::Receiver<Coming>,
+    /// The one that is waited for: whoever stops waiting loses none.
+    now: Option<Coming>,
 }
 
 /// Records that were read ahead. Dropping it gives them back to the thread that made them.
@@ -40,10 +42,15 @@ pub struct Batch {
 }
 
 impl Ahead {
-    /// The next piece; `None` behind the last record that was wanted, or durable when it was looked for. Nothing comes behind
-    /// an error.
+    /// The next piece; `None` behind the last one, and when nobody reads any more because the server stops: whoever needs
+    /// everything looks how far the last piece went, and reads on. Nothing comes behind an error.
     pub async fn next(&mut self) -> Option<Result<Batch, ReadError>> {
-        let piece = self.coming.recv().await?.await;
+        let now = match &mut self.now {
+            Some(now) => now,
+            waiting => waiting.insert(self.coming.recv().await?),
+        };
+        let piece = now.await;
+        self.now = None;
         let read = piece.unwrap_or(Err(ReadError::Closed));
         if read.is_err() {
             self.coming.close();
@@ -69,14 +76,16 @@ impl Drop for Batch {
 }
 
 impl Shared {
-    /// Begins to read ahead, where that is worth threads of its own and the place to begin at is known.
+    /// Begins to read ahead, where that is worth threads of its own and the place to begin at is known. What is in memory
+    /// anyway is left to the caller. Within a runtime only.
     pub(super) fn ahead(
         self: &Arc<Self>,
         extent: Extent,
         from: Position,
         to: Position,
     ) -> Option<Ahead> {
-        let to = to.min(self.durable());
+        let in_memory = self.tail().first();
+        let to = to.min(self.durable()).min(Position(in_memory.0.saturating_sub(1)));
         if to.0.saturating_sub(from.0) < LEAST || !self.segments.is_near(from) {
             return None;
         }
@@ -86,7 +95,7 @@ impl Shared {
             let (shared, scout, order) = (Arc::clone(self), Arc::clone(&scout), order.clone());
             tokio::task::spawn_blocking(move || Reading::new(shared, extent).run(&scout, &order));
         }
-        Some(Ahead { coming })
+        Some(Ahead { coming, now: None })
     }
 }
 
@@ -115,6 +124,9 @@ impl Reading {
                 let mut scout = scout.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(piece) = done.take() {
                     scout.give_back(piece);
+                }
+                if self.shared.is_closing() {
+                    return;
                 }
                 let Some(piece) = scout.take().transpose() else { return };
                 let (finished, coming) = oneshot::channel();

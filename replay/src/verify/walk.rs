@@ -25,21 +25,29 @@ const LATELY: usize = 8192;
 /// So often somebody hears how far it is.
 const TELL: u64 = 4096;
 
-/// Records are read, checked and decoded on another thread while those before them are folded: so many at once, and so
-/// often before somebody has to wait.
+/// Records are read, checked and decoded on another thread while those before them are folded: so many or so many bytes at
+/// once, and so often before somebody has to wait.
 const BATCH: usize = 256;
+const BYTES: usize = 256 * 1024;
 const WAITING: usize = 4;
 
 type Batch = Vec<Result<StoredRecord, ReadError>>;
 
 /// Ends behind the last record or the first error, or when nobody listens any more.
 fn read_ahead(reader: &SegmentReader, read: &SyncSender<Batch>) {
-    let mut records = reader.stored(Position(1)).peekable();
-    while records.peek().is_some() {
-        if read.send(records.by_ref().take(BATCH).collect()).is_err() {
-            return;
+    let (mut batch, mut bytes) = (Batch::with_capacity(BATCH), 0);
+    for record in reader.stored(Position(1)) {
+        bytes += record.as_ref().map_or(0, |record| record.body.len());
+        batch.push(record);
+        if batch.len() >= BATCH || bytes >= BYTES {
+            if read.send(std::mem::take(&mut batch)).is_err() {
+                return;
+            }
+            bytes = 0;
         }
     }
+    // Whoever listens no more needs no rest.
+    let _ = read.send(batch);
 }
 
 pub(super) struct Walk<'a> {

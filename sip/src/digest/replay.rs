@@ -40,7 +40,7 @@ pub struct Replay {
     forgotten: u64,
 }
 
-/// Rounded up: what has not expired yet is never taken for expired.
+/// Rounded up: what has not expired yet is never taken for expired, when the moment it is held against is rounded down.
 fn millis(expires: Duration) -> u64 {
     u64::try_from(expires.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
@@ -67,7 +67,7 @@ impl Replay {
         if let Some(entry) = self.entries.get_mut(&key) {
             return entry.accept(count);
         }
-        self.expire(millis(now));
+        self.expire(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
         let expires = millis(expires);
         if expires <= self.forgotten {
             return false;
@@ -164,6 +164,15 @@ mod tests {
             assert_eq!(long(short(moment)), moment);
         }
         assert_eq!(long(short(u64::MAX)), (1 << 48) - 1);
+    }
+
+    /// Within the last millisecond of its life a nonce was let go of, and its count was taken a second time.
+    #[test]
+    fn a_nonce_is_remembered_to_the_very_end_of_its_life() {
+        let (mut replay, nearly) = (Replay::new(9), T - Duration::from_micros(400));
+        assert!(replay.accept(Duration::ZERO, &[b'1'; 32], T, 1));
+        assert!(replay.accept(nearly, &[b'2'; 32], T + T, 1));
+        assert!(!replay.accept(nearly, &[b'1'; 32], T, 1));
     }
 
     #[test]
