@@ -44,7 +44,7 @@ scenario() { # NAME, sipp arguments...
 server=$!
 for _ in $(seq 100); do ask status > /dev/null 2>&1 && break; sleep 0.1; done
 ask apply "$work/users.jsonl" > /dev/null
-# Phones that registered before, and go on refreshing for ten seconds whatever happens.
+# Phones that registered before, and go on refreshing for 25 seconds whatever happens.
 timeout 60 sipp -nostdin -i 127.0.0.1 -p "$phones" -key cport "$callee" -trace_err -error_file "$work/refresh.err" \
 	-sf "$here/refresh.xml" -inf "$work/users.csv" -r 100 -m 50 "127.0.0.1:$sip" > "$work/refresh.screen" 2>&1 &
 refreshing=$!
