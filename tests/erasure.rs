@@ -127,8 +127,17 @@ async fn after_an_erasure_nothing_readable_is_left_and_every_proof_holds() {
     let server = with_people(home).await;
     let seal: Value = serde_json::from_str(&good(&server, home, "--json audit seal")).unwrap();
     let (key, checkpoint) = (seal["key"].as_str().unwrap(), home.join("checkpoint"));
-    std::fs::write(&checkpoint, seal["checkpoint"].as_str().unwrap()).unwrap();
+    // What goes into a file is the checkpoint alone.
+    let kept = String::from_utf8(server.run(home, "audit seal", "").stdout).unwrap();
+    let origin = |note: &str| note.lines().next().unwrap().to_owned();
+    assert_eq!(origin(&kept), origin(seal["checkpoint"].as_str().unwrap()), "{kept}");
+    std::fs::write(&checkpoint, kept).unwrap();
     good(&server, home, "audit bundle before.jsonl");
+    // What is only sealed is called erased neither to people nor to programs.
+    for line in ["audit history", "--json audit history"] {
+        let told = good(&server, home, line);
+        assert!(told.contains("[sealed]") && !told.contains("[erased]"), "{told}");
+    }
     // Snapshots with the person in them: a stop writes them.
     let data = stopped(server).await;
     let vault = data.join("vault");

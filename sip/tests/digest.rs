@@ -182,6 +182,7 @@ fn weakened_answers_are_refused() {
         ("SHA-256", "SHA-256-sess", WRONG),
         ("SHA-256", "MD5", WRONG),
         ("nc=00000001", "nc=1", Verdict::Malformed(Malformed("nc"))),
+        ("nc=00000001", "nc=+0000001", Verdict::Malformed(Malformed("nc"))),
         ("nc=00000001", "nc=00000001, nc=00000002", Verdict::Malformed(Malformed("field twice"))),
         ("realm=", "realm", Verdict::Malformed(Malformed("syntax"))),
         ("uri=", "url=", Verdict::Malformed(Malformed("uri"))),

@@ -152,15 +152,15 @@ fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure>
 }
 
 fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
-    if common.form == Form::Json {
-        output::json(value.get("data").unwrap_or(value));
-        return Ok(());
-    }
-    // Nothing was opened, so nothing says whether it was erased or is only sealed.
+    // Nothing was opened, so nothing says whether it was erased or is only sealed: neither to people nor to programs.
     let text = value.to_string();
     let closed = !open && text.contains("[erased]");
     let shown = if closed { text.replace("[erased]", "[sealed]") } else { text };
-    let shown = serde_json::from_str(&shown).map_err(failed("the answer makes no sense"))?;
+    let shown: Value = serde_json::from_str(&shown).map_err(failed("the answer makes no sense"))?;
+    if common.form == Form::Json {
+        output::json(shown.get("data").unwrap_or(&shown));
+        return Ok(());
+    }
     output::answer(&shown)?;
     if closed {
         output::warning("what is [sealed] the running server shows with --open, and records it");

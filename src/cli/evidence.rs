@@ -133,12 +133,12 @@ fn seal(common: &Common, new_key: bool) -> Result<(), Failure> {
         "{at} seals the {size} records before it",
         "{at} versiegelt die {size} Einträge davor"
     );
-    output::done(line.read(common.language.into()));
+    output::remark(line.read(common.language.into()));
     let line = text!(
         "Keep this checkpoint outside this machine; the public key is {key}",
         "Bewahren Sie diesen Prüfpunkt außerhalb dieses Rechners auf; der öffentliche Schlüssel ist {key}"
     );
-    output::line(line.read(common.language.into()));
+    output::remark(line.read(common.language.into()));
     text("checkpoint").lines().for_each(output::line);
     Ok(())
 }

@@ -134,6 +134,11 @@ pub fn done(text: &str) {
     tell!("{GOOD}✓{GOOD:#} {}", plain(text));
 }
 
+/// What was done and is to be told beside the answer, which goes into a file as it is.
+pub fn remark(text: &str) {
+    tell_error!("{GOOD}✓{GOOD:#} {}", plain(text));
+}
+
 /// Something a person should know.
 pub fn warning(text: &str) {
     tell_error!("{CARE}!{CARE:#} {}", plain(text));

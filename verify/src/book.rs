@@ -54,7 +54,13 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         ));
     }
     let mut keys = if checkpoints.is_empty() { keys } else { keys.needed()? };
-    let mark = start(&folder.join("watermark")).ok().and_then(|bytes| watermark(&bytes));
+    let mark = folder.join("watermark");
+    let mark = match start(&mark) {
+        Ok(bytes) => watermark(&bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // It is what tells of a missing end: not to be able to read it is no reason to pass.
+        Err(error) => return Err(Unchecked::unreadable(&mark, &error)),
+    };
     let wanted = checkpoints.iter().map(|(_, note)| (note.size, None)).collect();
     let mut walk = Walk {
         report: Report::default(),
@@ -97,6 +103,8 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
     Ok(walk.report)
 }
 
+/// No segment that a server writes is longer; it is read whole.
+const LARGEST: u64 = 512 * 1024 * 1024;
 /// No head of a segment and no watermark is longer.
 const START: u64 = 64 * 1024;
 
@@ -113,8 +121,10 @@ fn regular(path: &Path) -> io::Result<File> {
 fn whole(path: &Path) -> io::Result<Vec<u8>> {
     let file = regular(path)?;
     let (length, mut bytes) = (file.metadata()?.len(), Vec::new());
-    // A file longer than memory is an error and not an end.
-    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+    if length > LARGEST {
+        let what = format!("it has {length} bytes, more than a segment can have ({LARGEST})");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
     file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -431,7 +431,7 @@ async fn a_fifo_in_the_place_of_a_part_of_the_book_holds_up_no_check() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let case = case().await;
     let folder = case.path("book");
-    for (name, code) in [("watermark", 0), ("segments/00000000000000000001.seg", 2)] {
+    for name in ["watermark", "segments/00000000000000000001.seg"] {
         let (path, aside) = (folder.join(name), case.path("aside"));
         std::fs::rename(&path, &aside).unwrap();
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
@@ -448,7 +448,7 @@ async fn a_fifo_in_the_place_of_a_part_of_the_book_holds_up_no_check() {
         if ended.is_none() {
             checking.kill().unwrap();
         }
-        assert_eq!(ended.and_then(|ended| ended.code()), Some(code), "{name}");
+        assert_eq!(ended.and_then(|ended| ended.code()), Some(2), "{name}");
         std::fs::rename(&aside, &path).unwrap();
     }
 }

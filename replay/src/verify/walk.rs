@@ -239,7 +239,8 @@ impl<'a> Walk<'a> {
             *wanted = Some(self.tree.root());
         }
         let Some(kept) = self.snapshots.remove(&position) else { return };
-        let computed = self.tables.snapshots();
+        // Made when one is there to be compared: encoding thousands of users for every odd file would take for ever.
+        let mut computed = None;
         for name in kept {
             let read = self.folder.as_ref().and_then(|folder| folder.read(&name, position));
             let Some(bytes) = read else {
@@ -249,6 +250,7 @@ impl<'a> Walk<'a> {
                 ));
                 continue;
             };
+            let computed = computed.get_or_insert_with(|| self.tables.snapshots());
             if computed.iter().any(|(same, now)| *same == name && *now == bytes) {
                 self.out.snapshots += 1;
             } else {

@@ -69,7 +69,8 @@ impl<'a> Authorization<'a> {
     }
 
     fn count(&self) -> Option<u32> {
-        let text = std::str::from_utf8(self.nc).ok().filter(|t| t.len() == 8)?;
+        let hex = self.nc.len() == 8 && self.nc.iter().all(u8::is_ascii_hexdigit);
+        let text = std::str::from_utf8(self.nc).ok().filter(|_| hex)?;
         u32::from_str_radix(text, 16).ok()
     }
 }
