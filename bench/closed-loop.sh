@@ -4,7 +4,10 @@
 #
 #   bench/closed-loop.sh [FOLDER OF THE SIPP BENCH]      (default ../shared/bench)
 #
-# Needs sipp, python3. Everything on loopback, in a network namespace of its own when that is allowed; the server pinned to one
+# Two clients, in turn: sipp, which opens calls at ticks of its clock, and phones of our own (switchbook-bench closed-loop), which
+# ask the moment another is through. Kamailio with its bindings in memory is measured beside both, when it is there.
+#
+# Needs sipp, python3; kamailio and sqlite3 for the comparison. Everything on loopback, in a network namespace of its own when that is allowed; the server pinned to one
 # core, sipp to the other, as in against-kamailio.sh. USERS (20000) registrations a round, LOOPS ("50 500"), ROUNDS (3) can be
 # set. ok=0 in a line says that something was sent twice or failed. The disk: a bare program that writes 4 KiB and calls
 # fdatasync, before and after, into the folder that holds the book.
@@ -30,18 +33,49 @@ print("disk scenario=fdatasync per_s=%.0f" % (times / (time.monotonic() - began)
 PY
 }
 
+phones="taskset -c 1 ${SWITCHBOOK_BENCH:-$here/target/release/switchbook-bench} --json closed-loop 127.0.0.1:5060 --users $users"
+# Processor time of the server, in µs, and of the phones; as a line of the bench with sipp.
+our_phones() { # LOOP
+	local before after
+	before=$("$sipp_bench/procstat.py" "$server")
+	$phones --phones "$1" > "$work/ours.json"
+	after=$("$sipp_bench/procstat.py" "$server")
+	python3 - "$work/ours.json" "$before" "$after" <<'PY'
+import json, sys
+row = json.load(open(sys.argv[1]))["rows"][0]
+kv = lambda s: {k: int(v) for k, v in (x.split("=") for x in s.split())}
+cpu = kv(sys.argv[3])["cpu_us"] - kv(sys.argv[2])["cpu_us"]
+n, wall = row["registrations"], row["seconds"]
+print("scenario=phones completed=%d wall_s=%.2f rate=%.0f cpu_us_per_op=%.1f server_cpu=%.0f%% retransmissions=%d"
+      % (n, wall, n / wall, cpu / n, 100 * cpu / 1e6 / wall, row["sent twice"]))
+PY
+}
+sipp_phones() { bench -P "$server" -x register.xml -f "$work/users/users.csv" -r 100000 -l "$1" -n "$users"; }
+start_kamailio() {
+	bash -c "exec $sipp_bench/kamailio/kamailio.sh $work/kam $work/users/cred.sql memory" > "$work/kamailio.log" 2>&1 &
+	server=$!
+	sleep 3
+	for process in "$server" $(pgrep -P "$server"); do taskset -apc 0 "$process" > /dev/null 2>&1 || true; done
+}
+
 disk | tee "$work/lines"
 for round in $(seq "$rounds"); do
 	for loop in $loops; do
-		data="$work/data$round-$loop"
-		start_switchbook "$data"
-		"$binary" --data "$data" apply "$work/users.jsonl" > /dev/null
-		bench -P "$server" -x register.xml -f "$work/users/users.csv" -r 100000 -l "$loop" -n "$users" | line "loop-$loop"
-		stop_switchbook
-		# Events counted are bindings: every registration must stand in the book.
-		bound=$("$binary" --data "$data" --json audit history --kind PhoneRegistered --limit $((users + 1)) | grep -o '"PhoneRegistered"' | wc -l)
-		echo "book-$loop scenario=bindings events=$bound of=$users"
-		rm -rf "$data"
+		for client in sipp our; do
+			data="$work/data$round-$loop-$client"
+			start_switchbook "$data"
+			"$binary" --data "$data" apply "$work/users.jsonl" > /dev/null
+			"${client}_phones" "$loop" | line "switchbook-$client-$loop"
+			stop_switchbook
+			# Events counted are bindings: every registration must stand in the book.
+			bound=$("$binary" --data "$data" --json audit history --kind PhoneRegistered --limit $((users + 1)) | grep -o '"PhoneRegistered"' | wc -l)
+			echo "book-$client-$loop scenario=bindings events=$bound of=$users"
+			rm -rf "$data"
+			command -v kamailio > /dev/null && command -v sqlite3 > /dev/null || continue
+			start_kamailio
+			"${client}_phones" "$loop" | line "kamailio-$client-$loop"
+			stop_switchbook
+		done
 	done
 done | tee -a "$work/lines"
 disk | tee -a "$work/lines"
@@ -54,11 +88,12 @@ for line in open(sys.argv[1]):
     kv = dict(re.findall(r"(\w+)=(\S+)", fields))
     if who == "disk":
         syncs.append(float(kv["per_s"]))
-    elif who.startswith("loop-"):
-        rows[int(who[5:])].append(kv)
-print("\nphones at once   registrations/s   CPU µs each   server   sipp   sent twice   (medians; goal 10000/s)")
-for loop, lines in sorted(rows.items()):
+    elif not who.startswith("book"):
+        server, client, loop = who.split("-")
+        rows[int(loop), {"sipp": "sipp", "our": "ours"}[client], server].append(kv)
+print("\nphones at once  client  server       registrations/s   CPU µs each   busy   sent twice   (medians; goal 10000/s)")
+for (loop, client, server), lines in sorted(rows.items(), key=lambda row: (row[0][0], row[0][1], row[0][2] != "switchbook")):
     m = lambda key: statistics.median(float(kv[key].rstrip("%")) for kv in lines)
-    print(f"{loop:14} {m('rate'):17.0f} {m('cpu_us_per_op'):13.1f} {m('server_cpu'):7.0f}% {m('sipp_cpu'):5.0f}% {m('retransmissions'):12.0f}")
+    print(f"{loop:14}  {client:6}  {server:10} {m('rate'):17.0f} {m('cpu_us_per_op'):13.1f} {m('server_cpu'):5.0f}% {m('retransmissions'):12.0f}")
 print("the disk alone: %s fdatasyncs/s (before, after)" % ", ".join("%.0f" % s for s in syncs))
 PY

@@ -276,7 +276,8 @@ impl Stage<'_> {
 
     /// Erases Ada: no byte of the book changes, and nobody can read her name in it any more.
     async fn erase(&self) -> Result<(), Failure> {
-        let answer = self.tell(json!({ "command": "person.erase", "user": "ada" })).await?;
+        let answer =
+            self.tell(json!({ "command": "person.erase", "user": "ada", "confirm": true })).await?;
         self.house.rooms.erasures.carried_out(answer.position).await?;
         let records = self.house.rooms.desk.book().read(Position(1), 100).await;
         let records = records.map_err(failed("the book cannot be read"))?;

@@ -157,13 +157,13 @@ async fn after_an_erasure_nothing_readable_is_left_and_every_proof_holds() {
     };
     assert!(looks().iter().all(|seen| seen.contains("zebulon") && !seen.contains("[erased]")));
 
-    let told = good(&server, home, "person erase zebulon");
+    let told = good(&server, home, "person erase zebulon --confirm");
     assert!(told.contains("was erased"), "{told}");
     for seen in looks() {
         assert!(!WORDS.iter().any(|word| seen.contains(word)), "as of before: {seen}");
         assert!(seen.contains("[erased]"), "{seen}");
     }
-    let again = server.run(home, "person erase zebulon", "");
+    let again = server.run(home, "person erase zebulon --confirm", "");
     assert!(text(&again).contains("USER_UNKNOWN"), "nobody knows the name any more");
     let history = good(&server, home, "audit history --open --kind PersonalFieldsOpened");
     assert!(history.contains("person export"), "{history}");
@@ -201,7 +201,7 @@ async fn a_restore_from_an_older_backup_asks_for_the_list_and_erases_again() {
     let backup = home.join("backup");
     copy(&data, &backup);
     let server = Server::start(home).await;
-    good(&server, home, "person erase zebulon");
+    good(&server, home, "person erase zebulon --confirm");
     stopped(server).await;
 
     // The disk is lost, the backup is put into a new folder: without the list the server does not start.
@@ -246,7 +246,7 @@ async fn an_erasure_reaches_the_restore_points_or_names_the_one_it_does_not_reac
     let sound = std::fs::read(point.join("vault")).unwrap();
 
     std::fs::write(point.join("vault"), &sound[..8300]).unwrap();
-    let refused = server.run(home, "person erase zebulon", "");
+    let refused = server.run(home, "person erase zebulon --confirm", "");
     let told = text(&refused);
     assert!(!refused.status.success() && told.contains(point.to_str().unwrap()), "{told}");
     assert!(good(&server, home, "status").contains(point.to_str().unwrap()), "it is a notice");
@@ -261,7 +261,7 @@ async fn an_erasure_reaches_the_restore_points_or_names_the_one_it_does_not_reac
         assert!(began.elapsed() < support::PATIENCE, "the restore point keeps the key");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    good(&server, home, "person erase bob");
+    good(&server, home, "person erase bob --confirm");
     assert_eq!(keys_of_people(&point.join("vault")).len(), 0);
     stopped(server).await;
     assert!(keys.iter().all(|key| holding(home, key).is_empty()), "the keys are nowhere");
@@ -278,7 +278,7 @@ async fn an_erasure_that_a_crash_cut_short_is_carried_out_at_the_next_start() {
     // The vault as it was before: as if the power went between the event and the key.
     let vault = std::fs::read(data.join("vault")).unwrap();
     let server = Server::start(home).await;
-    good(&server, home, "person erase zebulon");
+    good(&server, home, "person erase zebulon --confirm");
     stopped(server).await;
     std::fs::write(data.join("vault"), vault).unwrap();
     let list = home.join("data.erasures");

@@ -87,8 +87,15 @@ async fn a_witness_signs_what_continues_what_he_saw_and_nothing_else() {
     let line = ["switchbook-verify", "bundle", path.to_str().unwrap(), "--key", &key];
     let witnessed = || switchbook_verify::run(line.iter().chain(&["--witness", his]));
     assert_eq!(witnessed(), 0);
-    good(&server, home, "audit bundle all.jsonl");
-    assert_eq!(witnessed(), 1, "the book itself does not know that he signed");
+    let before = std::fs::read(&path).unwrap();
+    let refused = server.run(home, "audit bundle all.jsonl", "");
+    assert!(!refused.status.success() && text(&refused).contains("there already"));
+    assert_eq!(std::fs::read(&path).unwrap(), before, "evidence is never overwritten");
+    good(&server, home, "audit bundle plain.jsonl");
+    let path = home.join("plain.jsonl");
+    let line = ["switchbook-verify", "bundle", path.to_str().unwrap(), "--key", &key];
+    let witnessed = switchbook_verify::run(line.iter().chain(&["--witness", his]));
+    assert_eq!(witnessed, 1, "the book itself does not know that he signed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -287,15 +294,24 @@ async fn a_restore_is_held_against_a_checkpoint_from_outside() {
         let served = back.exists() && Book::open(&back, Options::default()).is_ok();
         assert!(!served, "{backup} {more}: what was refused can be served");
     }
-    // Whoever names a list wants it held: an empty one shows nothing.
+    // Whoever names a list wants it held: an empty one shows nothing, and another text is no false checkpoint.
     std::fs::write(home.join("empty"), "\n").unwrap();
-    for more in ["--checkpoint empty", "--checkpoint first --checkpoint empty"] {
+    let first = read("first");
+    let (_, signatures) = first.split_once("\n\n").unwrap();
+    std::fs::write(home.join("letter"), format!("Dear auditor\n\n{signatures}")).unwrap();
+    for (more, why) in [
+        ("--checkpoint empty", "empty"),
+        ("--checkpoint first --checkpoint empty", "empty"),
+        ("--checkpoint letter", "no list of checkpoints"),
+        ("--checkpoint first --checkpoint letter", "no list of checkpoints"),
+    ] {
         let refused = restore("copy.tar", &format!("{more} --key {key}"));
-        assert!(
-            !refused.status.success() && text(&refused).contains("empty"),
-            "{}",
-            text(&refused)
-        );
+        assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
         assert!(!home.join("back").exists());
+        let refused = server.run(home, &format!("audit verify {more} --key {key}"), "");
+        assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
     }
+    let refused = server.run(home, "audit bundle with-letter.jsonl --checkpoint letter", "");
+    assert!(!refused.status.success() && text(&refused).contains("is no checkpoint"));
+    assert!(!home.join("with-letter.jsonl").exists());
 }

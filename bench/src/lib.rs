@@ -5,6 +5,7 @@
 
 pub mod as_of;
 pub mod clock;
+pub mod closed_loop;
 pub mod console;
 pub mod growth;
 pub mod memory;

@@ -5,7 +5,9 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use switchbook_bench::year::{self, Year};
-use switchbook_bench::{as_of, growth, memory, replay, report::Report, routing, start};
+use switchbook_bench::{
+    as_of, closed_loop, growth, memory, replay, report::Report, routing, start,
+};
 use switchbook_core::position::Moment;
 
 /// Makes large books and measures on them.
@@ -97,6 +99,17 @@ enum What {
         /// registration holds.
         #[arg(long, default_value_t = 36)]
         rest: u64,
+    },
+    /// Registrations in a closed loop, against a server that runs with the users of `gen_users.py`.
+    ClosedLoop {
+        /// Where it listens.
+        server: std::net::SocketAddr,
+        /// So many users register, each once.
+        #[arg(long, default_value_t = 20_000)]
+        users: u32,
+        /// So many at any moment.
+        #[arg(long, default_value_t = 50)]
+        phones: usize,
     },
     /// Routing decisions with reasons a second, on one core.
     Routing {
@@ -216,6 +229,9 @@ fn measured(arguments: &Arguments) -> Result<Option<Report>, Box<dyn Error>> {
             let two = |counts: &[u32]| <[u32; 2]>::try_from(counts);
             let rest = Duration::from_secs(*rest);
             memory::measure(binary, two(registrations)?, two(calls)?, rest).map(Some)
+        }
+        What::ClosedLoop { server, users, phones } => {
+            closed_loop::measure(*server, *users, *phones).map(Some)
         }
         What::Routing { users, decisions, turns, seed } => {
             routing::measure(*users, *decisions, *turns, *seed).map(Some)

@@ -1,6 +1,7 @@
 //! Many phones behind one UDP socket: they register, call each other, and hold their calls. As plain as can be: what is
 //! measured is the other side. Digest as RFC 2617 and RFC 7616, transactions as RFC 3261 §17, no more of it than needed.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::ErrorKind;
@@ -9,7 +10,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 use switchbook_sip::digest::{Answer, Challenge, Ha1};
 
-/// So many are under way at once.
+/// So many are under way at once, where nobody asks for another number.
 const WINDOW: usize = 32;
 /// What nobody answered is sent again after so long (T1, RFC 3261 §17.1.1.1).
 const AGAIN: Duration = Duration::from_millis(500);
@@ -34,6 +35,8 @@ pub struct Phones {
     server: SocketAddr,
     realm: String,
     names: Names,
+    window: usize,
+    again: Cell<u64>,
 }
 
 /// One request on its way.
@@ -61,7 +64,20 @@ impl Phones {
         socket.set_read_timeout(Some(Duration::from_millis(2)))?;
         rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20)?;
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, server, realm: realm.into(), names })
+        let realm = realm.into();
+        Ok(Self { socket, local, server, realm, names, window: WINDOW, again: Cell::new(0) })
+    }
+
+    /// So many are under way at once: the next begins the moment one is through.
+    #[must_use]
+    pub fn at_once(self, window: usize) -> Self {
+        Self { window, ..self }
+    }
+
+    /// So many requests had to be sent again.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.again.get()
     }
 
     /// Registers the phones of this range.
@@ -108,7 +124,7 @@ impl Phones {
                     format!("{} were still under way after {patience:?}", open.len()).into()
                 );
             }
-            while open.len() < WINDOW
+            while open.len() < self.window
                 && (matches!(ask, Ask::Register) || placed.elapsed() > CALL_EVERY)
             {
                 let Some(index) = range.next() else { break };
@@ -122,6 +138,7 @@ impl Phones {
                 {
                     self.socket.send_to(request.text.as_bytes(), self.server)?;
                     request.sent = Instant::now();
+                    self.again.set(self.again.get() + 1);
                 }
             }
             if let Some(text) = self.receive()? {

@@ -18,7 +18,7 @@ use switchbook_core::id::UserId;
 pub struct ErasePerson {
     /// Log-in name or id; who was deleted before is named by his id.
     pub user: UserRef,
-    /// He knows that others forward to the freed numbers (U-5).
+    /// It is meant: there is no way back, and others may forward to the freed numbers (U-5).
     #[serde(default)]
     pub confirm: Confirm,
     /// Even during a call of his (RO-14).
@@ -53,6 +53,10 @@ fn erase(
     }
     let known = draft.exchange().erasures.former.get(&user);
     if known.is_none_or(|former| former.erased.is_none()) {
+        // Behind the deletion's own refusals: they say what else is affected.
+        if confirm == Confirm::No {
+            return Err(Refusal::new(RefusalCode::ErasureUnconfirmed).about(Subject::User(user)));
+        }
         draft.tell(PersonErased { user });
     }
     Ok(())

@@ -263,6 +263,9 @@ codes! {
     PeriodOpen "PERIOD_OPEN" Form
         "{period} is not over yet: numbers and addresses of that month are still needed. Only past months can be erased."
         "{period} ist noch nicht vorbei: Nummern und Adressen dieses Monats werden noch gebraucht. Nur vergangene Monate lassen sich löschen.";
+    ErasureUnconfirmed "ERASURE_UNCONFIRMED" Form
+        "An erasure is for ever: nobody, no backup and no auditor can read again what is known of this person. Nothing was changed; repeat with `confirm` if that is meant."
+        "Eine Löschung ist endgültig: Was über diese Person bekannt ist, kann niemand mehr lesen, auch aus keiner Sicherung und bei keiner Prüfung. Nichts wurde geändert; wiederholen Sie den Befehl mit `confirm`, wenn das gewollt ist.";
     SealOvertaken "SEAL_OVERTAKEN" Server
         "Somebody else sealed the book in the same moment, or up to a later place. Nothing was changed; repeat if you need a seal of your own."
         "Jemand anderes hat das Buch im selben Augenblick oder bis zu einer späteren Stelle versiegelt. Nichts wurde geändert; wiederholen Sie, wenn Sie ein eigenes Siegel brauchen.";

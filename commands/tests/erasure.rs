@@ -17,7 +17,7 @@ use world::*;
 fn who_is_still_a_user_is_deleted_with_the_erasure_in_one_command() {
     let mut world = World::with_ada();
     let ada = world.user("ada");
-    let told = world.tries(CONSOLE, r#"{"command":"person.erase","user":"ada"}"#);
+    let told = world.tries(CONSOLE, r#"{"command":"person.erase","user":"ada","confirm":true}"#);
     assert!(told.ends_with("UserDeleted PersonErased"), "{told}");
     let erased: Vec<KeyId> = world.exchange.erasures.keys().map(|(key, _)| key).collect();
     assert_eq!(erased, [KeyId::Person(ada)]);
@@ -30,11 +30,22 @@ fn who_was_deleted_before_is_erased_by_his_id_and_only_once() {
     let ada = world.user("ada");
     world.console(r#"{"command":"user.delete","user":"ada"}"#);
     assert_eq!(world.exchange.erasures.keys().count(), 0);
-    let erase = format!(r#"{{"command":"person.erase","user":"{}"}}"#, ada.0);
+    let erase = format!(r#"{{"command":"person.erase","user":"{}","confirm":true}}"#, ada.0);
     assert_eq!(world.tries(CONSOLE, &erase), "PersonErased");
     assert_eq!(world.tries(CONSOLE, &erase), "");
     let nobody = r#"{"command":"person.erase","user":"00000000-0000-0000-0000-0000000000ff"}"#;
     assert_eq!(world.tries(CONSOLE, nobody), "USER_UNKNOWN");
+}
+
+#[test]
+fn nobody_is_erased_before_it_is_confirmed() {
+    let mut world = World::with_ada();
+    let ada = world.user("ada");
+    let erase = |user: &str| format!(r#"{{"command":"person.erase","user":"{user}"}}"#);
+    assert_eq!(world.tries(CONSOLE, &erase("ada")), "ERASURE_UNCONFIRMED");
+    assert!(world.exchange.users.contains_key(&ada), "she is not deleted either");
+    world.console(r#"{"command":"user.delete","user":"ada"}"#);
+    assert_eq!(world.tries(CONSOLE, &erase(&ada.0.to_string())), "ERASURE_UNCONFIRMED");
 }
 
 #[test]

@@ -31,6 +31,23 @@ fn places(folder: &Path) -> [PathBuf; 2] {
 }
 
 #[tokio::test]
+async fn a_backup_inside_the_book_is_refused_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = folder.path().join("book");
+    let opened = open(&book);
+    people(&opened, 1..=2).await;
+    std::os::unix::fs::symlink(&book, folder.path().join("link")).unwrap();
+    for place in ["book/backup", "book/backup.tar", "book/a/b", "link/backup.tar", "book"] {
+        let made = opened.store.back_up(&folder.path().join(place), Moment(5)).await;
+        assert!(matches!(made, Err(BackupError::Inside(_))), "{place}: {made:?}");
+    }
+    for place in ["backup", "backup.tar", "a", "a.tar"] {
+        assert!(!book.join(place).exists(), "{place}");
+    }
+    opened.store.back_up(&folder.path().join("book-2"), Moment(5)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_backup_made_while_serving_is_restored_to_the_same_book_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let opened = open(&folder.path().join("book"));

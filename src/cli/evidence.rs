@@ -13,6 +13,7 @@ use switchbook_commands::desk::{Clock, SystemClock};
 use switchbook_core::envelope::Subject;
 use switchbook_core::position::Position;
 use switchbook_journal::SegmentReader;
+use switchbook_journal::files::read_text;
 use switchbook_journal::note::SignedNote;
 use switchbook_projections::fold;
 use switchbook_projections::snapshot::closed;
@@ -96,11 +97,12 @@ pub(super) fn reader(common: &Common) -> Result<SegmentReader, Failure> {
 }
 
 pub(super) fn note(path: &Path) -> Result<SignedNote, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(format!("the checkpoint {} cannot be read: {error}", path.display()))
-    })?;
-    text.parse().map_err(|error| {
-        Failure::new(format!("{} is no checkpoint: {error}", path.display()))
+    let file = path.display();
+    let text = read_text(path)
+        .map_err(|error| Failure::new(format!("the checkpoint {file} cannot be read: {error}")))?;
+    let note = text.parse().and_then(|note: SignedNote| note.checkpoint().map(|_| note));
+    note.map_err(|error| {
+        Failure::new(format!("{file} is no checkpoint: {error}"))
             .advice("It is a file as `switchbook audit seal` prints it, signature lines included.")
     })
 }
@@ -202,8 +204,15 @@ fn write(
     out: &Path,
     heard: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Bundled, Failure> {
+    if out.exists() {
+        return Err(Failure::new(format!("{} is there already", out.display())).advice(
+            "A bundle never overwrites anything: choose another name, or remove it first.",
+        ));
+    }
     let unwritten = format!("{} cannot be written", out.display());
-    let fresh = out.with_extension("part");
+    let mut fresh = out.as_os_str().to_owned();
+    fresh.push(".part");
+    let fresh = PathBuf::from(fresh);
     let mut to = BufWriter::new(std::fs::File::create(&fresh).map_err(failed(&unwritten))?);
     let made = SystemClock.now();
     let done = bundle::bundle(prover, reader, what, outside, made, &mut to, heard);

@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use switchbook_core::position::Position;
+use switchbook_journal::files::read_text;
 use switchbook_journal::note::{KeyKind, SignedNote, Verifier};
 use switchbook_journal::{Compared, Damage, SegmentReader};
 use switchbook_projections::text;
@@ -85,14 +86,24 @@ pub fn keys(matches: &ArgMatches) -> Result<Vec<Verifier>, Failure> {
     .collect()
 }
 
-/// One checkpoint, or a list of them as seals are appended to.
+/// One checkpoint, or a list of them as seals are appended to. Nothing else is taken, and nothing is not a list: what is no
+/// checkpoint must not be judged as a false one.
 pub fn notes(path: &Path) -> Result<Vec<SignedNote>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(format!("the checkpoint {} cannot be read: {error}", path.display()))
-    })?;
-    SignedNote::list(&text).map_err(|error| {
-        Failure::new(format!("{} is no list of checkpoints: {error}", path.display()))
-    })
+    let file = path.display();
+    let text = read_text(path)
+        .map_err(|error| Failure::new(format!("the checkpoint {file} cannot be read: {error}")))?;
+    let none = |error| {
+        Failure::new(format!("{file} is no list of checkpoints: {error}")).advice(
+            "It is a file as `switchbook audit seal` prints it, signature lines included, or many of them.",
+        )
+    };
+    let notes = SignedNote::list(&text).map_err(none)?;
+    notes.iter().try_for_each(|note| note.checkpoint().map(drop)).map_err(none)?;
+    if notes.is_empty() {
+        return Err(Failure::new(format!("the list of checkpoints {file} is empty"))
+            .advice("Name a checkpoint, or a list of them: nothing was done."));
+    }
+    Ok(notes)
 }
 
 /// What the server found when it compared its index.

@@ -61,6 +61,7 @@ impl Snapshot {
         to: &Path,
         made_at: Moment,
     ) -> Result<Manifest, BackupError> {
+        outside(shared.segments.folder(), to)?;
         let root = self.check(shared)?;
         let mut shelf = shelf(to)?;
         let doing = || BackupError::io(format!("writing the backup {}", to.display()));
@@ -150,6 +151,24 @@ pub(super) fn put(
         return Err(io::Error::other(format!("{name} has {bytes} bytes, not {length}")));
     }
     Ok(FileSum { name: name.into(), bytes, sha256: hex(&sum) })
+}
+
+/// A copy inside the folder it is made of is no backup. Links are followed; of a place that is not there yet, the nearest
+/// folder above it counts.
+fn outside(segments: &Path, to: &Path) -> Result<(), BackupError> {
+    let Some(book) = segments.parent().and_then(|book| book.canonicalize().ok()) else {
+        return Ok(());
+    };
+    let above = |path: &Path| match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        above => above.map(Path::to_path_buf),
+    };
+    let places = std::iter::successors(Some(to.to_path_buf()), |path| above(path));
+    let there = places.take(to.components().count() + 1).find_map(|path| path.canonicalize().ok());
+    match there {
+        Some(there) if there.starts_with(&book) => Err(BackupError::Inside(to.to_path_buf())),
+        _ => Ok(()),
+    }
 }
 
 fn shelf(to: &Path) -> Result<Box<dyn Shelf>, BackupError> {

@@ -37,6 +37,11 @@ pub enum BackupError {
         "{0} is there already and not empty. A backup never overwrites anything: choose another name, or empty it first"
     )]
     NotEmpty(PathBuf),
+    /// The place is in the book's own folder.
+    #[error(
+        "{0} is in the folder of the book itself: it would be lost with it. Choose a place elsewhere, best on another disk"
+    )]
+    Inside(PathBuf),
     /// There is no backup, or it was not finished.
     #[error("{0} is no backup: it has no `manifest`, which is written last when a backup is whole")]
     NoManifest(PathBuf),
