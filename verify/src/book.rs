@@ -224,17 +224,8 @@ impl Walk {
     /// All records of a segment; `false` when it makes no sense to go on.
     fn segment(&mut self, place: &str, bytes: &[u8], head: &Head, end: Option<(u64, u64)>) -> bool {
         let limit = end.map_or(bytes.len(), |(end, _)| usize::try_from(end).unwrap_or(usize::MAX));
-        let Some(valid) = bytes.get(..limit) else {
-            let (at, record) = (bytes.len() as u64, self.tree.leaves() + 1);
-            self.report.bad_at(
-                place,
-                Some(at),
-                Some(record),
-                "it is shorter than the next one says",
-                "es ist kürzer, als das nächste sagt",
-            );
-            return false;
-        };
+        // When it was cut short, its records tell which one is gone.
+        let valid = bytes.get(..limit).unwrap_or(bytes);
         let mut at = head.length;
         // A torn end is cut at the last whole commit: what stands behind was never acknowledged.
         let mut sound = self.tree.clone();
@@ -295,6 +286,16 @@ impl Walk {
                 record,
                 "records are missing at its end",
                 "an seinem Ende fehlen Einträge",
+            );
+            return false;
+        }
+        if bytes.len() < limit && end.is_some() {
+            self.report.bad_at(
+                place,
+                Some(at as u64),
+                Some(self.tree.leaves()),
+                "it is shorter than the next one says",
+                "es ist kürzer, als das nächste sagt",
             );
             return false;
         }

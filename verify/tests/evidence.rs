@@ -376,6 +376,12 @@ async fn a_whole_folder_is_checked_to_the_byte_and_by_checkpoints_from_outside()
         reseal(&mut bytes[at..at + length]);
     });
     assert!(found.2.contains("changed"), "{found:?}");
+    // Cut short in the middle of a record, and between two: the first that is gone is named, and not where the file begins.
+    let (at, length) = frames[3];
+    for end in [at, at + 10, at + length - 1] {
+        let found = named(&|bytes| bytes.truncate(end));
+        assert_eq!((found.0, found.1), (Some(at as u64), Some(4)), "cut at {end}: {found:?}");
+    }
     std::fs::write(path, &sound).unwrap();
     assert_eq!(run().0, 0);
 
