@@ -32,6 +32,8 @@ pub struct Ahead {
     coming: mpsc::Receiver<Coming>,
     /// The one that is waited for: whoever stops waiting loses none.
     now: Option<Coming>,
+    /// There was an error. A thread that was just giving something over when the channel was closed may still do so.
+    failed: bool,
 }
 
 /// Records that were read ahead. Dropping it gives them back to the thread that made them.
@@ -45,6 +47,9 @@ impl Ahead {
     /// The next piece; `None` behind the last one, and when nobody reads any more because the server stops: whoever needs
     /// everything looks how far the last piece went, and reads on. Nothing comes behind an error.
     pub async fn next(&mut self) -> Option<Result<Batch, ReadError>> {
+        if self.failed {
+            return None;
+        }
         let now = match &mut self.now {
             Some(now) => now,
             waiting => waiting.insert(self.coming.recv().await?),
@@ -53,6 +58,7 @@ impl Ahead {
         self.now = None;
         let read = piece.unwrap_or(Err(ReadError::Closed));
         if read.is_err() {
+            self.failed = true;
             self.coming.close();
             while self.coming.try_recv().is_ok() {}
         }
@@ -95,7 +101,7 @@ impl Shared {
             let (shared, scout, order) = (Arc::clone(self), Arc::clone(&scout), order.clone());
             tokio::task::spawn_blocking(move || Reading::new(shared, extent).run(&scout, &order));
         }
-        Some(Ahead { coming, now: None })
+        Some(Ahead { coming, now: None, failed: false })
     }
 }
 
