@@ -1,6 +1,8 @@
 //! From errands to orders: whom the Desk hears, and with which words a refusal comes back.
 
 use crate::port::{Errand, Trouble, Wish};
+use std::fmt::Write;
+use std::net::SocketAddr;
 use switchbook_commands::{
     Command, Order, Refusal, RefusalCode, call, phone, registration, secret, wire,
 };
@@ -46,8 +48,40 @@ impl Asked {
 
 /// Where a message came from, as the book has it: `udp 192.0.2.7:5060`.
 fn source(from: Flow) -> String {
-    let transport = from.transport.as_str().to_ascii_lowercase();
-    format!("{transport} {}", from.remote)
+    let mut words = String::with_capacity(32);
+    words.push_str(from.transport.as_str());
+    words.make_ascii_lowercase();
+    words.push(' ');
+    put_address(&mut words, from.remote);
+    words
+}
+
+/// As `Display` has it. Two are written for each refresh of a phone, and formatting them costs more than deciding it.
+fn put_address(out: &mut String, address: SocketAddr) {
+    let SocketAddr::V4(v4) = address else {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (index, octet) in v4.ip().octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push('.');
+        }
+        put_number(out, u16::from(octet));
+    }
+    out.push(':');
+    put_number(out, v4.port());
+}
+
+fn put_number(out: &mut String, number: u16) {
+    let mut unit = 10_000;
+    while unit > 1 && unit > number {
+        unit /= 10;
+    }
+    while unit > 0 {
+        out.push(char::from(b'0' + u8::try_from(number / unit % 10).unwrap_or_default()));
+        unit /= 10;
+    }
 }
 
 /// Who asks what for an errand, in order. Nothing for what is nothing.
@@ -55,7 +89,8 @@ fn source(from: Flow) -> String {
 pub fn orders(errand: Errand) -> Vec<Asked> {
     match errand {
         Errand::Register(register) => {
-            let source = register.from.remote.to_string();
+            let mut source = String::with_capacity(24);
+            put_address(&mut source, register.from.remote);
             let ask = match register.wish {
                 Wish::RemoveAll => registration::Ask::RemoveAll,
                 Wish::Bind(contacts) => {
@@ -160,4 +195,23 @@ pub fn language_at(exchange: &Exchange, device: DeviceId) -> Language {
     let user = slot.and_then(|slot| exchange.slots.get(&slot.value)).map(|slot| slot.user);
     let chosen = user.and_then(|user| exchange.users.get(&user)?.language);
     chosen.map_or(Language::English, |chosen| chosen.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+    use switchbook_sip::transaction::Transport;
+
+    proptest! {
+        #[test]
+        fn a_source_is_written_as_the_standard_library_writes_addresses(v4: [u8; 4], v6: [u16; 8], port: u16) {
+            for ip in [IpAddr::from(v4), IpAddr::from(v6)] {
+                let remote = SocketAddr::new(ip, port);
+                let from = Flow { remote, local: remote, transport: Transport::Udp };
+                prop_assert_eq!(source(from), format!("udp {remote}"));
+            }
+        }
+    }
 }

@@ -105,6 +105,7 @@ impl Endpoint {
         let port: &dyn Port = &*self.port;
         let (config, domain) = (&self.config, &self.wire.domain);
         let given = request.authorizations().chain(request.proxy_authorizations());
+        let mut named = None;
         let judged = self.gatekeeper.verifier.judge_from(
             flow.remote.ip(),
             since_epoch,
@@ -112,8 +113,8 @@ impl Endpoint {
             given,
             |host| super::is_ours(config, domain, host, flow),
             |username, algorithm| {
-                let device = exchange.device_named(username)?;
-                let secret = exchange.devices.get(&device)?.credential?.value;
+                named = exchange.device_named(username);
+                let secret = exchange.devices.get(&named?)?.credential?.value;
                 port.ha1(secret, algorithm)
             },
         );
@@ -139,7 +140,8 @@ impl Endpoint {
             return self.behind_closed_gate(key, flow, request, exchange, claim);
         }
         if let Check::Right(proof) = verdict {
-            match self.admit(key, flow, request, exchange, &proof, since_epoch) {
+            let found = (exchange, named);
+            match self.admit(key, flow, request, found, &proof, since_epoch) {
                 Some(Who::Device(device)) => return Who::Device(device),
                 Some(Who::Answered) => return Who::Answered,
                 None => verdict = Check::Stale,
@@ -223,11 +225,11 @@ impl Endpoint {
         key: Key,
         flow: &Flow,
         request: &Request,
-        exchange: &Exchange,
+        (exchange, device): (&Exchange, Option<DeviceId>),
         proof: &Proof<'_>,
         since_epoch: Duration,
     ) -> Option<Who> {
-        let device = exchange.device_named(proof.username)?;
+        let device = device?;
         let (ip, source) = (flow.remote.ip(), SourceKey::of(flow.remote.ip()));
         let name = self.gatekeeper.hasher.hash_one(proof.username);
         if self.gatekeeper.verifier.is_taken(proof) {

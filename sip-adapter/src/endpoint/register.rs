@@ -23,11 +23,13 @@ impl Endpoint {
             return;
         };
         let name = exchange.devices.get(&device).map_or("", |device| device.name.as_str());
-        if let Some(aor) = address_of_record(&request).filter(|aor| aor != name) {
+        // Read once: it tells who is to be registered, and with whom.
+        let to = request.to().ok().and_then(|to| to.uri().ok());
+        if let Some(aor) = address_of_record(to.as_ref()).filter(|aor| aor != name) {
             let claimed = exchange.device_named(&aor);
             return self.claims_another(key, &flow, &request, device, claimed);
         }
-        let wish = match self.wish(&request, &flow) {
+        let wish = match self.wish(&request, to, &flow) {
             Ok(wish) => wish,
             Err((status, phrase, min)) => {
                 let min = min.map(|seconds| seconds.to_string());
@@ -64,8 +66,12 @@ impl Endpoint {
     }
 
     /// What a REGISTER asks for; `None`: only to be told.
-    fn wish(&self, request: &Request, flow: &Flow) -> Result<Option<Wish>, Refusal> {
-        let to = request.to().ok().and_then(|to| to.uri().ok());
+    fn wish(
+        &self,
+        request: &Request,
+        to: Option<Uri<'_>>,
+        flow: &Flow,
+    ) -> Result<Option<Wish>, Refusal> {
         let Some(Uri::Sip(to)) = to else { return Err((400, "Bad To", None)) };
         if !self.is_ours(&to.host, flow) {
             return Err((404, "Not Found", None));
@@ -160,9 +166,9 @@ impl Endpoint {
 }
 
 /// The user a REGISTER is for; empty if it names none, `None` if To cannot be read.
-fn address_of_record(request: &Request) -> Option<String> {
-    match request.to().ok()?.uri().ok()? {
-        Uri::Sip(to) => Some(super::user_of(&to).unwrap_or_default()),
+fn address_of_record(to: Option<&Uri<'_>>) -> Option<String> {
+    match to? {
+        Uri::Sip(to) => Some(super::user_of(to).unwrap_or_default()),
         _ => None,
     }
 }
@@ -212,6 +218,9 @@ fn told_back(parameters: &str, instance: Option<&str>) -> String {
 
 fn user_agent(request: &Request) -> Option<String> {
     let text = String::from_utf8_lossy(request.user_agent()?);
+    if text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Some(text.into_owned());
+    }
     Some(text.chars().filter(|c| !c.is_control()).take(128).collect())
 }
 

@@ -43,9 +43,9 @@ impl<'a> Authorization<'a> {
         const NAMES: [&str; 9] =
             ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc"];
         let mut fields: [Option<&'a [u8]>; 9] = [None; 9];
-        for pair in credentials.pairs() {
+        for pair in credentials.raw_pairs() {
             let (name, value) = pair.map_err(|()| Malformed("syntax"))?;
-            if let Some(i) = NAMES.iter().position(|n| n.eq_ignore_ascii_case(name))
+            if let Some(i) = NAMES.iter().position(|n| n.as_bytes().eq_ignore_ascii_case(name))
                 && fields[i].replace(value).is_some()
             {
                 return Err(Malformed("field twice"));
@@ -330,6 +330,8 @@ fn find<'c>(
 /// Does a digest URI name us, and whom the Request-URI names (RFC 3261 §22.4, RFC 7616 §3.4.6)? Phones leave out the user,
 /// add or drop ports and parameters, and write another of our names; none of that leads a request elsewhere.
 fn fits(given: &str, asked: Option<&str>, ours: impl Fn(&Host<'_>) -> bool) -> bool {
+    // Most phones write the same twice; whom it names need not be compared then.
+    let asked = asked.filter(|asked| *asked != given);
     let Ok(given) = Uri::parse(given) else { return false };
     let here = match &given {
         Uri::Sip(uri) => ours(&uri.host),

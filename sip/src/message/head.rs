@@ -4,6 +4,7 @@ use super::address::{Contact, NameAddr};
 use super::error::ValueError;
 use super::method::Method;
 use super::name::HeaderName;
+use super::place::{AddrPlace, ViaPlace};
 use super::scan::{self, CommaList};
 use super::uri::{Uri, UriError};
 use super::value::{CSeq, Credentials, Replaces};
@@ -11,6 +12,7 @@ use super::via::Via;
 use bytes::Bytes;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 /// One header line: 8 bytes, offsets into the datagram.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,15 @@ pub struct Head {
     pub(crate) seen: u128,
     pub(crate) repeated: u128,
     pub(crate) body: (u16, u16),
+    pub(crate) kept: Kept,
+}
+
+/// What every layer asks for, read once: where the parts stand. A fault is not kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    from: OnceLock<AddrPlace>,
+    to: OnceLock<AddrPlace>,
+    via: OnceLock<ViaPlace>,
 }
 
 /// A request.
@@ -202,7 +213,19 @@ impl Head {
 
     /// All Via values, topmost first (RFC 3261 §20.42).
     pub fn vias(&self) -> impl Iterator<Item = Result<Via<'_>, ValueError>> {
-        self.list(HeaderName::Via).map(Via::parse)
+        let values = self.list(HeaderName::Via).enumerate();
+        values.map(|(at, raw)| if at == 0 { self.first_via(raw) } else { Via::parse(raw) })
+    }
+
+    fn first_via<'a>(&'a self, raw: &'a [u8]) -> Result<Via<'a>, ValueError> {
+        if let Some(via) = self.kept.via.get().and_then(|place| place.read(&self.buf)) {
+            return Ok(via);
+        }
+        let via = Via::parse(raw)?;
+        if let Some(place) = ViaPlace::of(&via, &self.buf) {
+            let _ = self.kept.via.set(place);
+        }
+        Ok(via)
     }
 
     /// The topmost Via.
@@ -212,12 +235,27 @@ impl Head {
 
     /// From (RFC 3261 §20.20).
     pub fn from(&self) -> Result<NameAddr<'_>, ValueError> {
-        self.name_addr(HeaderName::From)
+        self.kept_addr(&self.kept.from, HeaderName::From)
     }
 
     /// To (RFC 3261 §20.39).
     pub fn to(&self) -> Result<NameAddr<'_>, ValueError> {
-        self.name_addr(HeaderName::To)
+        self.kept_addr(&self.kept.to, HeaderName::To)
+    }
+
+    fn kept_addr(
+        &self,
+        kept: &OnceLock<AddrPlace>,
+        name: HeaderName,
+    ) -> Result<NameAddr<'_>, ValueError> {
+        if let Some(addr) = kept.get().and_then(|place| place.read(&self.buf)) {
+            return Ok(addr);
+        }
+        let addr = self.name_addr(name)?;
+        if let Some(place) = AddrPlace::of(&addr, &self.buf) {
+            let _ = kept.set(place);
+        }
+        Ok(addr)
     }
 
     /// Any header that holds one name-addr (Refer-To, Referred-By, Reply-To …).

@@ -13,6 +13,7 @@ mod host;
 mod method;
 mod name;
 mod parse;
+mod place;
 mod quick;
 mod reply;
 pub(crate) mod scan;

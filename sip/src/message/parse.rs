@@ -1,7 +1,7 @@
 //! From a datagram to an indexed message (RFC 3261 §7, §18.3): one pass, one allocation.
 
 use super::error::{ParseError, ParseErrorKind, Salvage};
-use super::head::{Head, Line, Message, Request, Response};
+use super::head::{Head, Kept, Line, Message, Request, Response};
 use super::method::Method;
 use super::name::HeaderName;
 use super::scan;
@@ -67,7 +67,7 @@ pub fn parse_with(buf: Bytes, limits: &Limits, framing: Framing) -> Result<Messa
         return Err(ParseError { kind: ParseErrorKind::NotSip, salvage: None });
     }
     let fault = parsed.as_ref().err().copied().or(first_fault);
-    let mut head = Head { buf, lines, seen, repeated, body: (0, 0) };
+    let mut head = Head { buf, lines, seen, repeated, body: (0, 0), kept: Kept::default() };
     let fault = match bound_body(&head, end, framing) {
         Ok(body_end) => {
             end = end.min(body_end);

@@ -47,7 +47,7 @@ pub(crate) fn copy_headers(
         b.fault.get_or_insert(BuildError::Unanswerable);
         return;
     };
-    top_via(b, first, source);
+    top_via(b, request, first, source);
     for value in vias {
         line(b, HeaderName::Via, value);
     }
@@ -80,11 +80,11 @@ fn line(b: &mut Builder<'_>, name: HeaderName, value: &[u8]) {
 }
 
 /// Writes the first Via line; its first value gets `received` and `rport`, claims to either in it are dropped.
-fn top_via(b: &mut Builder<'_>, value: &[u8], source: SocketAddr) {
+fn top_via(b: &mut Builder<'_>, request: &Head, value: &[u8], source: SocketAddr) {
     b.name(HeaderName::Via);
     let mut list = CommaList::new(value);
     let top = list.next().unwrap_or(value);
-    match Via::parse(top) {
+    match request.top_via() {
         Err(_) => b.put(top),
         Ok(via) => {
             b.put(via.head);

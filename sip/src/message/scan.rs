@@ -123,14 +123,13 @@ pub(crate) fn quoted_len(s: &[u8]) -> Option<usize> {
         return None;
     }
     let mut i = 1;
-    while i < s.len() {
+    loop {
+        i += memchr::memchr2(b'"', b'\\', s.get(i..)?)?;
         match s[i] {
-            b'\\' => i += 2,
             b'"' => return Some(i + 1),
-            _ => i += 1,
+            _ => i += 2,
         }
     }
-    None
 }
 
 /// Digits only; larger than `u64` saturates.
@@ -230,6 +229,11 @@ impl<'a> Params<'a> {
             rest = split_raw(rest)?.rest;
         }
         Some(Params { raw })
+    }
+
+    /// Parameters that were checked before.
+    pub(crate) fn checked(raw: &'a [u8]) -> Params<'a> {
+        Params { raw }
     }
 
     /// The parameters in order.

@@ -74,6 +74,14 @@ impl<'a> Credentials<'a> {
 
     /// The pairs in order. An `Err` item is a place that breaks the grammar; nothing follows it.
     pub fn pairs(&self) -> impl Iterator<Item = Result<(&'a str, &'a [u8]), ()>> + use<'a> {
+        self.raw_pairs().map(|pair| {
+            let (name, value) = pair?;
+            Ok((std::str::from_utf8(name).map_err(drop)?, value))
+        })
+    }
+
+    /// The same with names as bytes; a name is a token, and so it is ASCII.
+    pub(crate) fn raw_pairs(&self) -> impl Iterator<Item = RawPair<'a>> + use<'a> {
         let mut rest = self.raw;
         let mut broken = false;
         std::iter::from_fn(move || {
@@ -100,9 +108,11 @@ impl<'a> Credentials<'a> {
     }
 }
 
-fn split_pair(s: &[u8]) -> Option<(&str, &[u8], &[u8])> {
+type RawPair<'a> = Result<(&'a [u8], &'a [u8]), ()>;
+
+fn split_pair(s: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let n = token_len(s);
-    let name = std::str::from_utf8(&s[..n]).ok().filter(|n| !n.is_empty())?;
+    let name = s.get(..n).filter(|n| !n.is_empty())?;
     let value = trim_start(trim_start(&s[n..]).strip_prefix(b"=")?);
     let (value, rest) = match value.first() {
         Some(b'"') => {
