@@ -25,11 +25,10 @@ pub fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    Command::new("audit")
+    let all = Command::new("audit")
         .about("Reads the book: history, the past, explanations, evidence")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .arg(flag("open", "Open personal fields: the running server answers, and it is recorded").global(true))
         .subcommand(
             Command::new("history").about("The events of an object, an actor, a time, a kind").args([
                 Arg::new("object").value_name("OBJECT").help(
@@ -90,7 +89,21 @@ pub fn command() -> Command {
         )
         .subcommands(evidence::commands())
         .subcommand(verify::command())
-        .subcommand(cosign::command())
+        .subcommand(cosign::command());
+    let open = Arg::new(OPEN).long("open").action(ArgAction::SetTrue);
+    super::everywhere(
+        all,
+        &open.help("Open personal fields: the running server answers, and it is recorded"),
+    )
+}
+
+/// The id of `--open` for personal fields: that of `call list` is another one, for calls in progress.
+const OPEN: &str = "personal";
+
+/// Was it given, before or after the verb?
+fn opens(matches: &ArgMatches) -> bool {
+    let here = matches.try_get_one::<bool>(OPEN).ok().flatten().copied().unwrap_or_default();
+    here || matches.subcommand().is_some_and(|(_, below)| opens(below))
 }
 
 /// Asks, and prints the answer.
@@ -107,7 +120,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         return cosign::run(common, matches);
     }
     let question = question(matches)?;
-    let open = matches.get_flag("open");
+    let open = opens(matches);
     let value = if open {
         common.client()?.ask(&Request::Audit {
             question,
@@ -168,7 +181,7 @@ fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn question(matches: &ArgMatches) -> Result<Question, Failure> {
+pub(super) fn question(matches: &ArgMatches) -> Result<Question, Failure> {
     let Some((verb, matches)) = matches.subcommand() else {
         return Err(Failure::new("what about the book?"));
     };

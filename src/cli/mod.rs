@@ -43,10 +43,27 @@ pub struct Common {
     pub command_id: Uuid,
 }
 
+/// The id of `--language` for texts: `user add --language` is another one, the new user's.
+const TEXTS: &str = "texts";
+
+/// Gives a command and all below it an argument, but for those that have one of that name of their own: clap's global
+/// arguments know no such exception.
+fn everywhere(command: Command, arg: &Arg) -> Command {
+    let own = command.get_arguments().any(|known| known.get_long() == arg.get_long());
+    let command = if own { command } else { command.arg(arg.clone()) };
+    command.mut_subcommands(|below| everywhere(below, arg))
+}
+
+/// The value that was given last to an argument that stands [everywhere].
+fn innermost<'a>(matches: &'a ArgMatches, id: &str) -> Option<&'a str> {
+    let below = matches.subcommand().and_then(|(_, below)| innermost(below, id));
+    below.or_else(|| Some(matches.try_get_one::<String>(id).ok()??.as_str()))
+}
+
 impl Common {
     fn of(matches: &ArgMatches) -> Self {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
-        let language = match text("language").as_deref() {
+        let language = match innermost(matches, TEXTS) {
             Some("de") => Language::German,
             Some(_) => Language::English,
             None => Language::of_environment(),
@@ -104,7 +121,8 @@ impl Common {
 /// The whole command line.
 pub fn command() -> Command {
     let global = |arg: Arg| arg.global(true).help_heading("Everywhere");
-    Command::new("switchbook")
+    let texts = Arg::new(TEXTS).long("language").value_parser(["de", "en"]).help("Of texts");
+    let all = Command::new("switchbook")
         .version(env!("CARGO_PKG_VERSION"))
         .about("An event-sourced PBX: every change is an event in a durable book")
         .subcommand_required(true)
@@ -141,9 +159,6 @@ pub fn command() -> Command {
                 .value_name("WHEN")
                 .help("Views as of a position (#123) or a moment (2026-11-23T12:00:00Z)"),
         ))
-        .arg(global(
-            Arg::new("language").long("language").value_parser(["de", "en"]).help("Of texts"),
-        ))
         .subcommand(serve())
         .subcommand(demo())
         .subcommand(Command::new("status").about("Is the server running, and is all well?"))
@@ -152,7 +167,8 @@ pub fn command() -> Command {
         .subcommand(audit::command())
         .subcommand(backup::command())
         .subcommands(verbs::nouns(&[nouns::COMMANDS, views::VIEWS], nouns::about))
-        .mut_subcommand("person", |person| person.subcommand(audit::export()))
+        .mut_subcommand("person", |person| person.subcommand(audit::export()));
+    everywhere(all, &texts.help_heading("Everywhere"))
 }
 
 fn serve() -> Command {
@@ -324,4 +340,61 @@ fn ask(what: &str) -> Result<String, Failure> {
             .advice("Pipe it in, or run the command on a terminal to be asked."));
     }
     Ok(secret.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The language of texts and what the new user or the view got, of a command line.
+    fn read(line: &str) -> (Language, serde_json::Map<String, serde_json::Value>) {
+        let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+        let common = Common::of(&matches);
+        let (noun, below) = matches.subcommand().unwrap();
+        let (verb, below) = below.subcommand().unwrap();
+        let mut tables = nouns::COMMANDS.iter().chain(views::VIEWS);
+        let entry = tables.find(|entry| entry.noun() == noun && entry.verb() == verb).unwrap();
+        (common.language, entry.fields(below, &mut |_| Ok(String::new())).unwrap())
+    }
+
+    #[test]
+    fn the_language_of_texts_is_not_the_users() {
+        for (line, texts, his) in [
+            ("switchbook --language de user add x X", Language::German, None),
+            ("switchbook --language en user add x X --language de", Language::English, Some("de")),
+            ("switchbook --language de user language x", Language::German, None),
+            (
+                "switchbook --language de user language x --language en",
+                Language::German,
+                Some("en"),
+            ),
+            ("switchbook --language de user list", Language::German, None),
+            ("switchbook user --language de list", Language::German, None),
+            ("switchbook user list --language de", Language::German, None),
+            ("switchbook --language en user list --language de", Language::German, None),
+            ("switchbook user --language de add x X --language fr", Language::German, Some("fr")),
+        ] {
+            let (language, fields) = read(line);
+            let found = fields.get("language").and_then(serde_json::Value::as_str);
+            assert_eq!((language, found), (texts, his), "{line}");
+        }
+        let audit =
+            command().get_matches_from("switchbook audit why exchange --language de".split(' '));
+        assert_eq!(Common::of(&audit).language, Language::German);
+    }
+
+    /// `call list --open` shows calls in progress; `audit --open` opens personal fields.
+    #[test]
+    fn to_open_personal_fields_is_not_to_ask_for_open_calls() {
+        let line = "switchbook audit --open as-of 5 call list";
+        let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+        let question = audit::question(matches.subcommand_matches("audit").unwrap()).unwrap();
+        let asked = serde_json::to_value(&question).unwrap();
+        assert_eq!(asked["arguments"], serde_json::json!({}), "{asked}");
+    }
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        command().debug_assert();
+    }
 }
