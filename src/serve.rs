@@ -126,19 +126,26 @@ fn welcome(data: &std::path::Path, house: &House) {
             house.report.leases_lost
         ));
     }
-    output::done(&format!("phones: udp:{}", house.sip));
+    let told = format!("phones: udp:{}", house.sip);
+    output::done(&match realm(house) {
+        Some(realm) => format!("{told}; a phone has to enter {realm} as its domain (realm)"),
+        None => told,
+    });
     if let Some(http) = house.http {
         output::done(&format!("health and metrics: http://{http}/health, http://{http}/metrics"));
     }
 }
 
+/// What phones enter as domain, and reckon their digests with (RFC 3261 §22.4).
+fn realm(house: &House) -> Option<String> {
+    let published = house.rooms.desk.published();
+    published.exchange.settings.as_ref().map(|known| known.realm.value.clone())
+}
+
 /// A realm is fixed when the folder is made: asking for another one later changes nothing, and is told.
 fn another_realm(settings: &Settings, house: &House) {
-    let published = house.rooms.desk.published();
-    let Some(of_book) = published.exchange.settings.as_ref().map(|known| &known.realm.value) else {
-        return;
-    };
-    if let Some(wanted) = settings.realm.as_ref().filter(|wanted| *wanted != of_book) {
+    let Some(of_book) = realm(house) else { return };
+    if let Some(wanted) = settings.realm.as_ref().filter(|wanted| **wanted != of_book) {
         output::warning(&format!(
             "this book's realm is {of_book} for ever; {wanted} is ignored. Another realm needs a new folder"
         ));

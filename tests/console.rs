@@ -135,3 +135,23 @@ async fn old_restore_points_go_at_a_start_that_succeeded() {
     .await;
     assert_eq!(names(), ["0.2.0-200", "by hand"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_start_it_tells_what_a_phone_has_to_enter() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let out = home.join("out");
+    let _server = Server::start_with(home, |command| {
+        command.stdout(std::fs::File::create(&out).unwrap());
+    })
+    .await;
+    let began = std::time::Instant::now();
+    let seen = || std::fs::read_to_string(&out).unwrap();
+    while !seen().contains("/metrics") {
+        assert!(began.elapsed() < support::PATIENCE, "{}", seen());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let seen = seen();
+    let phones = seen.lines().find(|line| line.contains("phones: udp:127.0.0.1:")).unwrap();
+    assert!(phones.contains("domain") && phones.contains("readme.test"), "{seen}");
+}
