@@ -8,6 +8,7 @@ use clap::ArgMatches;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use switchbook_projections::text::counted;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs until told to stop.
@@ -90,8 +91,12 @@ fn welcome(data: &std::path::Path, house: &House) {
     output::done(&format!("the book {} is open at {position}", data.display()));
     if house.report.cut_bytes > 0 {
         output::warning(&format!(
-            "{} bytes of unfinished commits were cut off its end; nobody had been told they were kept",
-            house.report.cut_bytes
+            "{} cut off its end; nobody had been told they were kept",
+            counted(
+                house.report.cut_bytes,
+                "byte of unfinished commits was",
+                "bytes of unfinished commits were"
+            )
         ));
     }
     if let Some(point) = &house.report.restore_point {
@@ -105,8 +110,8 @@ fn welcome(data: &std::path::Path, house: &House) {
     }
     if house.erased_again > 0 {
         output::warning(&format!(
-            "this book is older than its list of erasures: {} erasures were carried out again and recorded",
-            house.erased_again
+            "this book is older than its list of erasures: {} carried out again and recorded",
+            counted(house.erased_again, "erasure was", "erasures were")
         ));
     }
     if house.report.watermark_lost {
@@ -122,8 +127,8 @@ fn welcome(data: &std::path::Path, house: &House) {
     }
     if house.report.leases_lost > 0 {
         output::warning(&format!(
-            "{} refreshes of registrations could not be read; these phones register again when they are due",
-            house.report.leases_lost
+            "{} of registrations could not be read; these phones register again when they are due",
+            counted(house.report.leases_lost, "refresh", "refreshes")
         ));
     }
     let told = format!("phones: udp:{}", house.sip);

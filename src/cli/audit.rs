@@ -12,6 +12,7 @@ use crate::failure::{Failure, failed};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use switchbook_projections::snapshot::closed;
+use switchbook_projections::text;
 use switchbook_replay::SegmentBook;
 
 /// Its subcommands.
@@ -157,11 +158,16 @@ pub fn run_export(common: &Common, matches: &ArgMatches) -> Result<(), Failure> 
 
 fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure> {
     let book = SegmentBook::open(&common.data, None).map_err(|error| {
-        Failure::new(format!("the book in {} cannot be read: {error}", common.data.display()))
+        let folder = common.data.display();
+        Failure::new(text!(
+            "the book in {folder} cannot be read: {error}",
+            "das Buch in {folder} ist nicht lesbar: {error}"
+        ))
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(failed("the reader cannot be started"))?;
-    runtime.block_on(answer(&book, &closed(), question, common.language))
+    let answered = runtime.block_on(answer(&book, &closed(), question, common.language));
+    answered.map_err(Failure::closed)
 }
 
 fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
@@ -176,7 +182,11 @@ fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
     }
     output::answer(&shown)?;
     if closed {
-        output::warning("what is [sealed] the running server shows with --open, and records it");
+        let told = text!(
+            "what is [sealed] the running server shows with --open, and records it",
+            "was [sealed] ist, zeigt der laufende Server mit --open, und zeichnet es auf"
+        );
+        output::warning(told.read(common.language.into()));
     }
     Ok(())
 }
@@ -242,8 +252,8 @@ fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {
 }
 
 pub(super) fn position(text: &str) -> Result<u64, Failure> {
-    text.strip_prefix('#')
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| Failure::new(format!("`{text}` is no position")).advice("Write it like #123."))
+    text.strip_prefix('#').unwrap_or(text).parse().map_err(|_| {
+        Failure::new(text!("`{text}` is no position", "`{text}` ist keine Position"))
+            .advice(text!("Write it like #123.", "Schreiben Sie sie wie #123."))
+    })
 }

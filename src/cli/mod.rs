@@ -23,6 +23,7 @@ use output::Form;
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use switchbook_projections::text;
 use uuid::Uuid;
 
 /// What every subcommand may be told.
@@ -84,9 +85,10 @@ impl Common {
         if !failure.is_unknown() {
             return failure;
         }
-        failure.advice(format!(
-            "Repeat it with --command-id {}: if it was carried out, its first answer comes again and nothing is done twice.",
-            self.command_id
+        let id = self.command_id;
+        failure.advice(text!(
+            "Repeat it with --command-id {id}: if it was carried out, its first answer comes again and nothing is done twice.",
+            "Wiederholen Sie ihn mit --command-id {id}: Wurde er ausgeführt, kommt die erste Antwort wieder, und nichts geschieht zweimal."
         ))
     }
 
@@ -102,10 +104,14 @@ impl Common {
         arguments: serde_json::Map<String, serde_json::Value>,
     ) -> Result<output::View, Failure> {
         if self.as_user.is_some() {
-            return Err(Failure::new(
+            return Err(Failure::new(text!(
                 "a view is not shown with another user's rights: --as is for commands",
-            )
-            .advice("Leave --as out: whoever may use the console sees every view."));
+                "eine Sicht wird nicht mit den Rechten eines anderen gezeigt: --as ist für Befehle"
+            ))
+            .advice(text!(
+                "Leave --as out: whoever may use the console sees every view.",
+                "Lassen Sie --as weg: Wer die Konsole benutzen darf, sieht jede Sicht."
+            )));
         }
         let answer = self.client()?.ask(&Request::View(Sight {
             view: name.into(),
@@ -252,22 +258,26 @@ pub fn run() -> Result<(), Failure> {
         Err(error) => error.exit(),
     };
     let common = Common::of(&matches);
+    carried_out(&common, &matches).map_err(|failure| failure.told_in(common.language))
+}
+
+fn carried_out(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
-        Some(("serve", matches)) => crate::serve::run(&common, matches),
-        Some(("demo", matches)) => crate::demo::run(&common, matches),
+        Some(("serve", matches)) => crate::serve::run(common, matches),
+        Some(("demo", matches)) => crate::demo::run(common, matches),
         Some(("status", _)) => {
             output::view(&common.view("status", serde_json::Map::new())?, common.form);
             Ok(())
         }
-        Some(("apply", matches)) => apply::run(&common, matches),
-        Some(("route", matches)) => route::run(&common, matches),
-        Some(("audit", matches)) => audit::run(&common, matches),
-        Some(("backup", matches)) => backup::run(&common, matches),
+        Some(("apply", matches)) => apply::run(common, matches),
+        Some(("route", matches)) => route::run(common, matches),
+        Some(("audit", matches)) => audit::run(common, matches),
+        Some(("backup", matches)) => backup::run(common, matches),
         Some(("person", matches)) if matches.subcommand_name() == Some("export") => {
-            audit::run_export(&common, matches)
+            audit::run_export(common, matches)
         }
         Some((noun, matches)) => match matches.subcommand() {
-            Some((verb, matches)) => noun_verb(&common, noun, verb, matches),
+            Some((verb, matches)) => noun_verb(common, noun, verb, matches),
             None => Err(Failure::new(format!("what about {noun}?"))),
         },
         None => Err(Failure::new("nothing to do")),
@@ -311,11 +321,14 @@ fn show_answer(common: &Common, answer: &serde_json::Value) {
     };
     let events = texts("events");
     if events.is_empty() {
-        output::done("nothing to change: it is so already");
+        let told =
+            text!("nothing to change: it is so already", "nichts zu ändern: es ist schon so");
+        output::done(told.read(common.language.into()));
     }
     for event in events {
         if common.dry_run {
-            output::line(&format!("would record  {event}"));
+            let told = text!("would record  {event}", "würde aufzeichnen  {event}");
+            output::line(told.read(common.language.into()));
         } else {
             output::done(&event);
         }
@@ -336,8 +349,11 @@ fn ask(what: &str) -> Result<String, Failure> {
     input.lock().read_line(&mut line).map_err(failed("standard input cannot be read"))?;
     let secret = line.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
-        return Err(Failure::new(format!("no {what} on standard input"))
-            .advice("Pipe it in, or run the command on a terminal to be asked."));
+        let told = text!("no {what} on standard input", "kein {what} auf der Standardeingabe");
+        return Err(Failure::new(told).advice(text!(
+            "Pipe it in, or run the command on a terminal to be asked.",
+            "Leiten Sie es hinein, oder rufen Sie den Befehl an einem Terminal auf, um gefragt zu werden."
+        )));
     }
     Ok(secret.to_owned())
 }
