@@ -10,6 +10,7 @@ use switchbook_journal::EventReader;
 use switchbook_projections::audit_trail::Order;
 use switchbook_projections::registrar::BookOnly;
 use switchbook_projections::snapshot::Open;
+use switchbook_projections::text;
 use switchbook_replay::{
     At, Options, ReplayError, Request, StoredPlan, as_of, explain, person, story, what_if, why,
 };
@@ -113,7 +114,7 @@ impl Question {
 }
 
 fn told(error: &ReplayError) -> Failure {
-    Failure::new(error.to_string())
+    Failure::new(error.text())
 }
 
 fn at(text: &str) -> Result<At, Failure> {
@@ -147,7 +148,7 @@ pub async fn answer(
             let tables = tables.map_err(|error| Failure::new(error.to_string()))?;
             let at = moment.unwrap_or(tables.exchange.recorded_at);
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at, today: None };
-            let shown = views::show(&seen, view, arguments, For::Both)?;
+            let shown = views::show(&seen, view, arguments, For::Both, language)?;
             serde_json::from_str(&shown).map_err(failed("the view cannot be read back"))
         }
         Question::Diff { one, other } => {
@@ -235,8 +236,14 @@ async fn call_named(
         Ok(position) => Position(position),
         Err(_) if name == "last" => last_call(book, open).await?,
         Err(_) => {
-            return Err(Failure::new(format!("`{name}` names no call"))
-                .advice("Give its id, the position of its CallPlaced (#123), or last."));
+            return Err(Failure::new(text!(
+                "`{name}` names no call",
+                "`{name}` benennt keinen Ruf"
+            ))
+            .advice(text!(
+                "Give its id, the position of its CallPlaced (#123), or last.",
+                "Nennen Sie seine Id, die Position seines CallPlaced (#123) oder last."
+            )));
         }
     };
     explain::call_at(book, position).await.map_err(|error| told(&error))
@@ -252,5 +259,7 @@ async fn last_call(book: &dyn EventReader, open: Open<'_>) -> Result<Position, F
     let page = switchbook_replay::history(book, &request, open).await;
     let page = page.map_err(|error| told(&error))?;
     let last = page.entries.first().map(|entry| entry.position);
-    last.ok_or_else(|| Failure::new("the book has no call yet"))
+    last.ok_or_else(|| {
+        Failure::new(text!("the book has no call yet", "das Buch hat noch keinen Ruf"))
+    })
 }

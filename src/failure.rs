@@ -1,10 +1,54 @@
 //! What went wrong, for a person: what happened, what it means, what to do; and for a program: a code that stays.
 
+use crate::console::protocol::Language;
 use serde_json::{Map, Value, json};
 use std::fmt;
+use switchbook_projections::text::Text;
 
 /// The code of what has none of its own.
 const PLAIN: &str = "FAILED";
+
+/// What is said of a failure: in both languages, or as a library says it.
+#[derive(Clone, Debug)]
+pub struct Words {
+    /// English.
+    pub english: String,
+    /// German, where somebody wrote it.
+    pub german: Option<String>,
+}
+
+impl From<String> for Words {
+    fn from(english: String) -> Self {
+        Self { english, german: None }
+    }
+}
+
+impl From<&str> for Words {
+    fn from(english: &str) -> Self {
+        english.to_owned().into()
+    }
+}
+
+impl From<Text> for Words {
+    fn from(text: Text) -> Self {
+        Self { english: text.en, german: Some(text.de) }
+    }
+}
+
+impl Words {
+    fn read(&self, language: Language) -> &str {
+        match &self.german {
+            Some(german) if language == Language::German => german,
+            _ => &self.english,
+        }
+    }
+
+    fn replace(&mut self, from: &str, to: &str) {
+        for text in std::iter::once(&mut self.english).chain(&mut self.german) {
+            *text = text.replace(from, to);
+        }
+    }
+}
 
 /// A failure of a command-line run, with the exit code it ends with.
 #[derive(Debug)]
@@ -13,18 +57,20 @@ pub struct Failure(Box<Told>);
 #[derive(Debug)]
 struct Told {
     code: String,
-    text: String,
-    /// In German and English, where somebody wrote both.
+    /// As it is printed for people.
+    text: Words,
+    /// For programs, where they are told something else than people.
     texts: Option<(String, String)>,
     facts: Map<String, Value>,
     line: Option<usize>,
-    advice: Option<String>,
+    advice: Option<Words>,
     exit: u8,
+    language: Language,
 }
 
 impl Failure {
     /// Something did not work (exit code 1).
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Words>) -> Self {
         Self(Box::new(Told {
             code: PLAIN.into(),
             text: text.into(),
@@ -33,6 +79,7 @@ impl Failure {
             line: None,
             advice: None,
             exit: 1,
+            language: Language::English,
         }))
     }
 
@@ -52,7 +99,7 @@ impl Failure {
         self
     }
 
-    /// The sentence in both languages, for programs.
+    /// The sentence in both languages, for programs: a refusal is printed with its code, in the language that was asked for.
     pub fn texts(mut self, german: impl Into<String>, english: impl Into<String>) -> Self {
         self.0.texts = Some((german.into(), english.into()));
         self
@@ -65,8 +112,33 @@ impl Failure {
     }
 
     /// With what to do about it.
-    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+    pub fn advice(mut self, advice: impl Into<Words>) -> Self {
         self.0.advice = Some(advice.into());
+        self
+    }
+
+    /// To be printed in this language, as far as somebody wrote it.
+    pub fn told_in(mut self, language: Language) -> Self {
+        self.0.language = language;
+        self
+    }
+
+    /// In both languages with what to do about it, as one text each; German only where somebody wrote it.
+    pub fn words(&self) -> Words {
+        let told = |language| {
+            let text = self.0.text.read(language);
+            match &self.0.advice {
+                Some(advice) => format!("{text}\n  {}", advice.read(language)),
+                None => text.to_owned(),
+            }
+        };
+        let german = self.0.text.german.is_some().then(|| told(Language::German));
+        Words { english: told(Language::English), german }
+    }
+
+    /// Personal fields were not opened: nothing says whether what is closed was erased.
+    pub fn closed(mut self) -> Self {
+        self.0.text.replace("[erased]", "[sealed]");
         self
     }
 
@@ -96,7 +168,7 @@ impl Failure {
             value["line"] = line.into();
         }
         if let Some(advice) = &self.0.advice {
-            value["advice"] = advice.as_str().into();
+            value["advice"] = advice.english.as_str().into();
         }
         value
     }
@@ -104,20 +176,19 @@ impl Failure {
     /// Texts of libraries and of the operating system speak English alone: the German one says so and quotes them.
     fn both(&self) -> (String, String) {
         self.0.texts.clone().unwrap_or_else(|| {
-            let german =
-                format!("Das ging nicht; die Meldung gibt es nur auf Englisch: {}", self.0.text);
-            (german, self.0.text.clone())
+            let english = &self.0.text.english;
+            let german = self.0.text.german.clone().unwrap_or_else(|| {
+                format!("Das ging nicht; die Meldung gibt es nur auf Englisch: {english}")
+            });
+            (german, english.clone())
         })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)?;
-        match &self.0.advice {
-            Some(advice) => write!(f, "\n  {advice}"),
-            None => Ok(()),
-        }
+        let told = self.words();
+        f.write_str(told.read(self.0.language))
     }
 }
 
@@ -129,6 +200,7 @@ pub fn failed<E: fmt::Display>(doing: &str) -> impl FnOnce(E) -> Failure + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switchbook_projections::text;
 
     #[test]
     fn a_failure_has_its_code_and_both_languages() {
@@ -137,6 +209,15 @@ mod tests {
         assert_eq!(plain["text_en"], "the disk is gone");
         assert_eq!(plain["advice"], "Buy one.");
         assert!(plain["text_de"].as_str().unwrap().starts_with("Das ging nicht"));
+        let both = Failure::new(text!("no disk", "keine Platte"));
+        let both = both.advice(text!("Buy one.", "Kaufen Sie eine."));
+        assert_eq!(both.to_string(), "no disk\n  Buy one.");
+        assert_eq!(both.json()["text_de"], "keine Platte");
+        assert_eq!(both.json()["advice"], "Buy one.", "as ever: one text");
+        let german = both.told_in(Language::German);
+        assert_eq!(german.to_string(), "keine Platte\n  Kaufen Sie eine.");
+        let alone = Failure::new("ENOSPC").told_in(Language::German);
+        assert_eq!(alone.to_string(), "ENOSPC");
         let refused = Failure::refused("USER_UNKNOWN", "there is no eve", Some(3));
         let refused = refused.texts("es gibt keine eve", "there is no eve");
         assert_eq!(refused.to_string(), "USER_UNKNOWN: line 3: there is no eve");

@@ -27,7 +27,8 @@ use switchbook_projections::readers::Readers;
 use switchbook_projections::registrar::{self, BookOnly};
 use switchbook_projections::sentence;
 use switchbook_projections::table::Table;
-use switchbook_projections::text::When;
+use switchbook_projections::text;
+use switchbook_projections::text::{Text, When};
 use switchbook_replay::explain::would_ring;
 use switchbook_replay::{At, ReplayError, as_of};
 use switchbook_sip_adapter::Metrics;
@@ -72,7 +73,7 @@ impl Rooms {
         }
         let now = SystemClock.now();
         if view == "status" {
-            return self.status().await.map(|told| told.to_string());
+            return self.status(*language).await.map(|told| told.to_string());
         }
         if let Some(when) = as_of {
             let (position, moment) = self.place(when).await?;
@@ -83,14 +84,14 @@ impl Rooms {
             let now = self.readers.now();
             let today = Some(&now.exchange);
             let seen = views::Seen { tables: &tables, refreshes: &BookOnly, at, today };
-            let shown = views::show(&seen, view, arguments, whom);
+            let shown = views::show(&seen, view, arguments, whom, *language);
             put_away(tables);
             return shown;
         }
         let tables = self.current().await;
         let (refreshes, at) = (&self.leases, now);
         let seen = views::Seen { tables: &tables, refreshes, at, today: None };
-        views::show(&seen, view, arguments, whom)
+        views::show(&seen, view, arguments, whom, *language)
     }
 
     /// The tables with everything that was acknowledged; when they cannot follow the book, as far as they are.
@@ -113,7 +114,11 @@ impl Rooms {
         let present = self.current().await;
         let tables = past.as_ref().unwrap_or(&present);
         let exchange = &tables.exchange;
-        let asked = Asked::read(exchange, arguments)?;
+        let at = match arguments.get("at").and_then(Value::as_str) {
+            Some(text) => self.moment(text).await?,
+            None => None,
+        };
+        let asked = Asked::read(exchange, arguments, at)?;
         let plan = match asked.at {
             Some(at) => route::then(exchange, at, &asked),
             None => route::now(exchange, &self.leases, SystemClock.now(), &asked),
@@ -123,15 +128,16 @@ impl Rooms {
         let when = When(plan.at).local(zone);
         let told = would_ring(book, plan, &tables.names, zone)
             .await
-            .map_err(|error| Failure::new(error.to_string()))?;
+            .map_err(|error| Failure::new(error.text()))?;
         let broken = |error| Failure::new(format!("the plan cannot be written: {error}"));
         let data = serde_json::to_value(&told).map_err(broken)?;
+        let (to, Text { en, de }) = (&asked.to, route::assumption(&asked));
+        let title = text!(
+            "If {to} were called at {when}, {zone} ({en})",
+            "Würde {to} angerufen, {when}, {zone} ({de})"
+        );
         let table = Table {
-            title: format!(
-                "If {} were called at {when}, {zone} ({})",
-                asked.to,
-                route::assumption(&asked)
-            ),
+            title: title.read(language.into()).to_owned(),
             notes: told.lines(language.into()),
             ..Table::default()
         };
@@ -153,10 +159,22 @@ impl Rooms {
 
     /// The position that a place in time names, and the moment if it names one.
     async fn place(&self, when: &str) -> Result<(Position, Option<Moment>), Failure> {
-        let told = |error: ReplayError| Failure::new(error.to_string());
+        let told = |error: ReplayError| Failure::new(error.text());
         let (book, at) = (self.readers.book().as_ref(), when.parse::<At>().map_err(told)?);
         let position = as_of::position(book, at).await.map_err(told)?;
         Ok((position, as_of::moment(book, at).await.map_err(told)?))
+    }
+
+    /// The moment that a place in time names; of a position, when it was recorded; none for now.
+    async fn moment(&self, text: &str) -> Result<Option<Moment>, Failure> {
+        let told = |error: ReplayError| Failure::new(error.text());
+        let (book, at) = (self.readers.book().as_ref(), text.parse::<At>().map_err(told)?);
+        let At::Position(position) = at else {
+            return as_of::moment(book, at).await.map_err(told);
+        };
+        as_of::position(book, at).await.map_err(told)?;
+        let records = book.read(position, 1).await.map_err(failed("the book cannot be read"))?;
+        Ok(records.first().map(|recorded| recorded.envelope.recorded_at))
     }
 
     /// The index held against the segments, for an auditor who verifies the book meanwhile.
@@ -227,21 +245,34 @@ impl Rooms {
         }
     }
 
-    async fn status(&self) -> Result<Value, Failure> {
+    async fn status(&self, language: Language) -> Result<Value, Failure> {
         let health = self.health();
         let mut table = Table::new("", &["", ""]);
         let tables = self.current().await;
         let now = SystemClock.now();
         let counts = registrar::counts(&tables.exchange, &self.leases, now);
+        let (folder, position) = (self.data.display(), tables.position());
+        let (registered, devices) = (counts.registered, counts.devices);
+        let up = health.uptime_seconds;
+        let writable = match health.ok {
+            true => text!("yes", "ja"),
+            false => Text::same(health.book.as_str()),
+        };
         for (name, value) in [
-            ("version", health.version.to_owned()),
-            ("book", format!("{} at {}", self.data.display(), tables.position())),
-            ("writable", health.book.clone()),
-            ("phones", format!("{} of {} registered", counts.registered, counts.devices)),
-            ("SIP", format!("udp:{}", self.sip)),
-            ("up", format!("{} s", health.uptime_seconds)),
+            (text!("version", "Version"), Text::same(health.version)),
+            (text!("book", "Buch"), text!("{folder} at {position}", "{folder} bei {position}")),
+            (text!("writable", "beschreibbar"), writable),
+            (
+                text!("phones", "Telefone"),
+                text!(
+                    "{registered} of {devices} registered",
+                    "{registered} von {devices} registriert"
+                ),
+            ),
+            (text!("SIP", "SIP"), Text::same(format!("udp:{}", self.sip))),
+            (text!("up", "läuft seit"), Text::same(format!("{up} s"))),
         ] {
-            table.row([name.to_owned(), value]);
+            table.row([name, value].map(|text| text.read(language.into()).to_owned()));
         }
         table.notes.clone_from(&health.notices);
         let data = json!({

@@ -10,6 +10,8 @@ use switchbook_core::position::Moment;
 use switchbook_core::routing::plan::RoutePlan;
 use switchbook_core::routing::{From, RoutingInput, Volatile, route};
 use switchbook_projections::registrar::{self, Refreshes};
+use switchbook_projections::text;
+use switchbook_projections::text::Text;
 
 /// What a person asks.
 pub struct Asked {
@@ -22,43 +24,56 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// From the arguments of the command line.
-    pub fn read(exchange: &Exchange, arguments: &Map<String, Value>) -> Result<Self, Failure> {
+    /// From the arguments of the command line, and the moment that they name.
+    pub fn read(
+        exchange: &Exchange,
+        arguments: &Map<String, Value>,
+        at: Option<Moment>,
+    ) -> Result<Self, Failure> {
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
-        let from =
-            text("from").ok_or_else(|| Failure::new("who calls? Name a phone with --from"))?;
-        let to = text("to").ok_or_else(|| Failure::new("what is dialled? Name it with --to"))?;
-        let at = text("at").map(moment).transpose()?;
+        let from = text("from").ok_or_else(|| {
+            Failure::new(text!(
+                "who calls? Name a phone with --from",
+                "wer ruft an? Nennen Sie ein Telefon mit --from"
+            ))
+        })?;
+        let to = text("to").ok_or_else(|| {
+            Failure::new(text!(
+                "what is dialled? Name it with --to",
+                "was wird gewählt? Nennen Sie es mit --to"
+            ))
+        })?;
         Ok(Self { from: caller(exchange, from)?, to: to.into(), at })
     }
-}
-
-fn moment(text: &str) -> Result<Moment, Failure> {
-    let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
-        Failure::new(format!("`{text}` is no moment"))
-            .advice("Write it like 2026-11-28T10:00:00+01:00.")
-    })?;
-    Ok(Moment::from_utc(time.to_utc()))
 }
 
 /// A phone by its name, a user's first phone, or `trunk:NAME`.
 fn caller(exchange: &Exchange, name: &str) -> Result<From, Failure> {
     if let Some(trunk) = name.strip_prefix("trunk:") {
         let found = exchange.trunks.iter().find(|(_, state)| state.name == trunk);
-        return found
-            .map(|(id, _)| From::Trunk(*id))
-            .ok_or_else(|| Failure::new(format!("there is no trunk `{trunk}`")));
+        return found.map(|(id, _)| From::Trunk(*id)).ok_or_else(|| {
+            Failure::new(text!("there is no trunk `{trunk}`", "es gibt kein Amt `{trunk}`"))
+        });
     }
     if let Some(device) = exchange.device_named(name) {
         return Ok(From::Device(device));
     }
     let user = views::user(exchange, name).map_err(|_| {
-        Failure::new(format!("there is no phone and no user `{name}`"))
-            .advice("`switchbook device list` shows all phones; a trunk is trunk:NAME.")
+        Failure::new(text!(
+            "there is no phone and no user `{name}`",
+            "es gibt weder ein Telefon noch einen Benutzer `{name}`"
+        ))
+        .advice(text!(
+            "`switchbook device list` shows all phones; a trunk is trunk:NAME.",
+            "`switchbook device list` zeigt alle Telefone; ein Amt ist trunk:NAME."
+        ))
     })?;
-    phone_of(exchange, user)
-        .map(From::Device)
-        .ok_or_else(|| Failure::new(format!("{name} is logged in at no phone")))
+    phone_of(exchange, user).map(From::Device).ok_or_else(|| {
+        Failure::new(text!(
+            "{name} is logged in at no phone",
+            "{name} ist an keinem Telefon angemeldet"
+        ))
+    })
 }
 
 fn phone_of(exchange: &Exchange, user: UserId) -> Option<DeviceId> {
@@ -89,10 +104,16 @@ fn plan(exchange: &Exchange, volatile: &dyn Volatile, at: Moment, asked: &Asked)
 }
 
 /// What is said of a plan's assumptions.
-pub const fn assumption(asked: &Asked) -> &'static str {
+pub fn assumption(asked: &Asked) -> Text {
     match asked.at {
-        None => "as phones are registered now, nobody in a call",
-        Some(_) => "every phone somebody is logged in at taken as registered and idle",
+        None => text!(
+            "as phones are registered now, nobody in a call",
+            "mit den Registrierungen von jetzt, niemand im Gespräch"
+        ),
+        Some(_) => text!(
+            "every phone somebody is logged in at taken as registered and idle",
+            "jedes Telefon, an dem jemand angemeldet ist, gilt als registriert und frei"
+        ),
     }
 }
 

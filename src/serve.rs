@@ -8,6 +8,7 @@ use clap::ArgMatches;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use switchbook_projections::text::counted;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs until told to stop.
@@ -90,8 +91,12 @@ fn welcome(data: &std::path::Path, house: &House) {
     output::done(&format!("the book {} is open at {position}", data.display()));
     if house.report.cut_bytes > 0 {
         output::warning(&format!(
-            "{} bytes of unfinished commits were cut off its end; nobody had been told they were kept",
-            house.report.cut_bytes
+            "{} cut off its end; nobody had been told they were kept",
+            counted(
+                house.report.cut_bytes,
+                "byte of unfinished commits was",
+                "bytes of unfinished commits were"
+            )
         ));
     }
     if let Some(point) = &house.report.restore_point {
@@ -105,8 +110,8 @@ fn welcome(data: &std::path::Path, house: &House) {
     }
     if house.erased_again > 0 {
         output::warning(&format!(
-            "this book is older than its list of erasures: {} erasures were carried out again and recorded",
-            house.erased_again
+            "this book is older than its list of erasures: {} carried out again and recorded",
+            counted(house.erased_again, "erasure was", "erasures were")
         ));
     }
     if house.report.watermark_lost {
@@ -122,23 +127,30 @@ fn welcome(data: &std::path::Path, house: &House) {
     }
     if house.report.leases_lost > 0 {
         output::warning(&format!(
-            "{} refreshes of registrations could not be read; these phones register again when they are due",
-            house.report.leases_lost
+            "{} of registrations could not be read; these phones register again when they are due",
+            counted(house.report.leases_lost, "refresh", "refreshes")
         ));
     }
-    output::done(&format!("phones: udp:{}", house.sip));
+    let told = format!("phones: udp:{}", house.sip);
+    output::done(&match realm(house) {
+        Some(realm) => format!("{told}; a phone has to enter {realm} as its domain (realm)"),
+        None => told,
+    });
     if let Some(http) = house.http {
         output::done(&format!("health and metrics: http://{http}/health, http://{http}/metrics"));
     }
 }
 
+/// What phones enter as domain, and reckon their digests with (RFC 3261 §22.4).
+fn realm(house: &House) -> Option<String> {
+    let published = house.rooms.desk.published();
+    published.exchange.settings.as_ref().map(|known| known.realm.value.clone())
+}
+
 /// A realm is fixed when the folder is made: asking for another one later changes nothing, and is told.
 fn another_realm(settings: &Settings, house: &House) {
-    let published = house.rooms.desk.published();
-    let Some(of_book) = published.exchange.settings.as_ref().map(|known| &known.realm.value) else {
-        return;
-    };
-    if let Some(wanted) = settings.realm.as_ref().filter(|wanted| *wanted != of_book) {
+    let Some(of_book) = realm(house) else { return };
+    if let Some(wanted) = settings.realm.as_ref().filter(|wanted| **wanted != of_book) {
         output::warning(&format!(
             "this book's realm is {of_book} for ever; {wanted} is ignored. Another realm needs a new folder"
         ));

@@ -127,6 +127,18 @@ impl By {
 )]
 pub struct NotAKind(pub String);
 
+impl NotAKind {
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let name = &self.0;
+        let de = format!(
+            "es gibt keine Art von Ereignis namens `{name}`: Arten heißen wie in der Historie und in docs/journal-format.md, etwa ScheduleAdded"
+        );
+        Text { en: self.to_string(), de }
+    }
+}
+
 /// The exact name of a kind of event, however it was typed (`schedule-added`, `scheduleadded`).
 ///
 /// # Errors

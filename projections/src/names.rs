@@ -194,6 +194,42 @@ pub enum NotFound {
     Name(&'static str, String),
 }
 
+impl NotFound {
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let en = self.to_string();
+        let de = match self {
+            Self::Form(text) => format!(
+                "`{text}` benennt kein Objekt: Schreiben Sie user:NAME, number:ZIFFERN, slot:BENUTZER/NAME, device:NAME, group:NAME, profile:BENUTZER/NAME, schedule:ID, trunk:NAME, call:ID oder exchange"
+            ),
+            Self::Name(noun, name) => {
+                let among = among(noun);
+                format!(
+                    "das Buch kennt unter den {among} keinen Namen `{name}`, weder heute noch früher: Prüfen Sie die Schreibweise, oder nennen Sie die Id; wo personenbezogene Felder verschlossen sind, findet nur die Id Benutzer und Profile"
+                )
+            }
+        };
+        Text { en, de }
+    }
+}
+
+/// Things of a kind, in German, after "unter den".
+fn among(noun: &str) -> &str {
+    match noun {
+        "user" => "Benutzern",
+        "number" => "Rufnummern",
+        "slot" => "Slots",
+        "device" => "Telefonen",
+        "group" => "Gruppen",
+        "profile" => "Profilen",
+        "schedule" => "Zeitsteuerungen",
+        "trunk" => "Ämtern",
+        "call" => "Rufen",
+        other => other,
+    }
+}
+
 impl NameBook {
     /// The last event taken in.
     #[must_use]

@@ -5,7 +5,8 @@ use crate::names::Naming;
 use crate::registrar::{self, Refreshes};
 use crate::sentence::reason;
 use crate::table::{Table, fact, maybe};
-use crate::text::{Text, When};
+use crate::text;
+use crate::text::{Text, When, either};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use switchbook_core::exchange::Exchange;
@@ -14,6 +15,7 @@ use switchbook_core::id::{DeviceId, SlotId, UserId};
 use switchbook_core::number::{BusyIfAny, Number, NumberState};
 use switchbook_core::position::{Moment, Position};
 use switchbook_core::routing::profile;
+use switchbook_core::user::Language;
 
 /// The table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -177,44 +179,45 @@ pub fn in_force(exchange: &Exchange, number: Number, at: Moment) -> Option<InFor
 }
 
 /// `calls`, `calls and team calls`, `off`.
-pub(crate) fn busy_word(scope: BusyIfAny) -> &'static str {
+pub fn busy_word(scope: BusyIfAny) -> Text {
     match scope {
-        BusyIfAny::Off => "off",
-        BusyIfAny::Calls => "calls",
-        BusyIfAny::CallsAndTeamCalls => "calls and team calls",
+        BusyIfAny::Off => text!("off", "aus"),
+        BusyIfAny::Calls => text!("calls", "Anrufe"),
+        BusyIfAny::CallsAndTeamCalls => text!("calls and team calls", "Anrufe und Teamanrufe"),
     }
 }
 
 /// `on` or `off`.
-pub(crate) fn switch(on: bool) -> &'static str {
-    if on { "on" } else { "off" }
+pub fn switch(on: bool) -> Text {
+    if on { text!("on", "an") } else { text!("off", "aus") }
 }
 
 impl NumbersView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
+    pub fn table(&self, language: Language) -> Table {
         let columns = [
-            "number",
-            "owner",
-            "slots",
-            "profile in force",
-            "call waiting",
-            "busy-if-any",
-            "from outside",
+            ("number", "Rufnummer"),
+            ("owner", "Besitzer"),
+            ("slots", "Slots"),
+            ("profile in force", "Profil in Kraft"),
+            ("call waiting", "Anklopfen"),
+            ("busy-if-any", "Sammelbesetzt"),
+            ("from outside", "von außen"),
         ];
-        let mut table = Table::new("Numbers", &columns);
+        let mut table = Table::of(language, &text!("Numbers", "Rufnummern"), &columns);
         for row in &self.numbers {
             let in_force = row.in_force.as_ref().map(|force| {
-                let name = force.profile.as_deref().unwrap_or("none");
+                let name = force.profile.as_deref().unwrap_or(either(language, "none", "keines"));
                 format!("{name} {}", force.at)
             });
-            let waiting = switch(row.call_waiting.value);
-            let busy = busy_word(row.busy_if_any.value);
+            let (waiting, busy) =
+                (switch(row.call_waiting.value), busy_word(row.busy_if_any.value));
+            let (waiting, busy) = (waiting.read(language), busy.read(language));
             table.row([
                 row.number.to_string(),
                 fact(&row.owner),
-                row.slots.iter().map(cell).collect::<Vec<_>>().join(", "),
+                row.slots.iter().map(|slot| cell(slot, language)).collect::<Vec<_>>().join(", "),
                 maybe(in_force.as_ref()),
                 format!("{waiting} {}", row.call_waiting.at),
                 format!("{busy} {}", row.busy_if_any.at),
@@ -225,17 +228,22 @@ impl NumbersView {
                     .join(", "),
             ]);
         }
-        table.note(format!("as of {}, {}", self.position, self.at));
+        let (position, at) = (self.position, self.at);
+        let note = text!("as of {position}, {at}", "nach dem Stand von {position}, {at}");
+        table.note(note.read(language));
         table
     }
 }
 
-fn cell(slot: &SlotCell) -> String {
+fn cell(slot: &SlotCell, language: Language) -> String {
+    let name = &slot.slot.value;
+    let at = either(language, "at", "an");
     match &slot.device {
-        None => format!("{} (nobody logged in)", slot.slot.value),
-        Some(device) if slot.registered => format!("{} at {}", slot.slot.value, device.value),
+        None => format!("{name} ({})", either(language, "nobody logged in", "niemand angemeldet")),
+        Some(device) if slot.registered => format!("{name} {at} {}", device.value),
         Some(device) => {
-            format!("{} at {} (not registered)", slot.slot.value, device.value)
+            let not = either(language, "not registered", "nicht registriert");
+            format!("{name} {at} {} ({not})", device.value)
         }
     }
 }

@@ -5,13 +5,15 @@
 use crate::halves;
 use crate::names::Naming;
 use crate::table::Table;
-use crate::text::{When, zone};
+use crate::text;
+use crate::text::{When, counted, either, zone};
 use chrono_tz::Tz;
 use serde::Serialize;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::id::DeviceId;
 use switchbook_core::position::{Moment, Position, Seconds};
 use switchbook_core::registration::{Binding, BindingId};
+use switchbook_core::user::Language;
 use switchbook_journal::Leases;
 
 /// Refreshes since a binding was last in the book: the leases of a running server.
@@ -233,14 +235,23 @@ impl BindingRow {
 impl RegistrarView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["device", "logged in on", "contact", "source", "until", "phone", "set"];
-        let mut table = Table::new("Registrations", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("device", "Telefon"),
+            ("logged in on", "angemeldet auf"),
+            ("contact", "Kontakt"),
+            ("source", "Quelle"),
+            ("until", "bis"),
+            ("phone", "Modell"),
+            ("set", "gesetzt"),
+        ];
+        let mut table = Table::of(language, &text!("Registrations", "Registrierungen"), &columns);
         for device in &self.devices {
             let slot = device.slot.clone().unwrap_or_default();
             if device.bindings.is_empty() {
                 let name = device.device.clone();
-                table.row([name, slot, "not registered".into()]);
+                let not = either(language, "not registered", "nicht registriert");
+                table.row([name, slot, not.into()]);
                 continue;
             }
             for binding in &device.bindings {
@@ -256,15 +267,22 @@ impl RegistrarView {
             }
         }
         let Counts { devices, registered, bindings } = self.counts;
-        table.note(format!(
-            "{registered} of {devices} devices registered, {bindings} bindings, as of {} at {}",
-            self.position,
-            self.at.local(self.zone)
-        ));
+        let (position, at) = (self.position, self.at.local(self.zone));
+        let (device, telefon) =
+            if devices == 1 { ("device", "Telefon") } else { ("devices", "Telefonen") };
+        let binding = counted(bindings, "binding", "bindings");
+        let bindung = counted(bindings, "Bindung", "Bindungen");
+        let note = text!(
+            "{registered} of {devices} {device} registered, {binding}, as of {position} at {at}",
+            "{registered} von {devices} {telefon} registriert, {bindung}, nach dem Stand von {position}, {at}"
+        );
+        table.note(note.read(language));
         if !self.refreshes_known {
-            table.note(
+            table.note(either(
+                language,
                 "refreshes that changed nothing else are not in the book: ends are as granted",
-            );
+                "Auffrischungen, die sonst nichts änderten, stehen nicht im Buch: Enden wie gewährt",
+            ));
         }
         table
     }

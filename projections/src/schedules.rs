@@ -3,7 +3,7 @@
 use crate::names::Naming;
 use crate::table::Table;
 use crate::text;
-use crate::text::{Text, When};
+use crate::text::{Text, When, either};
 use chrono_tz::Tz;
 use serde::Serialize;
 use switchbook_core::exchange::Exchange;
@@ -13,6 +13,7 @@ use switchbook_core::position::{Moment, Position};
 use switchbook_core::routing::profile;
 use switchbook_core::schedule::window::{self, TZ_DATA};
 use switchbook_core::schedule::{Edge, Minute, Pattern, Priority};
+use switchbook_core::user::Language;
 
 /// The table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -157,44 +158,45 @@ fn clock(minute: Minute) -> String {
 
 /// `begins` or `ends`.
 #[must_use]
-pub const fn edge_word(edge: Edge) -> &'static str {
+pub fn edge_word(edge: Edge) -> Text {
     match edge {
-        Edge::Begins => "begins",
-        Edge::Ends => "ends",
+        Edge::Begins => text!("begins", "beginnt"),
+        Edge::Ends => text!("ends", "endet"),
     }
 }
 
 impl SchedulesView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
+    pub fn table(&self, language: Language) -> Table {
         let columns = [
-            "number",
-            "owner",
-            "profile",
-            "when",
-            "zone",
-            "priority",
-            "now",
-            "next edge",
-            "set",
-            "schedule",
+            ("number", "Rufnummer"),
+            ("owner", "Besitzer"),
+            ("profile", "Profil"),
+            ("when", "wann"),
+            ("zone", "Zone"),
+            ("priority", "Vorrang"),
+            ("now", "jetzt"),
+            ("next edge", "nächster Schaltzeitpunkt"),
+            ("set", "gesetzt"),
+            ("schedule", "Zeitsteuerung"),
         ];
-        let mut table = Table::new("Schedules", &columns);
+        let mut table = Table::of(language, &text!("Schedules", "Zeitsteuerungen"), &columns);
         for row in &self.schedules {
             let now = match (row.in_window, row.in_force) {
-                (true, true) => "in force",
-                (true, false) => "overridden",
+                (true, true) => either(language, "in force", "in Kraft"),
+                (true, false) => either(language, "overridden", "verdrängt"),
                 (false, _) => "",
             };
-            let next = row
-                .next
-                .map(|next| format!("{} {}", edge_word(next.edge), next.due.local(row.zone)));
+            let next = row.next.map(|next| {
+                let edge = edge_word(next.edge);
+                format!("{} {}", edge.read(language), next.due.local(row.zone))
+            });
             table.row([
                 row.number.to_string(),
                 row.owner.clone().unwrap_or_default(),
                 row.profile.clone(),
-                row.when.en.clone(),
+                row.when.read(language).to_owned(),
                 row.zone.to_string(),
                 row.priority.0.to_string(),
                 now.into(),
@@ -204,7 +206,11 @@ impl SchedulesView {
             ]);
         }
         let (position, at, data) = (self.position, self.at, self.tz_data);
-        table.note(format!("as of {position}, {at}; time-zone data {data}"));
+        let note = text!(
+            "as of {position}, {at}; time-zone data {data}",
+            "nach dem Stand von {position}, {at}; Zeitzonendaten {data}"
+        );
+        table.note(note.read(language));
         table
     }
 }

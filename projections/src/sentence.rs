@@ -8,7 +8,7 @@ mod phones;
 mod reasons;
 
 pub use calls::{caller, dialled, outcome, status};
-pub use forwarding::{condition, rule, target};
+pub use forwarding::{condition, origin, rule, target};
 pub use phones::logout_reason;
 pub use reasons::{reason, refusal};
 

@@ -1,9 +1,12 @@
 //! The neutral form of every view: a title, columns, rows, notes. Whoever prints it decides on colours.
 
-use crate::text::plain;
+use crate::text;
+use crate::text::{Text, either, plain};
 use serde::Serialize;
 use std::fmt;
 use switchbook_core::fact::Fact;
+use switchbook_core::position::Position;
+use switchbook_core::user::Language;
 
 /// A table for people.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -23,6 +26,18 @@ impl Table {
     #[must_use]
     pub fn new(title: impl Into<String>, columns: &[&'static str]) -> Self {
         Self { title: title.into(), columns: columns.to_vec(), ..Self::default() }
+    }
+
+    /// An empty table in one language: each heading in English and German.
+    #[must_use]
+    pub fn of(language: Language, title: &Text, columns: &[(&'static str, &'static str)]) -> Self {
+        let columns = columns.iter().map(|(en, de)| either(language, en, de)).collect();
+        Self { title: title.read(language).to_owned(), columns, ..Self::default() }
+    }
+
+    /// Notes which place in the book it shows.
+    pub(crate) fn as_of(&mut self, language: Language, position: Position) {
+        self.note(text!("as of {position}", "nach dem Stand von {position}").read(language));
     }
 
     /// Adds a row.

@@ -54,6 +54,22 @@ macro_rules! text {
     };
 }
 
+/// One of two fixed texts: a heading, a word in a cell.
+#[must_use]
+pub const fn either(language: Language, en: &'static str, de: &'static str) -> &'static str {
+    match language {
+        Language::English => en,
+        Language::German => de,
+    }
+}
+
+/// `1 event`, `2 events`: how many, and the word that goes with it.
+#[must_use]
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(many: N, one: &str, more: &str) -> String {
+    let word = if many == N::from(1) { one } else { more };
+    format!("{many} {word}")
+}
+
 /// Would this character steer a terminal instead of being shown by it? Control characters, line and paragraph separators,
 /// and what turns the direction of writing (Unicode TR 36 §2.5), behind which a name can look like another.
 #[must_use]

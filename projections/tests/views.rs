@@ -36,15 +36,15 @@ fn registrar_shows_bindings_with_their_effective_end() {
     let extended = |device, _| (device == P1).then(|| at("2026-11-23T12:00:00Z"));
     let view = registrar::view(&story.exchange, &extended, lunch(), Which::All);
     check(
-        view.table(),
+        view.table(Language::English),
         expect![[r#"
-        Registrations
-        device  logged in on  contact            source  until                    phone    set
-        p1      ada/desk      sip:p@192.0.2.209          2026-11-23 13:00:00 CET  baresip  #16
-        p2      ada/dect      not registered
-        p3      bob/desk      not registered
-        note: 1 of 3 devices registered, 1 bindings, as of #22 at 2026-11-23 12:30:00 CET
-    "#]],
+            Registrations
+            device  logged in on  contact            source  until                    phone    set
+            p1      ada/desk      sip:p@192.0.2.209          2026-11-23 13:00:00 CET  baresip  #16
+            p2      ada/dect      not registered
+            p3      bob/desk      not registered
+            note: 1 of 3 devices registered, 1 binding, as of #22 at 2026-11-23 12:30:00 CET
+        "#]],
     );
     let (device, bindings) = registrar::look_up(&story.exchange, "p1", &extended, lunch()).unwrap();
     assert_eq!((device, bindings.len()), (P1, 1));
@@ -56,7 +56,7 @@ fn numbers_show_who_can_be_reached_and_the_profile_in_force() {
     let story = Story::of_ada_and_bob();
     let view = numbers::view(&story.exchange, &BookOnly, story.now, None);
     check(
-        view.table(),
+        view.table(Language::English),
         expect![[r#"
         Numbers
         number  owner    slots                           profile in force  call waiting  busy-if-any  from outside
@@ -81,12 +81,12 @@ fn directory_shows_users_matrix_devices_groups_and_rights() {
     let exchange = &story.exchange;
     let all = format!(
         "{}\n{}\n{}\n{}\n{}\n{}",
-        directory::users(exchange).table(),
-        directory::matrix(exchange, ADA).unwrap().table(),
-        directory::devices(exchange).table(),
-        directory::groups(exchange).table(),
-        directory::permissions(exchange).table(),
-        directory::user(exchange, ADA).unwrap().table(),
+        directory::users(exchange).table(Language::English),
+        directory::matrix(exchange, ADA).unwrap().table(Language::English),
+        directory::devices(exchange).table(Language::English),
+        directory::groups(exchange).table(Language::English),
+        directory::permissions(exchange).table(Language::English),
+        directory::user(exchange, ADA).unwrap().table(Language::English),
     );
     check(
         all,
@@ -154,9 +154,9 @@ fn forwardings_of_all_users_say_which_are_active_and_why() {
     let exchange = &story.exchange;
     let all = format!(
         "{}\n{}\n{}",
-        directory::forwardings(exchange, lunch()).table(),
-        directory::forwardings(exchange, story.now).table(),
-        directory::profiles(exchange, None).table(),
+        directory::forwardings(exchange, lunch()).table(Language::English),
+        directory::forwardings(exchange, story.now).table(Language::English),
+        directory::profiles(exchange, None).table(Language::English),
     );
     check(
         all,
@@ -182,7 +182,8 @@ fn forwardings_of_all_users_say_which_are_active_and_why() {
 #[test]
 fn schedules_show_the_next_edge_on_the_wall_clock_of_the_number() {
     let story = Story::of_ada_and_bob();
-    let view = |at| schedules::view(&story.exchange, at, schedules::Which::All).table();
+    let view =
+        |at| schedules::view(&story.exchange, at, schedules::Which::All).table(Language::English);
     check(
         format!("{}\n{}", view(story.now), view(lunch())),
         expect![[r#"
@@ -237,7 +238,8 @@ fn call_log_tells_answered_elsewhere_from_missed() {
     let story = calls();
     let tables = tables(&story);
     let view = |filter| {
-        call_log::view(&tables.calls, &tables.names, chrono_tz::Europe::Berlin, filter, 10).table()
+        call_log::view(&tables.calls, &tables.names, chrono_tz::Europe::Berlin, filter, 10)
+            .table(Language::English)
     };
     let missed = |user| Filter { user: Some(user), missed: Missed::Only, ..Filter::default() };
     let all = format!(
@@ -359,4 +361,147 @@ async fn a_deleted_user_keeps_his_name_in_the_trail_until_he_is_erased() {
     story.store.vault().destroy(switchbook_core::personal::KeyId::Person(BOB)).unwrap();
     let after = last().await;
     assert_eq!(after, "user [erased] was deleted; free again: 300; logged out: p3, found: false");
+}
+
+/// The same tables in German: every heading, every word in a cell, every note.
+#[test]
+fn in_german_every_table_is_german() {
+    let story = calls();
+    let (exchange, tables) = (&story.exchange, tables(&story));
+    let german = Language::German;
+    let zone = chrono_tz::Europe::Berlin;
+    let log = call_log::view(&tables.calls, &tables.names, zone, Filter::default(), 10);
+    let registrar = registrar::view(exchange, &BookOnly, lunch(), Which::All);
+    let all = [
+        directory::users(exchange).table(german),
+        directory::user(exchange, ADA).unwrap().table(german),
+        directory::matrix(exchange, ADA).unwrap().table(german),
+        directory::devices(exchange).table(german),
+        directory::groups(exchange).table(german),
+        directory::permissions(exchange).table(german),
+        directory::profiles(exchange, None).table(german),
+        directory::forwardings(exchange, lunch()).table(german),
+        directory::follow_me(exchange, None).table(german),
+        directory::settings(exchange).unwrap().table(german),
+        directory::trunks(exchange).table(german),
+        numbers::view(exchange, &BookOnly, lunch(), None).table(german),
+        schedules::view(exchange, lunch(), schedules::Which::All).table(german),
+        registrar.table(german),
+        log.table(german),
+    ];
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    check(
+        all.join("\n"),
+        expect![[r#"
+        Benutzer
+        Benutzer  Name                   Rufnummern  angemeldet an  Ruhe (DND)  Admin  angelegt
+        ada       ada the subscriber #2  100         p1, p2                            #2
+        bob       bob the subscriber #3  300         p3                                #3
+        note: 2 Benutzer, nach dem Stand von #29
+
+        Benutzer ada
+        Feld                  Wert
+        Id                    00000000-0000-0000-0000-00000000000a
+        Anmeldename           ada #2
+        Anzeigename           ada the subscriber #2
+        E-Mail
+        Mobilnummer
+        Sprache
+        Zeitzone
+        Passwort gesetzt
+        PIN gesetzt
+        Ruhe (DND)            aus
+        angezeigte Rufnummer
+        Gruppen
+        Rechte                roaming → hosts #1, outbound #1
+        Rufnummern            100
+        Slots                 ada/desk, ada/dect
+        angemeldet an         p1, p2
+        Profile               Urlaub
+        note: nach dem Stand von #29
+
+        Rufnummernkonfiguration von ada
+        Slot      Typ   Telefon  gewählt  angehakte Rufnummern
+        ada/desk  desk  p1 #15            100 #11
+        ada/dect  dect  p2 #17            100 #12
+        note: nach dem Stand von #29
+
+        Telefone
+        Telefon  Typ   MAC  Servicenummer  Passwort  angemeldet    Bindungen  Gruppen
+        p1 #5    desk                                ada/desk #15  1
+        p2 #7    dect                                ada/dect #17  1
+        p3 #9    desk                                bob/desk #19  1
+        note: 3 Telefone, nach dem Stand von #29
+
+        Gruppen
+        Gruppe     Titel           Art   Zeitzone  Mitglieder
+        admins #1  Administrators  user
+        hosts #1   All Hosts       host            alle
+        users #1   All Users       user            alle
+        note: nach dem Stand von #29
+
+        Berechtigungen
+        Gruppe  Recht     auf    erteilt
+        admins  admin            #1
+        users   roaming   hosts  #1
+        users   outbound         #1
+        note: nach dem Stand von #29
+
+        Rufumleitungsprofile
+        Besitzer  Nr  Profil      Regeln                                      gesetzt
+        ada       1   Urlaub #21  sofort, intern → 300; sofort, extern → 300  #21
+        note: nach dem Stand von #29
+
+        Rufumleitungen
+        Rufnummer  Besitzer  Profil      aktiv  von Hand  Zeitsteuerungen  warum
+        100        ada       ada/Urlaub  aktiv            1                eine Zeitsteuerung hält das Profil ada/Urlaub von 2026-11-23 12:00:00 CET bis 2026-11-23 13:00:00 CET in Kraft #22
+        note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z
+
+        Warte- und Klingelzeiten
+        Benutzer  Telefon  Anrufe  wartet  klingelt  gesetzt
+        (none)
+        note: was nicht gesetzt ist: klingelt sofort, 60 s lang
+        note: nach dem Stand von #29
+
+        Einstellungen
+        Einstellung                Wert
+        Buch                       00000000-0000-0000-0000-000000000001
+        Realm                      pbx.test #1
+        Zeitzone                   Europe/Berlin #1
+        Digest                     MD5, dann SHA-256 #1
+        gesperrte Umleitungsziele
+        note: nach dem Stand von #29
+
+        Ämter
+        Amt  Gegenstelle  Amtsholung  Stammnummer  ankommend
+        (none)
+        note: nach dem Stand von #29
+
+        Rufnummern
+        Rufnummer  Besitzer  Slots                           Profil in Kraft  Anklopfen  Sammelbesetzt  von außen
+        100        ada #10   ada/desk an p1, ada/dect an p2  ada/Urlaub #22   aus #10    aus #10
+        300        bob #13   bob/desk an p3                                   aus #13    aus #13
+        note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z
+
+        Zeitsteuerungen
+        Rufnummer  Besitzer  Profil      wann                        Zone           Vorrang  jetzt     nächster Schaltzeitpunkt       gesetzt  Zeitsteuerung
+        100        ada       ada/Urlaub  Mo Di Mi Do Fr 12:00–13:00  Europe/Berlin  0        in Kraft  endet 2026-11-23 13:00:00 CET  #22      00000000-0000-0000-0000-0000000000e1
+        note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z; Zeitzonendaten 2025b
+
+        Registrierungen
+        Telefon  angemeldet auf  Kontakt            Quelle  bis                      Modell   gesetzt
+        p1       ada/desk        sip:p@192.0.2.209          2026-11-23 11:00:00 CET  baresip  #16
+        p2       ada/dect        sip:p@192.0.2.210          2026-11-23 11:00:00 CET  baresip  #18
+        p3       bob/desk        sip:p@192.0.2.211          2026-11-23 11:00:00 CET  baresip  #20
+        note: 3 von 3 Telefonen registriert, 3 Bindungen, nach dem Stand von #29, 2026-11-23 12:30:00 CET
+        note: Auffrischungen, die sonst nichts änderten, stehen nicht im Buch: Enden wie gewährt
+
+        Anrufe
+        wann                     von       an   Weg    Stand                angenommen von  gesprochen  verpasst von  #
+        2026-11-23 12:31:00 CET  p1 (100)  300         klingelt                                                       #29
+        2026-11-23 12:30:00 CET  p2 (100)  100  → 300  keine Antwort                                    p3            #26
+        2026-11-23 10:00:00 CET  p3 (300)  100         vom Anrufer beendet  p2              62 s                      #23
+        note: nach dem Stand von #29
+    "#]],
+    );
 }

@@ -2,7 +2,7 @@
 
 use crate::as_of::{self, At, StateHash, state_hash};
 use crate::error::ReplayError;
-use crate::facts::{Facts, facts};
+use crate::facts::{Facts, Said, english, english_if, facts, value};
 use crate::source::{Source, source};
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -17,6 +17,8 @@ use switchbook_journal::EventReader;
 use switchbook_projections::fold;
 use switchbook_projections::names::Naming;
 use switchbook_projections::snapshot::Open;
+use switchbook_projections::text;
+use switchbook_projections::text::{Text, counted};
 
 /// What differs.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -63,12 +65,15 @@ pub enum Change {
 /// One fact.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FieldDiff {
-    /// Which.
-    pub field: String,
+    /// Which, English for programs.
+    #[serde(serialize_with = "english")]
+    pub field: Text,
     /// The value before; none when it was not set.
-    pub before: Option<String>,
+    #[serde(serialize_with = "english_if")]
+    pub before: Option<Text>,
     /// The value after; none when it is not set any more.
-    pub after: Option<String>,
+    #[serde(serialize_with = "english_if")]
+    pub after: Option<Text>,
     /// The event that made it so.
     pub by: Option<Source>,
 }
@@ -168,22 +173,19 @@ fn of_table<K: Ord + Copy, V>(
     found.extend(after.iter().filter(|(k, v)| !same(k, v, before)).map(|(k, _)| subject(*k)));
 }
 
-type Changed = (String, Option<String>, Option<String>, Option<Position>);
+type Changed = (Text, Option<Text>, Option<Text>, Option<Position>);
 
 /// Fields whose values differ; a field set again to the same value is the same.
-fn changed(old: &Facts, new: &Facts) -> Vec<Changed> {
-    let value = |facts: &Facts, field: &String| facts.get(field).map(|(value, _)| value.clone());
-    let mut fields: Vec<&String> = old.keys().chain(new.keys()).collect();
-    fields.sort_unstable();
-    fields.dedup();
-    fields
-        .into_iter()
-        .map(|field| {
-            let at = new.get(field).and_then(|(_, at)| *at);
-            (field.clone(), value(old, field), value(new, field), at)
-        })
-        .filter(|(_, before, after, _)| before != after)
-        .collect()
+pub(crate) fn changed(old: &Facts, new: &Facts) -> Vec<Changed> {
+    let all: BTreeMap<&String, &Said> = old.iter().chain(new).collect();
+    let one = |(field, said): (&String, &Said)| {
+        let (before, after) = (old.get(field), new.get(field));
+        let value = |said: Option<&Said>| said.map(|said| said.value.clone());
+        let at = after.and_then(|said| said.at);
+        (said.name.clone(), value(before), value(after), at)
+    };
+    let fields = all.into_iter().map(one);
+    fields.filter(|(_, before, after, _)| before != after).collect()
 }
 
 impl Difference {
@@ -192,11 +194,10 @@ impl Difference {
     pub fn lines(&self, language: Language) -> Vec<String> {
         let (from, to, events) = (self.from, self.to, self.events);
         let german = language == Language::German;
-        let mut lines = vec![if german {
-            format!("von {from} bis {to}: {events} Ereignisse")
-        } else {
-            format!("from {from} to {to}: {events} events")
-        }];
+        let ereignisse = counted(events, "Ereignis", "Ereignisse");
+        let events = counted(events, "event", "events");
+        let head = text!("from {from} to {to}: {events}", "von {from} bis {to}: {ereignisse}");
+        let mut lines = vec![head.read(language).to_owned()];
         for object in &self.objects {
             let change = match (object.change, german) {
                 (Change::Came, false) => "new",
@@ -208,16 +209,15 @@ impl Difference {
             };
             lines.push(format!("{} ({change})", object.object));
             for field in &object.fields {
-                let dash = || "–".to_owned();
-                let before = field.before.clone().unwrap_or_else(dash);
-                let after = field.after.clone().unwrap_or_else(dash);
+                let before = value(field.before.as_ref(), language);
+                let after = value(field.after.as_ref(), language);
                 let by = field.by.as_ref().map(|by| {
                     let (position, when) = (by.position, by.at.local(self.zone));
                     format!("  [{position} {}, {when}]", by.by.read(language))
                 });
                 lines.push(format!(
                     "  {}: {before} → {after}{}",
-                    field.field,
+                    field.field.read(language),
                     by.unwrap_or_default()
                 ));
             }

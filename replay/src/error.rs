@@ -5,6 +5,7 @@ use switchbook_core::position::Position;
 use switchbook_journal::ReadError;
 use switchbook_projections::audit_trail::NotAKind;
 use switchbook_projections::names::NotFound;
+use switchbook_projections::text::Text;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum ReplayError {
         /// What it is.
         found: &'static str,
     },
+    /// No fact of it is in the state then.
+    #[error("{0} is not there then: `switchbook audit history {0}` shows when it came or went")]
+    NotThere(String),
     /// The object has no such field now.
     #[error("{object} has no field `{field}` then; it has: {there}")]
     NoSuchField {
@@ -54,6 +58,39 @@ pub enum ReplayError {
         /// What was asked for.
         field: String,
         /// What there is.
-        there: String,
+        there: Text,
     },
+}
+
+impl ReplayError {
+    /// For people. What stands behind a book that cannot be read speaks English alone.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let en = self.to_string();
+        let de = match self {
+            Self::Read(error) => format!("das Buch ist nicht lesbar: {error}"),
+            Self::NotFound(error) => return error.text(),
+            Self::NotAKind(error) => return error.text(),
+            Self::NotATime(text) => format!(
+                "`{text}` ist weder Position noch Zeitpunkt: Schreiben Sie #123, 2026-11-23T12:00:00Z, \"2026-11-23 12:00\" (nach der Uhr der Anlage) oder now"
+            ),
+            Self::NotYet { position, tail } => {
+                format!("das Buch endet bei {tail}; {position} steht noch nicht darin")
+            }
+            Self::NoSuchCall(call) => format!(
+                "das Buch kennt keinen Ruf {call}: Das Rufjournal nennt die Rufe mit ihren Positionen; prüfen Sie die Id, oder nennen Sie die Position des CallPlaced"
+            ),
+            Self::NotACall { position, found } => format!(
+                "{position} ist {found} und kein Ruf: Nennen Sie die Position eines CallPlaced, oder die Id des Rufs"
+            ),
+            Self::NotThere(object) => format!(
+                "{object} gibt es dann nicht: `switchbook audit history {object}` zeigt, wann es kam oder ging"
+            ),
+            Self::NoSuchField { object, field, there } => {
+                let there = &there.de;
+                format!("{object} hat dann kein Feld `{field}`; es hat: {there}")
+            }
+        };
+        Text { en, de }
+    }
 }

@@ -17,6 +17,7 @@ use switchbook_projections::fold;
 use switchbook_projections::names::{Naming, NotFound};
 use switchbook_projections::snapshot::Open;
 use switchbook_projections::text;
+use switchbook_projections::text::{Text, counted};
 
 /// Everything about one person.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -29,6 +30,9 @@ pub struct Portrait {
     pub position: Position,
     /// What is so now, by object (`user:ada`, `number:100`) and field; nothing when he is no user any more.
     pub now: BTreeMap<String, BTreeMap<String, String>>,
+    /// The same for people: object, field, value.
+    #[serde(skip)]
+    told: Vec<(String, Vec<(Text, Text)>)>,
     /// Events that concern him.
     pub history: Vec<Entry>,
     /// Events of commands that he gave, or that were given with his rights, and that concern others.
@@ -65,12 +69,14 @@ pub async fn export(
     let tables = fold::tables_at(reader, reader.tail(), open).await?;
     let (exchange, names) = (&tables.exchange, &tables.names);
     let zone = as_of::zone(reader).await?;
-    let mut now = BTreeMap::new();
+    let (mut now, mut told) = (BTreeMap::new(), Vec::new());
     for subject in his(exchange, user) {
-        let told = facts(exchange, subject, names);
-        let told = told.into_iter().map(|(field, (value, _))| (field, value)).collect();
-        now.insert(names.subject(subject), told);
+        let (object, all) = (names.subject(subject), facts(exchange, subject, names));
+        let fields = all.iter().map(|(field, said)| (field.clone(), said.value.en.clone()));
+        now.insert(object.clone(), fields.collect());
+        told.push((object, all.into_values().map(|said| (said.name, said.value)).collect()));
     }
+    told.sort_by(|(a, _), (b, _)| a.cmp(b));
     let about = Query { subject: Some(Subject::User(user)), ..Query::default() };
     let history = all(reader, names, zone, about).await?;
     let by = By::parse(&format!("user:{user}"), names)?;
@@ -80,7 +86,7 @@ pub async fn export(
     let filter = Filter { user: Some(user), ..Filter::default() };
     let calls = call_log::view(&tables.calls, names, zone, filter, usize::MAX).calls;
     let (name, position) = (names.user(user), tables.position());
-    Ok(Portrait { person: user, name, position, now, history, deeds, calls })
+    Ok(Portrait { person: user, name, position, now, told, history, deeds, calls })
 }
 
 /// What is his now.
@@ -126,17 +132,25 @@ impl Portrait {
             "everything about {name} as of {position}",
             "alles über {name} nach dem Stand von {position}"
         )];
-        for (object, fields) in &self.now {
-            lines.push(text!("{object}", "{object}"));
+        for (object, fields) in &self.told {
+            lines.push(Text::same(object));
             for (field, value) in fields {
-                lines.push(text!("  {field}: {value}", "  {field}: {value}"));
+                lines.push(Text {
+                    en: format!("  {}: {}", field.en, value.en),
+                    de: format!("  {}: {}", field.de, value.de),
+                });
             }
         }
-        let (history, deeds) = (self.history.len(), self.deeds.len());
-        let calls = self.calls.len();
+        let (history, deeds, calls) = (self.history.len(), self.deeds.len(), self.calls.len());
+        let concern = counted(history, "event concerns", "events concern");
+        let betreffen = counted(history, "Ereignis betrifft", "Ereignisse betreffen");
+        let made = counted(deeds, "more was made by it", "more were made by it");
+        let stammen = counted(deeds, "weiteres stammt von ihr", "weitere stammen von ihr");
+        let there = if calls == 1 { "is 1 call".into() } else { format!("are {calls} calls") };
+        let anrufe = counted(calls, "Anruf", "Anrufe");
         lines.push(text!(
-            "{history} events concern this person, {deeds} more were made by it, and there are {calls} calls; --json has all of it",
-            "{history} Ereignisse betreffen diese Person, {deeds} weitere stammen von ihr, und es gibt {calls} Anrufe; --json enthält alles"
+            "{concern} this person, {made}, and there {there}; --json has all of it",
+            "{betreffen} diese Person, {stammen}, und es gibt {anrufe}; --json enthält alles"
         ));
         lines.into_iter().map(|line| line.read(language).to_owned()).collect()
     }

@@ -76,6 +76,23 @@ fn of(entry: &Entry) -> Source {
     }
 }
 
+/// A maker behind "durch": only the masculine article changes.
+fn accusative(nominative: &str) -> String {
+    match nominative.strip_prefix("der ") {
+        Some(rest) => format!("den {rest}"),
+        None => nominative.to_owned(),
+    }
+}
+
+/// A maker behind "von".
+pub(crate) fn dative(nominative: &str) -> String {
+    match nominative.split_once(' ') {
+        Some(("der" | "das", rest)) => format!("dem {rest}"),
+        Some(("die", rest)) => format!("der {rest}"),
+        _ => nominative.to_owned(),
+    }
+}
+
 impl Source {
     /// For people: the event, and a line for each cause.
     #[must_use]
@@ -84,7 +101,7 @@ impl Source {
             let (position, when) = (source.position, source.at.local(zone));
             let (by, line, kind) = (&source.by, &source.line, source.kind);
             let command = source.command;
-            let (en, de) = (&by.en, &by.de);
+            let (en, de) = (&by.en, accusative(&by.de));
             let (what, was) = (&line.en, &line.de);
             let text = text!(
                 "{led}{position} {kind}: {what} — by {en}, {when}, command {command}",

@@ -3,6 +3,7 @@
 use crate::as_of;
 use crate::error::ReplayError;
 use crate::explain::{Options, explain};
+use crate::source::dative;
 use serde::Serialize;
 use switchbook_core::id::CallId;
 use switchbook_core::position::{Moment, Position};
@@ -63,7 +64,7 @@ pub async fn story(
             let mut line = text!("because {en}", "weil: {de}");
             if let Some(source) = &why.source {
                 let (at, by) = (source.position, &source.by);
-                let (when, en, de) = (source.at.local(zone), &by.en, &by.de);
+                let (when, en, de) = (source.at.local(zone), &by.en, dative(&by.de));
                 line.push(&text!(" (set by {en} on {when}, {at})", " (von {de} am {when}, {at})"));
             }
             tell(began, None, line);

@@ -16,7 +16,7 @@ use switchbook_journal::{
     VaultError, leases,
 };
 use switchbook_projections::text;
-use switchbook_projections::text::Text;
+use switchbook_projections::text::{Text, counted};
 use walk::Walk;
 
 /// What is compared with the book.
@@ -121,11 +121,28 @@ pub enum NotVerified {
     #[error("it was stopped before the end: nothing is proved either way")]
     Stopped,
     /// There is no book.
-    #[error("there is no book in {0}")]
+    #[error("there is no book in {}", .0.display())]
     NoBook(PathBuf),
     /// A file cannot be read.
     #[error("{0}")]
     Open(#[from] OpenError),
+}
+
+impl NotVerified {
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let en = self.to_string();
+        let de = match self {
+            Self::Stopped => {
+                "es wurde vor dem Ende angehalten: Weder das eine noch das andere ist bewiesen"
+                    .into()
+            }
+            Self::NoBook(folder) => format!("in {} ist kein Buch", folder.display()),
+            Self::Open(error) => error.to_string(),
+        };
+        Text { en, de }
+    }
 }
 
 /// Verifies a book. `told` hears how many records were read, and says whether to go on.
@@ -266,28 +283,53 @@ impl Verified {
     pub fn lines(&self, language: Language) -> Vec<String> {
         let mut lines: Vec<Text> = Vec::new();
         let (records, segments, seals) = (self.records, self.segments, self.seals);
+        let were = if records == 1 { "was" } else { "were" };
+        let wurden = if records == 1 { "wurde" } else { "wurden" };
+        let of_records = counted(records, "Eintrag", "Einträge");
+        let in_segments = counted(segments, "Segment", "Segmenten");
+        let (records, segments) =
+            (counted(records, "record", "records"), counted(segments, "segment", "segments"));
         lines.push(text!(
-            "{records} records in {segments} segments were read and folded",
-            "{records} Einträge in {segments} Segmenten wurden gelesen und gefaltet"
+            "{records} in {segments} {were} read and folded",
+            "{of_records} in {in_segments} {wurden} gelesen und gefaltet"
         ));
         if self.holds() {
             let (root, checkpoints, snapshots) = (&self.root, self.checkpoints, self.snapshots);
             lines.push(text!("root of the tree: {root}", "Wurzel des Baums: {root}"));
+            let outside = counted(checkpoints, "Prüfpunkt", "Prüfpunkte");
+            let checkpoints = counted(checkpoints, "checkpoint", "checkpoints");
+            let sealed = counted(seals, "seal", "seals");
             lines.push(text!(
-                "{seals} seals in the book and {checkpoints} checkpoints from outside hold",
-                "{seals} Siegel im Buch und {checkpoints} Prüfpunkte von außen gelten"
+                "{sealed} in the book and {checkpoints} from outside hold",
+                "{seals} Siegel im Buch und {outside} von außen gelten"
             ));
-            if let Some(upto) = self.indexed {
-                lines.push(text!(
-                    "the index is the same up to {upto}, and {snapshots} snapshots are what the records fold to",
-                    "der Index ist bis {upto} gleich, und {snapshots} Abbilder sind, was die Einträge ergeben"
-                ));
+            let abbilder = counted(snapshots, "Abbild ist", "Abbilder sind");
+            let snapshots = counted(snapshots, "snapshot is", "snapshots are");
+            match self.indexed {
+                Some(Position::START) => lines.push(text!(
+                    "the index holds nothing yet, which is right for a young book: what is asked is read from the segments; {snapshots} what the records fold to",
+                    "der Index enthält noch nichts, wie es bei einem jungen Buch ist: Gefragtes wird aus den Segmenten gelesen; {abbilder}, was die Einträge ergeben"
+                )),
+                Some(upto) => lines.push(text!(
+                    "the index is the same up to {upto}, and {snapshots} what the records fold to",
+                    "der Index ist bis {upto} gleich, und {abbilder}, was die Einträge ergeben"
+                )),
+                None => {}
             }
             let (opened, erased) = (self.opened, self.erased);
-            lines.push(text!(
-                "{opened} personal fields open under their keys, {erased} were erased",
-                "{opened} personenbezogene Felder öffnen sich mit ihren Schlüsseln, {erased} wurden gelöscht"
-            ));
+            let felder = counted(
+                opened,
+                "personenbezogenes Feld öffnet sich mit seinem Schlüssel",
+                "personenbezogene Felder öffnen sich mit ihren Schlüsseln",
+            );
+            let opened = counted(
+                opened,
+                "personal field opens under its key",
+                "personal fields open under their keys",
+            );
+            let gone = counted(erased, "wurde gelöscht", "wurden gelöscht");
+            let erased = counted(erased, "was erased", "were erased");
+            lines.push(text!("{opened}, {erased}", "{felder}, {gone}"));
         }
         for not in &self.unchecked {
             let mut line = text!("not checked: ", "nicht geprüft: ");

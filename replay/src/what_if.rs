@@ -1,9 +1,9 @@
 //! `audit what-if`: commands on a past or present state, decided as the Desk would, and folded; nothing is appended.
 
 use crate::as_of::{self, At};
-use crate::diff::differing;
+use crate::diff::{changed, differing};
 use crate::error::ReplayError;
-use crate::facts::facts;
+use crate::facts::{english, english_if, facts, value};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use switchbook_commands::secret::{NewSecret, check_form};
@@ -56,12 +56,15 @@ pub struct Would {
 pub struct Change {
     /// `user:ada`
     pub object: String,
-    /// Which.
-    pub field: String,
+    /// Which, English for programs.
+    #[serde(serialize_with = "english")]
+    pub field: Text,
     /// Now.
-    pub before: Option<String>,
+    #[serde(serialize_with = "english_if")]
+    pub before: Option<Text>,
     /// Then.
-    pub after: Option<String>,
+    #[serde(serialize_with = "english_if")]
+    pub after: Option<Text>,
 }
 
 /// A refusal.
@@ -194,17 +197,8 @@ fn changes(before: &Exchange, after: &Exchange, names: &NameBook) -> Vec<Change>
     let mut changes = Vec::new();
     for subject in differing(before, after, &BTreeMap::new()) {
         let (old, new) = (facts(before, subject, names), facts(after, subject, names));
-        let mut fields: Vec<&String> = old.keys().chain(new.keys()).collect();
-        fields.sort_unstable();
-        fields.dedup();
-        for field in fields {
-            let value =
-                |facts: &crate::facts::Facts| facts.get(field).map(|(value, _)| value.clone());
-            let (before, after) = (value(&old), value(&new));
-            if before != after {
-                let (object, field) = (names.subject(subject), field.clone());
-                changes.push(Change { object, field, before, after });
-            }
+        for (field, before, after, _) in changed(&old, &new) {
+            changes.push(Change { object: names.subject(subject), field, before, after });
         }
     }
     changes
@@ -228,9 +222,12 @@ impl WhatIf {
             lines.push(text!("! {en}", "! {de}"));
         }
         for Change { object, field, before, after } in &self.changes {
-            let dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".into());
-            let (before, after) = (dash(before), dash(after));
-            lines.push(Text::same(format!("{object}  {field}: {before} → {after}")));
+            let told = |language| {
+                let (before, after) =
+                    (value(before.as_ref(), language), value(after.as_ref(), language));
+                format!("{object}  {}: {before} → {after}", field.read(language))
+            };
+            lines.push(both(told));
         }
         match &self.refused {
             Some(refused) => {

@@ -2,7 +2,7 @@
 
 use crate::as_of::{self, At};
 use crate::error::ReplayError;
-use crate::facts::facts;
+use crate::facts::{Said, english, facts};
 use crate::source::{Source, source};
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use switchbook_projections::fold;
 use switchbook_projections::names::Naming;
 use switchbook_projections::snapshot::Open;
 use switchbook_projections::text;
+use switchbook_projections::text::Text;
 
 /// Fields of an object with where they come from.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -30,18 +31,20 @@ pub struct Origins {
 /// One field.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Origin {
-    /// Its name.
-    pub field: String,
-    /// Its value.
-    pub value: String,
+    /// Its name, English for programs.
+    #[serde(serialize_with = "english")]
+    pub field: Text,
+    /// Its value, English for programs.
+    #[serde(serialize_with = "english")]
+    pub value: Text,
     /// The event that set it; none for what follows from the object's being there.
     pub source: Option<Source>,
 }
 
-/// Where a field comes from, as of a place in time; all fields without a name. A name may be shortened.
+/// Where a field comes from, as of a place in time; all fields without a name. A name, English or German, may be shortened.
 ///
 /// # Errors
-/// [`ReplayError::NoSuchField`] with the names there are; as [`as_of::position`].
+/// [`ReplayError::NotThere`]; [`ReplayError::NoSuchField`] with the names there are; as [`as_of::position`].
 pub async fn why(
     reader: &dyn EventReader,
     object: &str,
@@ -55,25 +58,36 @@ pub async fn why(
     let subject = names.find(object)?;
     let zone = as_of::zone(reader).await?;
     let all = facts(&exchange, subject, &names);
+    if all.is_empty() {
+        return Err(ReplayError::NotThere(object.into()));
+    }
     let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
     let wanted = field.map(plain);
-    let exact = wanted.as_ref().is_some_and(|wanted| all.keys().any(|name| plain(name) == *wanted));
+    let named =
+        |name: &Text, is: &dyn Fn(&str) -> bool| is(&plain(&name.en)) || is(&plain(&name.de));
+    let exact = wanted
+        .as_ref()
+        .is_some_and(|wanted| all.values().any(|said| named(&said.name, &|name| name == wanted)));
     let mut fields = Vec::new();
-    for (name, (value, set)) in &all {
+    for Said { name, value, at } in all.values() {
         let taken = wanted.as_ref().is_none_or(|wanted| match exact {
-            true => plain(name) == *wanted,
-            false => plain(name).starts_with(wanted.as_str()),
+            true => named(name, &|name| name == wanted),
+            false => named(name, &|name| name.starts_with(wanted.as_str())),
         });
         if taken {
-            let source = match set {
-                Some(set) => source(reader, *set, &names, zone).await?,
+            let source = match at {
+                Some(at) => source(reader, *at, &names, zone).await?,
                 None => None,
             };
             fields.push(Origin { field: name.clone(), value: value.clone(), source });
         }
     }
     if fields.is_empty() {
-        let there = all.keys().cloned().collect::<Vec<_>>().join(", ");
+        let list = |language| {
+            let names = all.values().map(|said| said.name.read(language));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let there = Text { en: list(Language::English), de: list(Language::German) };
         let field = field.unwrap_or("").to_owned();
         return Err(ReplayError::NoSuchField { object: object.into(), field, there });
     }
@@ -88,7 +102,7 @@ impl Origins {
         let head = text!("{object} as of {position}", "{object} nach dem Stand von {position}");
         let mut lines = vec![head.read(language).to_owned()];
         for Origin { field, value, source } in &self.fields {
-            lines.push(format!("  {field}: {value}"));
+            lines.push(format!("  {}: {}", field.read(language), value.read(language)));
             let told = source.iter().flat_map(|source| source.lines(self.zone, language));
             lines.extend(told.map(|line| format!("    ← {line}")));
         }

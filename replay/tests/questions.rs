@@ -13,7 +13,7 @@ use switchbook_journal::EventReader;
 use switchbook_replay::story::story;
 use switchbook_replay::what_if::what_if;
 use switchbook_replay::why::why;
-use switchbook_replay::{At, ReplayError};
+use switchbook_replay::{At, ReplayError, diff};
 
 fn check(lines: &[String], expected: Expect) {
     expected.assert_eq(&format!("{}\n", lines.join("\n")));
@@ -38,15 +38,60 @@ async fn every_field_names_the_event_that_set_it_and_its_maker() {
             ← #10 NumberAssigned: number 100 was given to ada — by the supervisor (console, uid 1000), 2026-11-23 10:00:00 CET, command 00000000-0000-0000-0000-00000000000a
     "#]],
     );
+    // In German the name may be German too, and the maker stands in the right case.
+    let found = why(&*story.store, "number:100", Some("besitz"), At::Now, &open).await.unwrap();
+    check(
+        &found.lines(Language::German),
+        expect![[r#"
+        number:100 nach dem Stand von #22
+          Besitzer: ada
+            ← #10 NumberAssigned: die Rufnummer 100 wurde ada zugewiesen — durch den Supervisor (Konsole, uid 1000), 2026-11-23 10:00:00 CET, Befehl 00000000-0000-0000-0000-00000000000a
+    "#]],
+    );
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(
+        (&json["fields"][0]["field"], &json["fields"][0]["value"]),
+        (&"owner".into(), &"ada".into())
+    );
     let all = why(&*story.store, "number:100", None, At::Now, &open).await.unwrap();
     assert!(all.fields.len() >= 4, "{all:?}");
     let before = why(&*story.store, "number:100", Some("tick"), At::Position(Position(5)), &open);
-    assert!(matches!(
-        before.await,
-        Err(ReplayError::NoSuchField { .. } | ReplayError::NotFound(_))
-    ));
+    assert!(matches!(before.await, Err(ReplayError::NotThere(_) | ReplayError::NotFound(_))));
     let none = why(&*story.store, "number:100", Some("colour"), At::Now, &open).await;
-    assert!(none.unwrap_err().to_string().contains("owner"));
+    let none = none.unwrap_err();
+    assert!(none.to_string().contains("owner") && none.text().de.contains("Besitzer"), "{none}");
+}
+
+#[tokio::test]
+async fn a_difference_is_told_in_both_languages_and_to_programs_in_one() {
+    let story = written().await;
+    let (from, to) = (At::Position(Position(9)), At::Position(Position(10)));
+    let found = diff(&*story.store, from, to, &story.opener()).await.unwrap();
+    check(
+        &found.lines(Language::German),
+        expect![[r#"
+        von #9 bis #10: 1 Ereignis
+        number:100 (neu)
+          Sammelbesetzt: – → aus  [#10 der Supervisor (Konsole, uid 1000), 2026-11-23 10:00:00 CET]
+          Anklopfen: – → aus  [#10 der Supervisor (Konsole, uid 1000), 2026-11-23 10:00:00 CET]
+          Besitzer: – → ada  [#10 der Supervisor (Konsole, uid 1000), 2026-11-23 10:00:00 CET]
+    "#]],
+    );
+    check(
+        &found.lines(Language::English),
+        expect![[r#"
+        from #9 to #10: 1 event
+        number:100 (new)
+          busy-if-any: – → Off  [#10 the supervisor (console, uid 1000), 2026-11-23 10:00:00 CET]
+          call waiting: – → false  [#10 the supervisor (console, uid 1000), 2026-11-23 10:00:00 CET]
+          owner: – → ada  [#10 the supervisor (console, uid 1000), 2026-11-23 10:00:00 CET]
+    "#]],
+    );
+    let json = serde_json::to_value(&found.objects[0].fields[0]).unwrap();
+    assert!(
+        json["field"].is_string() && json["after"].is_string() && json["before"].is_null(),
+        "{json}"
+    );
 }
 
 #[tokio::test]
@@ -65,14 +110,14 @@ async fn commands_are_tried_on_the_past_and_nothing_is_written() {
     check(
         &found.lines(Language::German),
         expect![[r#"
-        versucht am Buch bis #22, für 2026-11-23T09:00:00.000000Z; nichts wird aufgezeichnet
-        Zeile 1: Anklopfen wurde für 100 eingeschaltet
-        Zeile 2: das Kennwort von ada wurde gesetzt
-        Zeile 3: ada wird als Countess angezeigt
-        user:ada  display name: ada the subscriber → Countess
-        user:ada  password: – → version 1
-        number:100  call waiting: false → true
-    "#]],
+            versucht am Buch bis #22, für 2026-11-23T09:00:00.000000Z; nichts wird aufgezeichnet
+            Zeile 1: Anklopfen wurde für 100 eingeschaltet
+            Zeile 2: das Kennwort von ada wurde gesetzt
+            Zeile 3: ada wird als Countess angezeigt
+            user:ada  Anzeigename: ada the subscriber → Countess
+            user:ada  Passwort: – → Version 1
+            number:100  Anklopfen: aus → an
+        "#]],
     );
     assert_eq!(story.store.tail(), tail);
     let refused = commands(&[

@@ -8,6 +8,8 @@ use clap::{Arg, ArgMatches, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Read;
 use std::path::PathBuf;
+use switchbook_projections::text;
+use switchbook_projections::text::counted;
 
 /// Its arguments.
 pub fn command() -> Command {
@@ -56,7 +58,10 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     bar.finish_and_clear();
     // Only a refusal says for certain that nothing was done.
     let answer = answer.map_err(|failure| match failure.is_refusal() {
-        true => failure.advice("Nothing of the file was carried out: it is all or nothing."),
+        true => failure.advice(text!(
+            "Nothing of the file was carried out: it is all or nothing.",
+            "Nichts aus der Datei wurde ausgeführt: alles oder nichts."
+        )),
         false => common.unknown(failure),
     })?;
     if common.form == Form::Json {
@@ -64,8 +69,19 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         return Ok(());
     }
     let count = |name: &str| answer.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-    let what = if common.dry_run { "would be recorded" } else { "recorded" };
-    output::done(&format!("{} commands, {} events {what}", count("commands"), count("events")));
+    let (commands, events) = (count("commands"), count("events"));
+    let befehle = counted(commands, "Befehl", "Befehle");
+    let commands = counted(commands, "command", "commands");
+    let told = if common.dry_run {
+        let ereignisse = counted(events, "Ereignis würde", "Ereignisse würden");
+        let events = counted(events, "event", "events");
+        text!("{commands}, {events} would be recorded", "{befehle}, {ereignisse} aufgezeichnet")
+    } else {
+        let ereignisse = counted(events, "Ereignis", "Ereignisse");
+        let events = counted(events, "event", "events");
+        text!("{commands}, {events} recorded", "{befehle}, {ereignisse} aufgezeichnet")
+    };
+    output::done(told.read(common.language.into()));
     Ok(())
 }
 
@@ -77,5 +93,8 @@ pub(super) fn read(path: &PathBuf) -> Result<String, Failure> {
     } else {
         std::fs::read_to_string(path)
     };
-    result.map_err(|error| Failure::new(format!("{} cannot be read: {error}", path.display())))
+    result.map_err(|error| {
+        let path = path.display();
+        Failure::new(text!("{path} cannot be read: {error}", "{path} ist nicht lesbar: {error}"))
+    })
 }

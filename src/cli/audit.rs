@@ -12,6 +12,7 @@ use crate::failure::{Failure, failed};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 use switchbook_projections::snapshot::closed;
+use switchbook_projections::text;
 use switchbook_replay::SegmentBook;
 
 /// Its subcommands.
@@ -25,11 +26,10 @@ pub fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    Command::new("audit")
+    let all = Command::new("audit")
         .about("Reads the book: history, the past, explanations, evidence")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .arg(flag("open", "Open personal fields: the running server answers, and it is recorded").global(true))
         .subcommand(
             Command::new("history").about("The events of an object, an actor, a time, a kind").args([
                 Arg::new("object").value_name("OBJECT").help(
@@ -90,7 +90,21 @@ pub fn command() -> Command {
         )
         .subcommands(evidence::commands())
         .subcommand(verify::command())
-        .subcommand(cosign::command())
+        .subcommand(cosign::command());
+    let open = Arg::new(OPEN).long("open").action(ArgAction::SetTrue);
+    super::everywhere(
+        all,
+        &open.help("Open personal fields: the running server answers, and it is recorded"),
+    )
+}
+
+/// The id of `--open` for personal fields: that of `call list` is another one, for calls in progress.
+const OPEN: &str = "personal";
+
+/// Was it given, before or after the verb?
+fn opens(matches: &ArgMatches) -> bool {
+    let here = matches.try_get_one::<bool>(OPEN).ok().flatten().copied().unwrap_or_default();
+    here || matches.subcommand().is_some_and(|(_, below)| opens(below))
 }
 
 /// Asks, and prints the answer.
@@ -107,7 +121,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         return cosign::run(common, matches);
     }
     let question = question(matches)?;
-    let open = matches.get_flag("open");
+    let open = opens(matches);
     let value = if open {
         common.client()?.ask(&Request::Audit {
             question,
@@ -144,11 +158,16 @@ pub fn run_export(common: &Common, matches: &ArgMatches) -> Result<(), Failure> 
 
 fn from_segments(common: &Common, question: &Question) -> Result<Value, Failure> {
     let book = SegmentBook::open(&common.data, None).map_err(|error| {
-        Failure::new(format!("the book in {} cannot be read: {error}", common.data.display()))
+        let folder = common.data.display();
+        Failure::new(text!(
+            "the book in {folder} cannot be read: {error}",
+            "das Buch in {folder} ist nicht lesbar: {error}"
+        ))
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(failed("the reader cannot be started"))?;
-    runtime.block_on(answer(&book, &closed(), question, common.language))
+    let answered = runtime.block_on(answer(&book, &closed(), question, common.language));
+    answered.map_err(Failure::closed)
 }
 
 fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
@@ -163,12 +182,16 @@ fn print(common: &Common, value: &Value, open: bool) -> Result<(), Failure> {
     }
     output::answer(&shown)?;
     if closed {
-        output::warning("what is [sealed] the running server shows with --open, and records it");
+        let told = text!(
+            "what is [sealed] the running server shows with --open, and records it",
+            "was [sealed] ist, zeigt der laufende Server mit --open, und zeichnet es auf"
+        );
+        output::warning(told.read(common.language.into()));
     }
     Ok(())
 }
 
-fn question(matches: &ArgMatches) -> Result<Question, Failure> {
+pub(super) fn question(matches: &ArgMatches) -> Result<Question, Failure> {
     let Some((verb, matches)) = matches.subcommand() else {
         return Err(Failure::new("what about the book?"));
     };
@@ -229,8 +252,8 @@ fn as_of(when: String, matches: &ArgMatches) -> Result<Question, Failure> {
 }
 
 pub(super) fn position(text: &str) -> Result<u64, Failure> {
-    text.strip_prefix('#')
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| Failure::new(format!("`{text}` is no position")).advice("Write it like #123."))
+    text.strip_prefix('#').unwrap_or(text).parse().map_err(|_| {
+        Failure::new(text!("`{text}` is no position", "`{text}` ist keine Position"))
+            .advice(text!("Write it like #123.", "Schreiben Sie sie wie #123."))
+    })
 }

@@ -13,6 +13,8 @@ use switchbook_commands::desk::{Clock, SystemClock};
 use switchbook_journal::backup::{Erased, Manifest, check, manifest, read_erasures, restore_if};
 use switchbook_journal::note::{SignedNote, Verifier};
 use switchbook_journal::{Book, Options};
+use switchbook_projections::text;
+use switchbook_projections::text::{Text, counted, either};
 use switchbook_replay::evidence::held::{Held, held};
 
 /// Its subcommands.
@@ -85,7 +87,8 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         Some(("create", matches)) => create(common, &path(matches, "to")?),
         Some(("check", matches)) => {
             let manifest = check(&path(matches, "from")?).map_err(told)?;
-            tell(common, "whole, every hash is right", &summary(&manifest));
+            let told = text!("whole, every hash is right", "ganz, jeder Hashwert stimmt");
+            tell(common, &told, &summary(&manifest));
             Ok(())
         }
         Some(("restore", matches)) => bring_back(common, matches, &path(matches, "from")?),
@@ -100,7 +103,10 @@ fn told(error: impl std::fmt::Display) -> Failure {
 fn create(common: &Common, to: &Path) -> Result<(), Failure> {
     let to = std::path::absolute(to).map_err(failed("the backup's place cannot be told"))?;
     if common.dry_run {
-        return Err(Failure::new("a backup changes nothing: there is no dry run of it"));
+        return Err(Failure::new(text!(
+            "a backup changes nothing: there is no dry run of it",
+            "eine Sicherung ändert nichts: Es gibt keinen Probelauf"
+        )));
     }
     let made = match Client::connect(&socket_of(&common.data)) {
         Ok(mut client) => client.ask(&Request::Backup {
@@ -112,7 +118,9 @@ fn create(common: &Common, to: &Path) -> Result<(), Failure> {
         Err(_) if common.data.join("segments").is_dir() => unserved(&common.data, &to)?,
         Err(failure) => return Err(failure),
     };
-    tell(common, &format!("the backup {} is whole", to.display()), &made);
+    let place = to.display();
+    let told = text!("the backup {place} is whole", "die Sicherung {place} ist ganz");
+    tell(common, &told, &made);
     Ok(())
 }
 
@@ -144,26 +152,54 @@ fn bring_back(common: &Common, matches: &ArgMatches, from: &Path) -> Result<(), 
     shown["erased_again"] = restored.erased_again.into();
     shown["sealed"] = held.map(|held| held.sealed).into();
     shown["newest_checkpoint"] = held.map(|held| held.newest).into();
-    tell(common, &format!("restored into {}", common.data.display()), &shown);
+    let place = common.data.display();
+    let told = text!("restored into {place}", "wiederhergestellt in {place}");
+    tell(common, &told, &shown);
     if common.form == Form::Json {
         return Ok(());
     }
+    let language = common.language.into();
     if restored.erased_again > 0 {
-        output::done(&format!("{} erased keys were destroyed again", restored.erased_again));
+        let again = restored.erased_again;
+        let en = counted(again, "erased key was destroyed", "erased keys were destroyed");
+        let de = counted(again, "gelöschter Schlüssel wurde", "gelöschte Schlüssel wurden");
+        output::done(text!("{en} again", "{de} wieder vernichtet").read(language));
     }
     match held {
         Some(Held { sealed, newest }) => {
-            output::done(&format!("its first {sealed} records are those that were sealed"));
+            let told = if sealed == 1 {
+                text!(
+                    "its first record is the one that was sealed",
+                    "sein erster Eintrag ist der versiegelte"
+                )
+            } else {
+                text!(
+                    "its first {sealed} records are those that were sealed",
+                    "seine ersten {sealed} Einträge sind die versiegelten"
+                )
+            };
+            output::done(told.read(language));
             let missing = newest.saturating_sub(restored.manifest.position.0);
             if missing > 0 {
-                output::line(&format!(
-                    "The newest checkpoint seals {newest} records: the backup is older, and the last {missing} of them are not in it."
-                ));
+                let (last, letzten) = match missing {
+                    1 => ("the last of them is".to_owned(), "der letzte davon fehlt".to_owned()),
+                    _ => (
+                        format!("the last {missing} of them are"),
+                        format!("die letzten {missing} davon fehlen"),
+                    ),
+                };
+                let told = text!(
+                    "The newest checkpoint seals {newest} records: the backup is older, and {last} not in it.",
+                    "Der neueste Prüfpunkt versiegelt {newest} Einträge: Die Sicherung ist älter, und {letzten} darin."
+                );
+                output::line(told.read(language));
             }
         }
-        None => output::line(
+        None => output::line(either(
+            language,
             "No checkpoint was given (--checkpoint FILE --key KEY): the backup is whole as it was made, but who made it, and whether it was changed before, is not shown.",
-        ),
+            "Es wurde kein Prüfpunkt angegeben (--checkpoint DATEI --key SCHLÜSSEL): Die Sicherung ist ganz, wie sie entstand; wer sie gemacht hat, und ob sie vorher geändert wurde, zeigt sich nicht.",
+        )),
     }
     Ok(())
 }
@@ -211,19 +247,21 @@ pub fn summary(manifest: &Manifest) -> Value {
     })
 }
 
-fn tell(common: &Common, what: &str, summary: &Value) {
+fn tell(common: &Common, what: &Text, summary: &Value) {
     if common.form == Form::Json {
         return output::json(summary);
     }
-    output::done(what);
-    for (name, field) in [
-        ("up to", "position"),
-        ("made", "made_at"),
-        ("by Switchbook", "version"),
-        ("files", "files"),
-        ("bytes", "bytes"),
-        ("Merkle root", "root"),
+    let language = common.language.into();
+    output::done(what.read(language));
+    for (en, de, field) in [
+        ("up to", "bis", "position"),
+        ("made", "gemacht", "made_at"),
+        ("by Switchbook", "von Switchbook", "version"),
+        ("files", "Dateien", "files"),
+        ("bytes", "Bytes", "bytes"),
+        ("Merkle root", "Merkle-Wurzel", "root"),
     ] {
+        let name = either(language, en, de);
         match &summary[field] {
             Value::Null => {}
             Value::String(text) => output::line(&format!("  {name:14} {text}")),

@@ -18,6 +18,7 @@ use switchbook_journal::note::SignedNote;
 use switchbook_projections::fold;
 use switchbook_projections::snapshot::closed;
 use switchbook_projections::text;
+use switchbook_projections::text::counted;
 use switchbook_replay::SegmentBook;
 use switchbook_replay::evidence::bundle::{self, Bundled};
 use switchbook_replay::evidence::prove::Prover;
@@ -87,23 +88,35 @@ pub fn run(common: &Common, verb: &str, matches: &ArgMatches) -> Result<(), Fail
 }
 
 pub(super) fn told(error: &EvidenceError) -> Failure {
-    Failure::new(error.to_string())
+    Failure::new(error.text())
 }
 
 pub(super) fn reader(common: &Common) -> Result<SegmentReader, Failure> {
     SegmentReader::open(&common.data).map_err(|error| {
-        Failure::new(format!("the book in {} cannot be read: {error}", common.data.display()))
+        let folder = common.data.display();
+        Failure::new(text!(
+            "the book in {folder} cannot be read: {error}",
+            "das Buch in {folder} ist nicht lesbar: {error}"
+        ))
     })
 }
 
 pub(super) fn note(path: &Path) -> Result<SignedNote, Failure> {
     let file = path.display();
-    let text = read_text(path)
-        .map_err(|error| Failure::new(format!("the checkpoint {file} cannot be read: {error}")))?;
+    let text = read_text(path).map_err(|error| {
+        Failure::new(text!(
+            "the checkpoint {file} cannot be read: {error}",
+            "der Prüfpunkt {file} ist nicht lesbar: {error}"
+        ))
+    })?;
     let note = text.parse().and_then(|note: SignedNote| note.checkpoint().map(|_| note));
     note.map_err(|error| {
-        Failure::new(format!("{file} is no checkpoint: {error}"))
-            .advice("It is a file as `switchbook audit seal` prints it, signature lines included.")
+        let told =
+            text!("{file} is no checkpoint: {error}", "{file} ist kein Prüfpunkt: {error}");
+        Failure::new(told).advice(text!(
+            "It is a file as `switchbook audit seal` prints it, signature lines included.",
+            "Es ist eine Datei, wie `switchbook audit seal` sie ausgibt, mit den Zeilen der Signaturen."
+        ))
     })
 }
 
@@ -119,7 +132,10 @@ pub(super) fn bar(of: u64, what: &'static str) -> ProgressBar {
 
 fn seal(common: &Common, new_key: bool) -> Result<(), Failure> {
     if common.dry_run {
-        return Err(Failure::new("a seal cannot be tried: it is made or not"));
+        return Err(Failure::new(text!(
+            "a seal cannot be tried: it is made or not",
+            "ein Siegel lässt sich nicht versuchen: Es entsteht oder nicht"
+        )));
     }
     let (as_user, language) = (common.as_user.clone(), common.language);
     let request = Request::Seal { new_key, as_user, language };
@@ -131,10 +147,14 @@ fn seal(common: &Common, new_key: bool) -> Result<(), Failure> {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
     let (at, size, key) = (Position(number("position")), number("size"), text("key"));
-    let line = text!(
-        "{at} seals the {size} records before it",
-        "{at} versiegelt die {size} Einträge davor"
-    );
+    let line = if size == 1 {
+        text!("{at} seals the record before it", "{at} versiegelt den Eintrag davor")
+    } else {
+        text!(
+            "{at} seals the {size} records before it",
+            "{at} versiegelt die {size} Einträge davor"
+        )
+    };
     output::remark(line.read(common.language.into()));
     let line = text!(
         "Keep this checkpoint outside this machine; the public key is {key}",
@@ -249,15 +269,19 @@ fn make_bundle(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
         output::json(&json!({ "records": done.records, "sealed": done.sealed, "key": key }));
         return Ok(());
     }
-    let (records, path) = (done.records, out.display());
-    let line = text!(
-        "{records} records with their proofs are in {path}",
-        "{records} Einträge stehen mit ihren Beweisen in {path}"
+    let path = out.display();
+    let records =
+        counted(done.records, "record with its proof is", "records with their proofs are");
+    let stehen = counted(
+        done.records,
+        "Eintrag steht mit seinem Beweis",
+        "Einträge stehen mit ihren Beweisen",
     );
+    let line = text!("{records} in {path}", "{stehen} in {path}");
     output::done(line.read(common.language.into()));
     let line = text!(
         "Anybody checks it with: switchbook-verify bundle {path} --key {key}",
-        "Jeder prüft sie mit: switchbook-verify bundle {path} --key {key}"
+        "Jeder prüft das Bündel mit: switchbook-verify bundle {path} --key {key}"
     );
     output::line(line.read(common.language.into()));
     Ok(())
@@ -273,7 +297,10 @@ fn what(common: &Common, matches: &ArgMatches, sealed: u64) -> Result<What, Fail
         return Ok(What::Span(from.unwrap_or(Position(1)), to.unwrap_or(Position(sealed))));
     };
     if from.is_some() || to.is_some() {
-        return Err(Failure::new("--object and --from or --to ask for different things: name one"));
+        return Err(Failure::new(text!(
+            "--object and --from or --to ask for different things: name one",
+            "--object und --from oder --to fragen nach Verschiedenem: Nennen Sie eines"
+        )));
     }
     subject(common, object).map(What::Subject)
 }
@@ -292,5 +319,5 @@ fn subject(common: &Common, object: &str) -> Result<Subject, Failure> {
     let runtime = runtime.map_err(failed("the reader cannot be started"))?;
     let names = runtime.block_on(fold::names_at(&book, Position(u64::MAX), &closed()));
     let names = names.map_err(failed("the book cannot be read"))?;
-    names.find(object).map_err(|error| Failure::new(error.to_string()))
+    names.find(object).map_err(|error| Failure::new(error.text()).closed())
 }

@@ -23,6 +23,7 @@ use output::Form;
 use std::io::{BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use switchbook_projections::text;
 use uuid::Uuid;
 
 /// What every subcommand may be told.
@@ -43,10 +44,27 @@ pub struct Common {
     pub command_id: Uuid,
 }
 
+/// The id of `--language` for texts: `user add --language` is another one, the new user's.
+const TEXTS: &str = "texts";
+
+/// Gives a command and all below it an argument, but for those that have one of that name of their own: clap's global
+/// arguments know no such exception.
+fn everywhere(command: Command, arg: &Arg) -> Command {
+    let own = command.get_arguments().any(|known| known.get_long() == arg.get_long());
+    let command = if own { command } else { command.arg(arg.clone()) };
+    command.mut_subcommands(|below| everywhere(below, arg))
+}
+
+/// The value that was given last to an argument that stands [everywhere].
+fn innermost<'a>(matches: &'a ArgMatches, id: &str) -> Option<&'a str> {
+    let below = matches.subcommand().and_then(|(_, below)| innermost(below, id));
+    below.or_else(|| Some(matches.try_get_one::<String>(id).ok()??.as_str()))
+}
+
 impl Common {
     fn of(matches: &ArgMatches) -> Self {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
-        let language = match text("language").as_deref() {
+        let language = match innermost(matches, TEXTS) {
             Some("de") => Language::German,
             Some(_) => Language::English,
             None => Language::of_environment(),
@@ -67,9 +85,10 @@ impl Common {
         if !failure.is_unknown() {
             return failure;
         }
-        failure.advice(format!(
-            "Repeat it with --command-id {}: if it was carried out, its first answer comes again and nothing is done twice.",
-            self.command_id
+        let id = self.command_id;
+        failure.advice(text!(
+            "Repeat it with --command-id {id}: if it was carried out, its first answer comes again and nothing is done twice.",
+            "Wiederholen Sie ihn mit --command-id {id}: Wurde er ausgeführt, kommt die erste Antwort wieder, und nichts geschieht zweimal."
         ))
     }
 
@@ -85,10 +104,14 @@ impl Common {
         arguments: serde_json::Map<String, serde_json::Value>,
     ) -> Result<output::View, Failure> {
         if self.as_user.is_some() {
-            return Err(Failure::new(
+            return Err(Failure::new(text!(
                 "a view is not shown with another user's rights: --as is for commands",
-            )
-            .advice("Leave --as out: whoever may use the console sees every view."));
+                "eine Sicht wird nicht mit den Rechten eines anderen gezeigt: --as ist für Befehle"
+            ))
+            .advice(text!(
+                "Leave --as out: whoever may use the console sees every view.",
+                "Lassen Sie --as weg: Wer die Konsole benutzen darf, sieht jede Sicht."
+            )));
         }
         let answer = self.client()?.ask(&Request::View(Sight {
             view: name.into(),
@@ -104,7 +127,8 @@ impl Common {
 /// The whole command line.
 pub fn command() -> Command {
     let global = |arg: Arg| arg.global(true).help_heading("Everywhere");
-    Command::new("switchbook")
+    let texts = Arg::new(TEXTS).long("language").value_parser(["de", "en"]).help("Of texts");
+    let all = Command::new("switchbook")
         .version(env!("CARGO_PKG_VERSION"))
         .about("An event-sourced PBX: every change is an event in a durable book")
         .subcommand_required(true)
@@ -141,9 +165,6 @@ pub fn command() -> Command {
                 .value_name("WHEN")
                 .help("Views as of a position (#123) or a moment (2026-11-23T12:00:00Z)"),
         ))
-        .arg(global(
-            Arg::new("language").long("language").value_parser(["de", "en"]).help("Of texts"),
-        ))
         .subcommand(serve())
         .subcommand(demo())
         .subcommand(Command::new("status").about("Is the server running, and is all well?"))
@@ -152,7 +173,8 @@ pub fn command() -> Command {
         .subcommand(audit::command())
         .subcommand(backup::command())
         .subcommands(verbs::nouns(&[nouns::COMMANDS, views::VIEWS], nouns::about))
-        .mut_subcommand("person", |person| person.subcommand(audit::export()))
+        .mut_subcommand("person", |person| person.subcommand(audit::export()));
+    everywhere(all, &texts.help_heading("Everywhere"))
 }
 
 fn serve() -> Command {
@@ -236,22 +258,26 @@ pub fn run() -> Result<(), Failure> {
         Err(error) => error.exit(),
     };
     let common = Common::of(&matches);
+    carried_out(&common, &matches).map_err(|failure| failure.told_in(common.language))
+}
+
+fn carried_out(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
-        Some(("serve", matches)) => crate::serve::run(&common, matches),
-        Some(("demo", matches)) => crate::demo::run(&common, matches),
+        Some(("serve", matches)) => crate::serve::run(common, matches),
+        Some(("demo", matches)) => crate::demo::run(common, matches),
         Some(("status", _)) => {
             output::view(&common.view("status", serde_json::Map::new())?, common.form);
             Ok(())
         }
-        Some(("apply", matches)) => apply::run(&common, matches),
-        Some(("route", matches)) => route::run(&common, matches),
-        Some(("audit", matches)) => audit::run(&common, matches),
-        Some(("backup", matches)) => backup::run(&common, matches),
+        Some(("apply", matches)) => apply::run(common, matches),
+        Some(("route", matches)) => route::run(common, matches),
+        Some(("audit", matches)) => audit::run(common, matches),
+        Some(("backup", matches)) => backup::run(common, matches),
         Some(("person", matches)) if matches.subcommand_name() == Some("export") => {
-            audit::run_export(&common, matches)
+            audit::run_export(common, matches)
         }
         Some((noun, matches)) => match matches.subcommand() {
-            Some((verb, matches)) => noun_verb(&common, noun, verb, matches),
+            Some((verb, matches)) => noun_verb(common, noun, verb, matches),
             None => Err(Failure::new(format!("what about {noun}?"))),
         },
         None => Err(Failure::new("nothing to do")),
@@ -295,11 +321,14 @@ fn show_answer(common: &Common, answer: &serde_json::Value) {
     };
     let events = texts("events");
     if events.is_empty() {
-        output::done("nothing to change: it is so already");
+        let told =
+            text!("nothing to change: it is so already", "nichts zu ändern: es ist schon so");
+        output::done(told.read(common.language.into()));
     }
     for event in events {
         if common.dry_run {
-            output::line(&format!("would record  {event}"));
+            let told = text!("would record  {event}", "würde aufzeichnen  {event}");
+            output::line(told.read(common.language.into()));
         } else {
             output::done(&event);
         }
@@ -320,8 +349,68 @@ fn ask(what: &str) -> Result<String, Failure> {
     input.lock().read_line(&mut line).map_err(failed("standard input cannot be read"))?;
     let secret = line.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
-        return Err(Failure::new(format!("no {what} on standard input"))
-            .advice("Pipe it in, or run the command on a terminal to be asked."));
+        let told = text!("no {what} on standard input", "kein {what} auf der Standardeingabe");
+        return Err(Failure::new(told).advice(text!(
+            "Pipe it in, or run the command on a terminal to be asked.",
+            "Leiten Sie es hinein, oder rufen Sie den Befehl an einem Terminal auf, um gefragt zu werden."
+        )));
     }
     Ok(secret.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The language of texts and what the new user or the view got, of a command line.
+    fn read(line: &str) -> (Language, serde_json::Map<String, serde_json::Value>) {
+        let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+        let common = Common::of(&matches);
+        let (noun, below) = matches.subcommand().unwrap();
+        let (verb, below) = below.subcommand().unwrap();
+        let mut tables = nouns::COMMANDS.iter().chain(views::VIEWS);
+        let entry = tables.find(|entry| entry.noun() == noun && entry.verb() == verb).unwrap();
+        (common.language, entry.fields(below, &mut |_| Ok(String::new())).unwrap())
+    }
+
+    #[test]
+    fn the_language_of_texts_is_not_the_users() {
+        for (line, texts, his) in [
+            ("switchbook --language de user add x X", Language::German, None),
+            ("switchbook --language en user add x X --language de", Language::English, Some("de")),
+            ("switchbook --language de user language x", Language::German, None),
+            (
+                "switchbook --language de user language x --language en",
+                Language::German,
+                Some("en"),
+            ),
+            ("switchbook --language de user list", Language::German, None),
+            ("switchbook user --language de list", Language::German, None),
+            ("switchbook user list --language de", Language::German, None),
+            ("switchbook --language en user list --language de", Language::German, None),
+            ("switchbook user --language de add x X --language fr", Language::German, Some("fr")),
+        ] {
+            let (language, fields) = read(line);
+            let found = fields.get("language").and_then(serde_json::Value::as_str);
+            assert_eq!((language, found), (texts, his), "{line}");
+        }
+        let audit =
+            command().get_matches_from("switchbook audit why exchange --language de".split(' '));
+        assert_eq!(Common::of(&audit).language, Language::German);
+    }
+
+    /// `call list --open` shows calls in progress; `audit --open` opens personal fields.
+    #[test]
+    fn to_open_personal_fields_is_not_to_ask_for_open_calls() {
+        let line = "switchbook audit --open as-of 5 call list";
+        let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+        let question = audit::question(matches.subcommand_matches("audit").unwrap()).unwrap();
+        let asked = serde_json::to_value(&question).unwrap();
+        assert_eq!(asked["arguments"], serde_json::json!({}), "{asked}");
+    }
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        command().debug_assert();
+    }
 }

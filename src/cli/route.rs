@@ -17,7 +17,7 @@ pub fn command() -> Command {
         Arg::new("at")
             .long("at")
             .value_name("MOMENT")
-            .help("Like 2026-11-28T10:00:00+01:00; without: now"),
+            .help("A moment (2026-11-28T10:00:00+01:00, \"2026-11-28 10:00\"), or that of a position (#123); without: now"),
     ])
 }
 

@@ -15,6 +15,7 @@ use switchbook_journal::files::read_text;
 use switchbook_journal::note::{KeyKind, SignedNote, Verifier};
 use switchbook_journal::{Compared, Damage, SegmentReader};
 use switchbook_projections::text;
+use switchbook_projections::text::Text;
 use switchbook_replay::verify::{Check, Index, NotVerified, verify};
 
 /// The subcommand.
@@ -57,8 +58,14 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let verified = verified.map_err(|error| match error {
-        NotVerified::Stopped => Failure::new(error.to_string()),
-        error => Failure::new(format!("the book cannot be verified: {error}")),
+        NotVerified::Stopped => Failure::new(error.text()),
+        error => {
+            let Text { en, de } = error.text();
+            Failure::new(text!(
+                "the book cannot be verified: {en}",
+                "das Buch lässt sich nicht prüfen: {de}"
+            ))
+        }
     })?;
     if common.form == Form::Json {
         output::json(&serde_json::to_value(&verified).map_err(failed("the answer"))?);
@@ -68,8 +75,7 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     if verified.holds() {
         return Ok(());
     }
-    let first = text!("the book does not hold", "das Buch gilt nicht");
-    Err(Failure::new(first.read(common.language.into())))
+    Err(Failure::new(text!("the book does not hold", "das Buch gilt nicht")))
 }
 
 /// The keys that checkpoints are signed with, as they were given. A witness's key signs no book.

@@ -1,11 +1,12 @@
 //! The command line's end of the console.
 
 use super::protocol::{Request, Response};
-use crate::failure::Failure;
+use crate::failure::{Failure, Words};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use switchbook_projections::text;
 
 /// A connection to the running server.
 pub struct Client {
@@ -19,11 +20,15 @@ impl Client {
     pub fn connect(socket: &Path) -> Result<Self, Failure> {
         let refused = |error: std::io::Error| {
             let place = socket.display();
-            let english = format!("no server answers at {place} ({error})");
-            Failure::new(english.as_str())
-                .code("NO_SERVER")
-                .texts(format!("An {place} antwortet kein Server ({error})"), english)
-                .advice("Start one with `switchbook serve`, or name its folder with --data (or SWITCHBOOK_DATA).")
+            Failure::new(text!(
+                "no server answers at {place} ({error})",
+                "An {place} antwortet kein Server ({error})"
+            ))
+            .code("NO_SERVER")
+            .advice(text!(
+                "Start one with `switchbook serve`, or name its folder with --data (or SWITCHBOOK_DATA).",
+                "Starten Sie einen mit `switchbook serve`, oder nennen Sie seinen Ordner mit --data (oder SWITCHBOOK_DATA)."
+            ))
         };
         let stream = UnixStream::connect(socket).map_err(refused)?;
         let reader = BufReader::new(stream.try_clone().map_err(refused)?);
@@ -38,10 +43,11 @@ impl Client {
     ) -> Result<(), Failure> {
         let broken = |error: std::io::Error| {
             let place = self.socket.display();
-            let english = format!("the server at {place} hung up: {error}");
-            Failure::new(english.as_str())
-                .code("ANSWER_LOST")
-                .texts(format!("Der Server an {place} hat aufgelegt: {error}"), english)
+            let told = text!(
+                "the server at {place} hung up: {error}",
+                "Der Server an {place} hat aufgelegt: {error}"
+            );
+            Failure::new(told).code("ANSWER_LOST")
         };
         let head = serde_json::to_string(request)
             .map_err(|error| Failure::new(format!("the request cannot be written: {error}")))?;
@@ -60,11 +66,14 @@ impl Client {
             let mut line = String::new();
             let read = self.reader.read_line(&mut line);
             if !matches!(read, Ok(1..)) {
-                let text = "the server ended before it answered";
-                let german = "Der Server endete, bevor er antwortete";
-                return Err(Failure::new(text).code("ANSWER_LOST").texts(german, text).advice(
+                let told = text!(
+                    "the server ended before it answered",
+                    "Der Server endete, bevor er antwortete"
+                );
+                return Err(Failure::new(told).code("ANSWER_LOST").advice(text!(
                     "Whether the command was carried out is in the book: look with `switchbook audit history`.",
-                ));
+                    "Ob der Befehl ausgeführt wurde, steht im Buch: Sehen Sie nach mit `switchbook audit history`."
+                )));
             }
             match serde_json::from_str(&line) {
                 Ok(Response::Progress { done, of }) => progress(done, of),
@@ -73,7 +82,9 @@ impl Client {
                     let refused = Failure::refused(&code, &text, line);
                     return Err(refused.texts(text_de, text_en).facts(facts));
                 }
-                Ok(Response::Failed { text }) => return Err(Failure::new(text)),
+                Ok(Response::Failed { text, text_de }) => {
+                    return Err(Failure::new(Words { english: text, german: text_de }));
+                }
                 Err(error) => {
                     return Err(Failure::new(format!(
                         "the server's answer makes no sense: {error}"

@@ -1,5 +1,6 @@
 //! One JSON object a line, in both directions; a line is at most [`LONGEST_LINE`] bytes.
 
+use crate::failure::Words;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -184,7 +185,18 @@ pub enum Response {
     },
     /// The request could not be understood or carried out.
     Failed {
-        /// For a person.
+        /// For a person, in English.
         text: String,
+        /// The same in German, where somebody wrote it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text_de: Option<String>,
     },
+}
+
+impl Response {
+    /// It could not be carried out.
+    pub fn failed(words: impl Into<Words>) -> Self {
+        let Words { english, german } = words.into();
+        Self::Failed { text: english, text_de: german }
+    }
 }

@@ -3,7 +3,7 @@
 use super::protocol::{LONGEST_LINE, Language, Request, Response};
 use crate::audit::{Question, answer};
 use crate::erasure::is_erasure;
-use crate::failure::{Failure, failed};
+use crate::failure::{Failure, Words, failed};
 use crate::rooms::Rooms;
 use crate::seal::NoSeal;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use switchbook_commands::{Command, Order, Refusal, Warning};
 use switchbook_core::envelope::Actor;
 use switchbook_core::event::Event;
 use switchbook_core::id::{CommandId, UserId};
+use switchbook_projections::text;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -142,8 +143,8 @@ enum Answer {
 }
 
 impl Answer {
-    fn failed(text: String) -> Self {
-        Self::Told(Response::Failed { text })
+    fn failed(words: impl Into<Words>) -> Self {
+        Self::Told(Response::failed(words))
     }
 }
 
@@ -167,7 +168,7 @@ impl Session {
         let response = match request {
             Request::View(sight) => match self.rooms.view(&sight).await {
                 Ok(shown) => return Answer::Shown(shown),
-                Err(failure) => return Answer::failed(failure.to_string()),
+                Err(failure) => return Answer::failed(failure.words()),
             },
             Request::Submit { id, as_user, dry_run, command, language } => {
                 self.submit(id, as_user, dry_run, command, language).await
@@ -184,7 +185,7 @@ impl Session {
             }
             Request::CompareIndex => match self.rooms.compare_index().await {
                 Ok(value) => Response::Done(value),
-                Err(failure) => Response::Failed { text: failure.to_string() },
+                Err(failure) => Response::failed(failure.words()),
             },
         };
         Answer::Told(response)
@@ -212,7 +213,7 @@ impl Session {
         }
         let behalf = match self.on_behalf_of(as_user.as_deref()) {
             Ok(behalf) => behalf,
-            Err(failure) => return Response::Failed { text: failure.to_string() },
+            Err(failure) => return Response::failed(failure.words()),
         };
         let id = CommandId(id.unwrap_or_else(uuid::Uuid::now_v7));
         let mut order = Order::new(id, self.actor, command);
@@ -237,7 +238,7 @@ impl Session {
                 if events.iter().any(is_erasure)
                     && let Err(failure) = self.rooms.erasures.carried_out(answer.position).await
                 {
-                    return Response::Failed { text: failure.to_string() };
+                    return Response::failed(failure.words());
                 }
                 let told = events.iter().map(|e| self.rooms.sentence(e, language)).collect();
                 done(told, &events, &answer.warnings, language)
@@ -255,7 +256,7 @@ impl Session {
     ) -> Response {
         let behalf = match self.on_behalf_of(as_user.as_deref()) {
             Ok(behalf) => behalf,
-            Err(failure) => return Response::Failed { text: failure.to_string() },
+            Err(failure) => return Response::failed(failure.words()),
         };
         let person = match question {
             Question::Export { user } => self.rooms.user_id(user),
@@ -270,7 +271,7 @@ impl Session {
         let (book, open) = (self.rooms.readers.book(), self.rooms.readers.opener());
         match answer(book.as_ref(), open, question, language).await {
             Ok(value) => Response::Done(value),
-            Err(failure) => Response::Failed { text: failure.to_string() },
+            Err(failure) => Response::failed(failure.words()),
         }
     }
 
@@ -283,7 +284,7 @@ impl Session {
     ) -> Response {
         let behalf = match self.on_behalf_of(as_user.as_deref()) {
             Ok(behalf) => behalf,
-            Err(failure) => return Response::Failed { text: failure.to_string() },
+            Err(failure) => return Response::failed(failure.words()),
         };
         // Where it is on this machine says nothing to an auditor, and may say more than it should.
         let target = to.file_name().unwrap_or(to.as_os_str()).to_string_lossy().into_owned();
@@ -295,7 +296,7 @@ impl Session {
         }
         match self.rooms.back_up(to).await {
             Ok(manifest) => Response::Done(crate::cli::backup::summary(&manifest)),
-            Err(error) => Response::Failed { text: error.to_string() },
+            Err(error) => Response::failed(error.to_string()),
         }
     }
 
@@ -314,7 +315,7 @@ impl Session {
         match sealed {
             Ok(sealed) => Response::Done(sealed.answer()),
             Err(NoSeal::Refused(error)) => refused(&error, language),
-            Err(NoSeal::Failed(failure)) => Response::Failed { text: failure.to_string() },
+            Err(NoSeal::Failed(failure)) => Response::failed(failure.words()),
         }
     }
 
@@ -327,8 +328,10 @@ impl Session {
         language: Language,
     ) -> Response {
         if lines > MOST_LINES {
-            let text = format!("{lines} commands at once are too many: at most {MOST_LINES}");
-            return Response::Failed { text };
+            return Response::failed(text!(
+                "{lines} commands at once are too many: at most {MOST_LINES}",
+                "{lines} Befehle auf einmal sind zu viele: höchstens {MOST_LINES}"
+            ));
         }
         let behalf = self.on_behalf_of(as_user.as_deref());
         let mut commands = Vec::with_capacity(lines);
@@ -336,7 +339,10 @@ impl Session {
         for number in 1..=lines {
             // All lines are read even if one is wrong, so that the connection stays in step.
             let Ok(Some(text)) = line(&mut self.reader).await else {
-                return Response::Failed { text: "the file ended too early".into() };
+                return Response::failed(text!(
+                    "the file ended too early",
+                    "die Datei endete zu früh"
+                ));
             };
             match serde_json::from_str::<Command>(&text) {
                 Ok(command) => commands.push(command),
@@ -350,7 +356,7 @@ impl Session {
         }
         let on_behalf_of = match behalf {
             Ok(behalf) => behalf,
-            Err(failure) => return Response::Failed { text: failure.to_string() },
+            Err(failure) => return Response::failed(failure.words()),
         };
         let id = CommandId(id.unwrap_or_else(uuid::Uuid::now_v7));
         let bulk = Bulk { id, actor: self.actor, on_behalf_of, commands };
@@ -402,7 +408,7 @@ impl Session {
                 if let Some(position) = erased
                     && let Err(failure) = self.rooms.erasures.carried_out(position).await
                 {
-                    return Response::Failed { text: failure.to_string() };
+                    return Response::failed(failure.words());
                 }
                 Response::Done(json!({
                     "commands": lines,
@@ -412,7 +418,10 @@ impl Session {
                 }))
             }
             Ok(Err(error)) => refused(&error, language),
-            Err(error) => Response::Failed { text: format!("the bulk broke off: {error}") },
+            Err(error) => Response::failed(text!(
+                "the bulk broke off: {error}",
+                "die Liste brach ab: {error}"
+            )),
         }
     }
 }
@@ -436,7 +445,7 @@ fn refused(error: &DeskError, language: Language) -> Response {
     match error {
         DeskError::Refused(refusal) => told(refusal, None),
         DeskError::RefusedInBulk { index, refusal } => told(refusal, Some(index + 1)),
-        DeskError::Closed => Response::Failed { text: error.to_string() },
+        DeskError::Closed => Response::failed(error.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Views by name: what the command line can ask a running server to show, now or as of then.
 
-use super::protocol::For;
+use super::protocol::{For, Language};
 use crate::failure::Failure;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ use switchbook_projections::fold::{self, Tables};
 use switchbook_projections::registrar::Refreshes;
 use switchbook_projections::snapshot::Open;
 use switchbook_projections::table::Table;
+use switchbook_projections::text;
 use switchbook_projections::{directory, numbers, registrar, schedules};
 
 /// What a view is made from.
@@ -71,69 +72,87 @@ pub fn show<L: Refreshes>(
     view: &str,
     arguments: &Map<String, Value>,
     whom: For,
+    language: Language,
 ) -> Result<String, Failure> {
+    let language = switchbook_core::user::Language::from(language);
     let exchange = &seen.tables.exchange;
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
     let one_user = || text("user").map(|name| seen.user(name)).transpose();
     match view {
         "user.list" => {
             let view = directory::users(exchange);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "user.show" => {
-            let view = directory::user(exchange, needed_user(seen, arguments)?)
-                .ok_or_else(|| Failure::new("there is no such user"))?;
-            both(whom, &view, || vec![view.table(), view.matrix.table()])
+            let view =
+                directory::user(exchange, needed_user(seen, arguments)?).ok_or_else(|| {
+                    Failure::new(text!(
+                        "there is no such user",
+                        "einen solchen Benutzer gibt es nicht"
+                    ))
+                })?;
+            both(whom, &view, || vec![view.table(language), view.matrix.table(language)])
         }
         "matrix.show" => {
-            let view = directory::matrix(exchange, needed_user(seen, arguments)?)
-                .ok_or_else(|| Failure::new("there is no such user"))?;
-            both(whom, &view, || vec![view.table()])
+            let view =
+                directory::matrix(exchange, needed_user(seen, arguments)?).ok_or_else(|| {
+                    Failure::new(text!(
+                        "there is no such user",
+                        "einen solchen Benutzer gibt es nicht"
+                    ))
+                })?;
+            both(whom, &view, || vec![view.table(language)])
         }
         "number.list" => {
             let view = numbers::view(exchange, seen.refreshes, seen.at, one_user()?);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "device.list" => {
             let view = directory::devices(exchange);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "group.list" => {
             let view = directory::groups(exchange);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "permission.list" => {
             let view = directory::permissions(exchange);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "profile.list" => {
             let view = directory::profiles(exchange, one_user()?);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "forwarding.list" => {
             let view = directory::forwardings(exchange, seen.at);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "schedule.list" => {
             let view = schedules::view(exchange, seen.at, schedules::Which::All);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "trunk.list" => {
             let view = directory::trunks(exchange);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
         "settings.show" => {
-            let view = directory::settings(exchange)
-                .ok_or_else(|| Failure::new("the book had not been founded then"))?;
-            both(whom, &view, || vec![view.table()])
+            let view = directory::settings(exchange).ok_or_else(|| {
+                Failure::new(text!(
+                    "the book had not been founded then",
+                    "das Buch war damals noch nicht gegründet"
+                ))
+            })?;
+            both(whom, &view, || vec![view.table(language)])
         }
         "registration.list" => {
             let which = registrar::Which::Registered;
             let view = registrar::view(exchange, seen.refreshes, seen.at, which);
-            both(whom, &view, || vec![view.table()])
+            both(whom, &view, || vec![view.table(language)])
         }
-        "call.list" => calls(seen, arguments, whom),
-        other => Err(Failure::new(format!("there is no view `{other}`"))),
+        "call.list" => calls(seen, arguments, whom, language),
+        other => {
+            Err(Failure::new(text!("there is no view `{other}`", "es gibt keine Sicht `{other}`")))
+        }
     }
 }
 
@@ -141,6 +160,7 @@ fn calls<L: Refreshes>(
     seen: &Seen<'_, L>,
     arguments: &Map<String, Value>,
     whom: For,
+    language: switchbook_core::user::Language,
 ) -> Result<String, Failure> {
     let exchange = &seen.tables.exchange;
     let filter = match arguments.get("number").and_then(Value::as_str) {
@@ -157,7 +177,7 @@ fn calls<L: Refreshes>(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let zone = switchbook_projections::text::zone(exchange);
     let view = call_log::view(&seen.tables.calls, &seen.tables.names, zone, filter, limit);
-    both(whom, &view, || vec![view.table()])
+    both(whom, &view, || vec![view.table(language)])
 }
 
 fn needed_user<L: Refreshes>(
@@ -185,7 +205,10 @@ impl<L: Refreshes> Seen<'_, L> {
 pub fn user(exchange: &Exchange, name: &str) -> Result<UserId, Failure> {
     let by_id = || name.parse().ok().filter(|id| exchange.users.contains_key(id));
     exchange.user_named(name).or_else(by_id).ok_or_else(|| {
-        Failure::new(format!("USER_UNKNOWN: there is no user `{name}`"))
-            .advice("`switchbook user list` shows all.")
+        Failure::new(text!(
+            "USER_UNKNOWN: there is no user `{name}`",
+            "USER_UNKNOWN: es gibt keinen Benutzer `{name}`"
+        ))
+        .advice(text!("`switchbook user list` shows all.", "`switchbook user list` zeigt alle."))
     })
 }

@@ -3,7 +3,7 @@
 
 use crate::frame::{self, Body, Bytes, Found};
 use crate::note::{Note, notes, to_base64};
-use crate::report::{Report, Unchecked};
+use crate::report::{Report, Unchecked, counted};
 use crate::segment::{Head, watermark};
 use crate::tree::Growing;
 use crate::{Keys, Who};
@@ -93,8 +93,21 @@ pub fn check(folder: &Path, outside: &[PathBuf], keys: Keys) -> Result<Report, U
         walk.report.good(
             "book",
             json!({ "records": leaves, "segments": segments, "seals": seals, "root": root }),
-            format!("{leaves} records in {segments} segments are sound, and {seals} seals in the book fit"),
-            format!("{leaves} Einträge in {segments} Segmenten sind unversehrt, und {seals} Siegel im Buch passen"),
+            format!(
+                "{} in {} {} sound, and {} in the book {}",
+                counted(leaves, "record", "records"),
+                counted(segments as u64, "segment", "segments"),
+                if leaves == 1 { "is" } else { "are" },
+                counted(seals as u64, "seal", "seals"),
+                if seals == 1 { "fits" } else { "fit" },
+            ),
+            format!(
+                "{} in {} {} unversehrt, und {seals} Siegel im Buch {}",
+                counted(leaves, "Eintrag", "Einträge"),
+                counted(segments as u64, "Segment", "Segmenten"),
+                if leaves == 1 { "ist" } else { "sind" },
+                if seals == 1 { "passt" } else { "passen" },
+            ),
         );
     }
     for (place, note) in &checkpoints {

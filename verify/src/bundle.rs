@@ -2,7 +2,7 @@
 
 use crate::note::{Note, base64, to_base64};
 use crate::proof::{consistency, not_there, path, stands};
-use crate::report::{Report, Unchecked};
+use crate::report::{Report, Unchecked, counted};
 use crate::what::What;
 use crate::{Keys, Who};
 use serde_json::{Value, json};
@@ -191,8 +191,8 @@ impl Bundle<'_> {
             self.report.good(
                 "bundle",
                 json!({ "origin": origin, "records": records, "size": size, "root": root, "what": what }),
-                format!("{records} records stand in the book {origin} as it was sealed with {size} records; {}", claim.0),
-                format!("{records} Einträge stehen im Buch {origin}, wie es mit {size} Einträgen versiegelt wurde; {}", claim.1),
+                format!("{} in the book {origin} as it was sealed with {size} records; {}", counted(records, "record stands", "records stand"), claim.0),
+                format!("{} im Buch {origin}, wie es mit {size} Einträgen versiegelt wurde; {}", counted(records, "Eintrag steht", "Einträge stehen"), claim.1),
             );
         }
         self.report

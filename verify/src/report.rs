@@ -130,6 +130,11 @@ impl Report {
     }
 }
 
+/// `1 record`, `2 records`: how many, and the word that goes with it.
+pub fn counted(many: u64, one: &str, more: &str) -> String {
+    format!("{many} {}", if many == 1 { one } else { more })
+}
+
 /// Text from outside shall not steer a terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '·' } else { c }).collect()
@@ -197,6 +202,12 @@ pub fn german_environment() -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn one_is_one_and_none_are_many() {
+        let told = [0, 1, 2].map(|many| super::counted(many, "seal", "seals"));
+        assert_eq!(told, ["0 seals", "1 seal", "2 seals"]);
+    }
+
     #[test]
     fn what_a_bundle_says_steers_no_terminal() {
         assert_eq!(super::clean("a\u{1b}[2J\u{202e}b\u{2066}\nc"), "a·[2J·b··c");

@@ -5,7 +5,7 @@ use crate::names::Naming;
 use crate::sentence;
 use crate::table::Table;
 use crate::text;
-use crate::text::{Text, When};
+use crate::text::{Text, When, counted, either};
 use chrono_tz::Tz;
 use serde::Serialize;
 use switchbook_core::call::{Caller, Dialled};
@@ -13,6 +13,7 @@ use switchbook_core::device::Origin;
 use switchbook_core::id::{CallId, UserId};
 use switchbook_core::number::Number;
 use switchbook_core::position::Position;
+use switchbook_core::user::Language;
 
 /// Which calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -177,26 +178,37 @@ pub fn row(call: &Call, names: &dyn Naming) -> CallRow {
 impl CallLogView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns =
-            ["when", "from", "to", "way", "state", "answered by", "talked", "missed by", "#"];
-        let mut table = Table::new("Calls", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("when", "wann"),
+            ("from", "von"),
+            ("to", "an"),
+            ("way", "Weg"),
+            ("state", "Stand"),
+            ("answered by", "angenommen von"),
+            ("talked", "gesprochen"),
+            ("missed by", "verpasst von"),
+            ("#", "#"),
+        ];
+        let mut table = Table::of(language, &text!("Calls", "Anrufe"), &columns);
         for row in &self.calls {
             let state = match (row.state, &row.outcome) {
-                (State::Ringing, _) => "ringing".into(),
-                (State::Talking, _) => "talking".into(),
-                (State::Lost, _) => "lost: the server stopped".into(),
-                (_, Some(outcome)) => outcome.en.clone(),
-                (_, None) => String::new(),
+                (State::Ringing, _) => either(language, "ringing", "klingelt"),
+                (State::Talking, _) => either(language, "talking", "im Gespräch"),
+                (State::Lost, _) => {
+                    either(language, "lost: the server stopped", "verloren: der Server hielt an")
+                }
+                (_, Some(outcome)) => outcome.read(language),
+                (_, None) => "",
             };
             let missed = row.phones.iter().filter(|phone| phone.share == Share::Missed);
-            let path: Vec<&str> = row.path.iter().map(|hop| hop.en.as_str()).collect();
+            let path: Vec<&str> = row.path.iter().map(|hop| hop.read(language)).collect();
             table.row([
                 row.at.local(self.zone),
-                row.caller.en.clone(),
+                row.caller.read(language).to_owned(),
                 row.dialled.clone(),
                 path.join(" "),
-                state,
+                state.into(),
                 row.answered_by.clone().unwrap_or_default(),
                 row.seconds.map(|seconds| format!("{seconds} s")).unwrap_or_default(),
                 missed.map(|phone| phone.device.as_str()).collect::<Vec<_>>().join(", "),
@@ -204,12 +216,15 @@ impl CallLogView {
             ]);
         }
         if self.missing > 0 {
-            let missing = self.missing;
-            table.note(format!(
-                "{missing} call records are missing: the book could not be written at the time"
-            ));
+            let en = counted(self.missing, "call record is", "call records are");
+            let de = counted(self.missing, "Anrufdatensatz fehlt", "Anrufdatensätze fehlen");
+            let note = text!(
+                "{en} missing: the book could not be written at the time",
+                "{de}: Das Buch ließ sich damals nicht schreiben"
+            );
+            table.note(note.read(language));
         }
-        table.note(format!("as of {}", self.position));
+        table.as_of(language, self.position);
         table
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::names::Naming;
 use crate::table::{Table, fact, maybe};
+use crate::text;
+use crate::text::counted;
 use serde::Serialize;
 use switchbook_core::exchange::Exchange;
 use switchbook_core::fact::Fact;
@@ -9,6 +11,7 @@ use switchbook_core::id::DeviceId;
 use switchbook_core::number::Number;
 use switchbook_core::position::Position;
 use switchbook_core::slot::DeviceType;
+use switchbook_core::user::Language;
 
 /// All devices, by name.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -74,10 +77,18 @@ pub fn devices(exchange: &Exchange) -> DevicesView {
 impl DevicesView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns =
-            ["device", "type", "mac", "service", "password", "logged in", "bindings", "groups"];
-        let mut table = Table::new("Devices", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("device", "Telefon"),
+            ("type", "Typ"),
+            ("mac", "MAC"),
+            ("service", "Servicenummer"),
+            ("password", "Passwort"),
+            ("logged in", "angemeldet"),
+            ("bindings", "Bindungen"),
+            ("groups", "Gruppen"),
+        ];
+        let mut table = Table::of(language, &text!("Devices", "Telefone"), &columns);
         for row in &self.devices {
             table.row([
                 fact(&row.name),
@@ -90,7 +101,10 @@ impl DevicesView {
                 row.groups.iter().map(fact).collect::<Vec<_>>().join(", "),
             ]);
         }
-        table.note(format!("{} devices, as of {}", self.devices.len(), self.position));
+        let (count, position) = (self.devices.len(), self.position);
+        let (en, de) = (counted(count, "device", "devices"), counted(count, "Telefon", "Telefone"));
+        let note = text!("{en}, as of {position}", "{de}, nach dem Stand von {position}");
+        table.note(note.read(language));
         table
     }
 }

@@ -5,7 +5,8 @@ use crate::names::Naming;
 use crate::numbers::in_force;
 use crate::sentence;
 use crate::table::{Table, fact};
-use crate::text::{Text, When};
+use crate::text;
+use crate::text::{Text, When, either};
 use serde::Serialize;
 use switchbook_core::device::{FollowMe, Origin};
 use switchbook_core::exchange::Exchange;
@@ -14,6 +15,7 @@ use switchbook_core::forwarding::{ForwardingRule, Reach};
 use switchbook_core::id::{ProfileId, UserId};
 use switchbook_core::number::{Number, NumberState};
 use switchbook_core::position::{Moment, Position, Seconds};
+use switchbook_core::user::Language;
 
 /// One row for every number and every profile of its owner, at T.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -191,22 +193,32 @@ pub fn follow_me(exchange: &Exchange, owner: Option<UserId>) -> FollowMeView {
 impl ForwardingsView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["number", "owner", "profile", "active", "by hand", "schedules", "why"];
-        let mut table = Table::new("Forwardings", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("number", "Rufnummer"),
+            ("owner", "Besitzer"),
+            ("profile", "Profil"),
+            ("active", "aktiv"),
+            ("by hand", "von Hand"),
+            ("schedules", "Zeitsteuerungen"),
+            ("why", "warum"),
+        ];
+        let mut table = Table::of(language, &text!("Forwardings", "Rufumleitungen"), &columns);
         for row in &self.forwardings {
             let why = row.because.as_ref().zip(row.because_at);
             table.row([
                 row.number.to_string(),
                 row.owner.clone(),
                 row.profile.clone(),
-                if row.active { "active".into() } else { String::new() },
+                if row.active { either(language, "active", "aktiv").into() } else { String::new() },
                 row.by_hand.map(|choice| choice.at.to_string()).unwrap_or_default(),
                 if row.schedules > 0 { row.schedules.to_string() } else { String::new() },
-                why.map(|(why, at)| format!("{} {at}", why.en)).unwrap_or_default(),
+                why.map(|(why, at)| format!("{} {at}", why.read(language))).unwrap_or_default(),
             ]);
         }
-        table.note(format!("as of {}, {}", self.position, self.at));
+        let (position, at) = (self.position, self.at);
+        let note = text!("as of {position}, {at}", "nach dem Stand von {position}, {at}");
+        table.note(note.read(language));
         table
     }
 }
@@ -214,11 +226,18 @@ impl ForwardingsView {
 impl ProfilesView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["owner", "no", "profile", "rules", "set"];
-        let mut table = Table::new("Forwarding profiles", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("owner", "Besitzer"),
+            ("no", "Nr"),
+            ("profile", "Profil"),
+            ("rules", "Regeln"),
+            ("set", "gesetzt"),
+        ];
+        let title = text!("Forwarding profiles", "Rufumleitungsprofile");
+        let mut table = Table::of(language, &title, &columns);
         for row in &self.profiles {
-            let rules: Vec<&str> = row.told.iter().map(|rule| rule.en.as_str()).collect();
+            let rules: Vec<&str> = row.told.iter().map(|rule| rule.read(language)).collect();
             table.row([
                 row.owner.clone(),
                 row.place.to_string(),
@@ -227,7 +246,7 @@ impl ProfilesView {
                 row.rules.at.to_string(),
             ]);
         }
-        table.note(format!("as of {}", self.position));
+        table.as_of(language, self.position);
         table
     }
 }
@@ -235,26 +254,38 @@ impl ProfilesView {
 impl FollowMeView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["user", "device", "calls", "waits", "rings", "set"];
-        let mut table = Table::new("Wait and ring times", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("user", "Benutzer"),
+            ("device", "Telefon"),
+            ("calls", "Anrufe"),
+            ("waits", "wartet"),
+            ("rings", "klingelt"),
+            ("set", "gesetzt"),
+        ];
+        let title = text!("Wait and ring times", "Warte- und Klingelzeiten");
+        let mut table = Table::of(language, &title, &columns);
         for row in &self.entries {
             let (wait, ring) = match row.enabled {
                 true => (row.wait.to_string(), row.ring.to_string()),
-                false => ("–".into(), "off".into()),
+                false => ("–".into(), either(language, "off", "aus").into()),
             };
             table.row([
                 row.user.clone(),
                 row.device.clone(),
-                row.origin.to_string(),
+                sentence::origin(row.origin).read(language).to_owned(),
                 wait,
                 ring,
                 row.at.to_string(),
             ]);
         }
         let default = FollowMe::DEFAULT_RING;
-        table.note(format!("what is not set: rings at once, for {default}"));
-        table.note(format!("as of {}", self.position));
+        let note = text!(
+            "what is not set: rings at once, for {default}",
+            "was nicht gesetzt ist: klingelt sofort, {default} lang"
+        );
+        table.note(note.read(language));
+        table.as_of(language, self.position);
         table
     }
 }

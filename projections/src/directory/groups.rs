@@ -2,6 +2,8 @@
 
 use crate::names::Naming;
 use crate::table::{Table, fact, maybe};
+use crate::text;
+use crate::text::either;
 use chrono_tz::Tz;
 use serde::Serialize;
 use switchbook_core::exchange::Exchange;
@@ -10,6 +12,7 @@ use switchbook_core::group::GroupKind;
 use switchbook_core::id::{GroupId, UserId};
 use switchbook_core::permission::{Grant, Permission};
 use switchbook_core::position::Position;
+use switchbook_core::user::Language;
 
 /// All groups, by name.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -128,12 +131,18 @@ fn row(exchange: &Exchange, grant: &Grant, at: Position) -> PermissionRow {
 impl GroupsView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["group", "title", "kind", "time zone", "members"];
-        let mut table = Table::new("Groups", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("group", "Gruppe"),
+            ("title", "Titel"),
+            ("kind", "Art"),
+            ("time zone", "Zeitzone"),
+            ("members", "Mitglieder"),
+        ];
+        let mut table = Table::of(language, &text!("Groups", "Gruppen"), &columns);
         for row in &self.groups {
             let members = if row.holds_all {
-                "all".into()
+                either(language, "all", "alle").into()
             } else {
                 row.members.iter().map(fact).collect::<Vec<_>>().join(", ")
             };
@@ -145,7 +154,7 @@ impl GroupsView {
                 members,
             ]);
         }
-        table.note(format!("as of {}", self.position));
+        table.as_of(language, self.position);
         table
     }
 }
@@ -153,8 +162,10 @@ impl GroupsView {
 impl PermissionsView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let mut table = Table::new("Permissions", &["group", "right", "on", "granted"]);
+    pub fn table(&self, language: Language) -> Table {
+        let columns =
+            [("group", "Gruppe"), ("right", "Recht"), ("on", "auf"), ("granted", "erteilt")];
+        let mut table = Table::of(language, &text!("Permissions", "Berechtigungen"), &columns);
         for row in &self.permissions {
             table.row([
                 row.group.clone(),
@@ -163,7 +174,7 @@ impl PermissionsView {
                 row.at.to_string(),
             ]);
         }
-        table.note(format!("as of {}", self.position));
+        table.as_of(language, self.position);
         table
     }
 }

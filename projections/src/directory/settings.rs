@@ -1,6 +1,8 @@
 //! Settings of the exchange, and trunks (behaviour.md 1.19).
 
 use crate::table::{Table, fact};
+use crate::text;
+use crate::text::either;
 use chrono_tz::Tz;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use switchbook_core::number::Number;
 use switchbook_core::position::Position;
 use switchbook_core::settings::DigestPolicy;
 use switchbook_core::trunk::Inbound;
+use switchbook_core::user::Language;
 
 /// Settings; none before the book was founded.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -88,19 +91,23 @@ pub fn trunks(exchange: &Exchange) -> TrunksView {
 impl SettingsView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let mut table = Table::new("Settings", &["setting", "value"]);
-        table.row(["book".into(), self.book.to_string()]);
-        table.row(["realm".into(), fact(&self.realm)]);
-        table.row(["time zone".into(), fact(&self.time_zone)]);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [("setting", "Einstellung"), ("value", "Wert")];
+        let mut table = Table::of(language, &text!("Settings", "Einstellungen"), &columns);
+        let mut line = |en, de, value| table.row([either(language, en, de).into(), value]);
+        line("book", "Buch", self.book.to_string());
+        line("realm", "Realm", fact(&self.realm));
+        line("time zone", "Zeitzone", fact(&self.time_zone));
         let offered = match self.digest.value {
-            DigestPolicy::Md5ThenSha256 => "MD5, then SHA-256",
-            DigestPolicy::Sha256Only => "SHA-256 only",
+            DigestPolicy::Md5ThenSha256 => {
+                either(language, "MD5, then SHA-256", "MD5, dann SHA-256")
+            }
+            DigestPolicy::Sha256Only => either(language, "SHA-256 only", "nur SHA-256"),
         };
-        table.row(["digest".into(), format!("{offered} {}", self.digest.at)]);
+        line("digest", "Digest", format!("{offered} {}", self.digest.at));
         let blocked: Vec<String> = self.blocked_targets.iter().map(fact).collect();
-        table.row(["blocked forwarding targets".into(), blocked.join(", ")]);
-        table.note(format!("as of {}", self.position));
+        line("blocked forwarding targets", "gesperrte Umleitungsziele", blocked.join(", "));
+        table.as_of(language, self.position);
         table
     }
 }
@@ -108,9 +115,15 @@ impl SettingsView {
 impl TrunksView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["trunk", "peer", "prefix", "base number", "inbound"];
-        let mut table = Table::new("Trunks", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("trunk", "Amt"),
+            ("peer", "Gegenstelle"),
+            ("prefix", "Amtsholung"),
+            ("base number", "Stammnummer"),
+            ("inbound", "ankommend"),
+        ];
+        let mut table = Table::of(language, &text!("Trunks", "Ämter"), &columns);
         for row in &self.trunks {
             let inbound = row
                 .inbound
@@ -120,11 +133,13 @@ impl TrunksView {
                 fact(&row.name),
                 row.peer.to_string(),
                 row.outbound_prefix.clone(),
-                row.base_number.clone().unwrap_or_else(|| "withheld".into()),
+                row.base_number
+                    .clone()
+                    .unwrap_or_else(|| either(language, "withheld", "unterdrückt").into()),
                 inbound.collect::<Vec<_>>().join(", "),
             ]);
         }
-        table.note(format!("as of {}", self.position));
+        table.as_of(language, self.position);
         table
     }
 }

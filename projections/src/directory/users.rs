@@ -4,6 +4,8 @@ use crate::halves;
 use crate::names::Naming;
 use crate::numbers::switch;
 use crate::table::{Table, fact, maybe};
+use crate::text;
+use crate::text::{Text, counted, either};
 use chrono_tz::Tz;
 use serde::Serialize;
 use switchbook_core::exchange::Exchange;
@@ -204,9 +206,17 @@ pub fn matrix(exchange: &Exchange, id: UserId) -> Option<Matrix> {
 impl UsersView {
     /// For people.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["user", "name", "numbers", "logged in at", "dnd", "admin", "added"];
-        let mut table = Table::new("Users", &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("user", "Benutzer"),
+            ("name", "Name"),
+            ("numbers", "Rufnummern"),
+            ("logged in at", "angemeldet an"),
+            ("dnd", "Ruhe (DND)"),
+            ("admin", "Admin"),
+            ("added", "angelegt"),
+        ];
+        let mut table = Table::of(language, &text!("Users", "Benutzer"), &columns);
         for row in &self.users {
             let numbers: Vec<&str> = row.numbers.iter().map(Number::as_str).collect();
             table.row([
@@ -214,12 +224,19 @@ impl UsersView {
                 fact(&row.display_name),
                 numbers.join(", "),
                 row.phones.join(", "),
-                if row.do_not_disturb { "on".into() } else { String::new() },
-                if row.admin { "yes".into() } else { String::new() },
+                if row.do_not_disturb {
+                    either(language, "on", "an").into()
+                } else {
+                    String::new()
+                },
+                if row.admin { either(language, "yes", "ja").into() } else { String::new() },
                 row.username.at.to_string(),
             ]);
         }
-        table.note(format!("{} users, as of {}", self.users.len(), self.position));
+        let (count, position) = (self.users.len(), self.position);
+        let (en, de) = (counted(count, "user", "users"), counted(count, "Benutzer", "Benutzer"));
+        let note = text!("{en}, as of {position}", "{de}, nach dem Stand von {position}");
+        table.note(note.read(language));
         table
     }
 }
@@ -227,9 +244,17 @@ impl UsersView {
 impl Matrix {
     /// For people: a tick is the position of the event that set it.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let columns = ["slot", "type", "device", "selected", "numbers ticked"];
-        let mut table = Table::new(format!("Matrix of {}", self.user), &columns);
+    pub fn table(&self, language: Language) -> Table {
+        let columns = [
+            ("slot", "Slot"),
+            ("type", "Typ"),
+            ("device", "Telefon"),
+            ("selected", "gewählt"),
+            ("numbers ticked", "angehakte Rufnummern"),
+        ];
+        let user = &self.user;
+        let title = text!("Matrix of {user}", "Rufnummernkonfiguration von {user}");
+        let mut table = Table::of(language, &title, &columns);
         for (column, slot) in self.slots.iter().enumerate() {
             let ticked = self.numbers.iter().filter_map(|row| {
                 let at = row.ticks.get(column).copied().flatten()?;
@@ -250,9 +275,14 @@ impl Matrix {
             .map(|row| row.number.as_str())
             .collect();
         if !nowhere.is_empty() {
-            table.note(format!("ticked nowhere, so not reachable (N-2): {}", nowhere.join(", ")));
+            let nowhere = nowhere.join(", ");
+            let note = text!(
+                "ticked nowhere, so not reachable (N-2): {nowhere}",
+                "nirgends angehakt, also nicht erreichbar (N-2): {nowhere}"
+            );
+            table.note(note.read(language));
         }
-        table.note(format!("as of {}", self.position));
+        table.as_of(language, self.position);
         table
     }
 }
@@ -260,32 +290,65 @@ impl Matrix {
 impl UserDetail {
     /// For people: one line a field.
     #[must_use]
-    pub fn table(&self) -> Table {
-        let title = format!("User {}", self.row.username.value);
-        let mut table = Table::new(title, &["field", "value"]);
-        let mut line = |field: &str, value: String| table.row([field.to_owned(), value]);
+    pub fn table(&self, language: Language) -> Table {
+        let name = &self.row.username.value;
+        let title = text!("User {name}", "Benutzer {name}");
+        let mut table = Table::of(language, &title, &[("field", "Feld"), ("value", "Wert")]);
+        let mut line = |en, de, value: String| table.row([either(language, en, de).into(), value]);
         let list = |items: Vec<String>| items.join(", ");
-        line("id", self.row.id.to_string());
-        line("log-in name", fact(&self.row.username));
-        line("display name", fact(&self.row.display_name));
-        line("e-mail", self.email.as_ref().map(fact).unwrap_or_default());
-        line("mobile", self.mobile.as_ref().map(fact).unwrap_or_default());
-        let language =
-            self.language.map(|language| format!("{:?} {}", language.value, language.at));
-        line("language", language.unwrap_or_default());
-        line("time zone", self.time_zone.as_ref().map(fact).unwrap_or_default());
-        line("password set", maybe(self.password_set.as_ref()));
-        line("PIN set", maybe(self.pin_set.as_ref()));
-        let dnd = self.dnd.map(|dnd| format!("{} {}", switch(dnd.value), dnd.at));
-        line("do not disturb", dnd.unwrap_or_else(|| "off".into()));
-        line("shown number", self.caller_id.as_ref().map(fact).unwrap_or_default());
-        line("groups", list(self.groups.iter().map(fact).collect()));
-        line("rights", list(self.rights.iter().map(super::PermissionRow::short).collect()));
-        line("numbers", list(self.row.numbers.iter().map(ToString::to_string).collect()));
-        line("slots", list(self.matrix.slots.iter().map(|slot| slot.slot.clone()).collect()));
-        line("logged in at", self.row.phones.join(", "));
-        line("profiles", list(self.profiles.iter().map(|p| p.name.value.clone()).collect()));
-        table.note(format!("as of {}", self.position));
+        line("id", "Id", self.row.id.to_string());
+        line("log-in name", "Anmeldename", fact(&self.row.username));
+        line("display name", "Anzeigename", fact(&self.row.display_name));
+        line("e-mail", "E-Mail", self.email.as_ref().map(fact).unwrap_or_default());
+        line("mobile", "Mobilnummer", self.mobile.as_ref().map(fact).unwrap_or_default());
+        let his = self
+            .language
+            .map(|his| format!("{} {}", language_word(his.value).read(language), his.at));
+        line("language", "Sprache", his.unwrap_or_default());
+        line("time zone", "Zeitzone", self.time_zone.as_ref().map(fact).unwrap_or_default());
+        line("password set", "Passwort gesetzt", maybe(self.password_set.as_ref()));
+        line("PIN set", "PIN gesetzt", maybe(self.pin_set.as_ref()));
+        let dnd = self.dnd.map(|dnd| format!("{} {}", switch(dnd.value).read(language), dnd.at));
+        line(
+            "do not disturb",
+            "Ruhe (DND)",
+            dnd.unwrap_or_else(|| either(language, "off", "aus").into()),
+        );
+        line(
+            "shown number",
+            "angezeigte Rufnummer",
+            self.caller_id.as_ref().map(fact).unwrap_or_default(),
+        );
+        line("groups", "Gruppen", list(self.groups.iter().map(fact).collect()));
+        line(
+            "rights",
+            "Rechte",
+            list(self.rights.iter().map(super::PermissionRow::short).collect()),
+        );
+        line(
+            "numbers",
+            "Rufnummern",
+            list(self.row.numbers.iter().map(ToString::to_string).collect()),
+        );
+        line(
+            "slots",
+            "Slots",
+            list(self.matrix.slots.iter().map(|slot| slot.slot.clone()).collect()),
+        );
+        line("logged in at", "angemeldet an", self.row.phones.join(", "));
+        line(
+            "profiles",
+            "Profile",
+            list(self.profiles.iter().map(|p| p.name.value.clone()).collect()),
+        );
+        table.as_of(language, self.position);
         table
+    }
+}
+
+fn language_word(language: Language) -> Text {
+    match language {
+        Language::English => text!("English", "Englisch"),
+        Language::German => text!("German", "Deutsch"),
     }
 }

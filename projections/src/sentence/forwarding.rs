@@ -185,15 +185,23 @@ fn rules(rules: &[ForwardingRule]) -> Text {
 #[must_use]
 pub fn rule(rule: &ForwardingRule) -> Text {
     let (when, to) = (condition(rule.condition), target(rule.target));
-    let german = match rule.origin {
+    let from = origin(rule.origin);
+    Text {
+        en: format!("{}, {} → {}", when.en, from.en, to.en),
+        de: format!("{}, {} → {}", when.de, from.de, to.de),
+    }
+}
+
+/// Where a call comes from.
+#[must_use]
+pub fn origin(origin: Origin) -> Text {
+    let en = origin.word().into();
+    let de = match origin {
         Origin::Internal => "intern",
         Origin::External => "extern",
         Origin::Team => "Team",
     };
-    Text {
-        en: format!("{}, {} → {}", when.en, rule.origin, to.en),
-        de: format!("{}, {german} → {}", when.de, to.de),
-    }
+    Text { en, de: de.into() }
 }
 
 /// A row of a profile's table.

@@ -8,7 +8,6 @@ use crate::text::{Text, When};
 use chrono_tz::Tz;
 use switchbook_core::device::LogoutReason;
 use switchbook_core::event::Event;
-use switchbook_core::number::BusyIfAny;
 
 pub(super) fn line(event: &Event, names: &dyn Naming, zone: Tz) -> Text {
     match event.tag() {
@@ -63,13 +62,8 @@ fn number(event: &Event, names: &dyn Naming) -> Text {
             }
         }
         Event::BusyIfAnySet(e) => {
-            let (number, scope) = (e.number, busy_word(e.scope));
-            let german = match e.scope {
-                BusyIfAny::Off => "aus",
-                BusyIfAny::Calls => "Anrufe",
-                BusyIfAny::CallsAndTeamCalls => "Anrufe und Teamanrufe",
-            };
-            text!("busy-if-any of {number}: {scope}", "Sammelbesetzt für {number}: {german}")
+            let (number, Text { en, de }) = (e.number, busy_word(e.scope));
+            text!("busy-if-any of {number}: {en}", "Sammelbesetzt für {number}: {de}")
         }
         Event::SlotAdded(e) => {
             let (slot, user, kind) = (&e.name, names.user(e.user), e.device_type);

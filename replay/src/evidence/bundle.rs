@@ -59,7 +59,7 @@ pub fn bundle(
 ) -> Result<Bundled, EvidenceError> {
     let notes = checkpoints(prover, outside)?;
     let Some((_, newest)) = notes.last().cloned() else {
-        return Err(EvidenceError::NotSealed { position: reader.tail(), sealed: 0 });
+        return Err(EvidenceError::NothingSealed);
     };
     if let What::Span(_, last) = what
         && last.0 > newest.size

@@ -17,6 +17,7 @@ use switchbook_core::seal::BookSealed;
 use switchbook_journal::merkle::Hash;
 use switchbook_journal::note::{Checkpoint, NoteError, SignedNote, Verifier};
 use switchbook_journal::{ReadError, SegmentReader};
+use switchbook_projections::text::{Text, counted};
 
 pub use bundle::{What, bundle};
 pub use prove::{Proof, Proved};
@@ -27,6 +28,9 @@ pub enum EvidenceError {
     /// The book could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Nobody sealed the book yet.
+    #[error("nothing was sealed yet. Seal the book first, with `switchbook audit seal`")]
+    NothingSealed,
     /// No seal covers it.
     #[error(
         "no seal covers {position}: the newest one ends at #{sealed}. Seal the book first, with `switchbook audit seal`"
@@ -34,7 +38,7 @@ pub enum EvidenceError {
     NotSealed {
         /// What was to be proved.
         position: Position,
-        /// How far the newest seal goes; 0 without any.
+        /// How far the newest seal goes.
         sealed: u64,
     },
     /// A text that is no checkpoint.
@@ -50,7 +54,8 @@ pub enum EvidenceError {
     },
     /// The book ends before the place that a checkpoint sealed.
     #[error(
-        "the checkpoint seals {sealed} records, and this book has only {there}: its end was removed, or an older copy was put in its place"
+        "the checkpoint seals {}, and this book has only {there}: its end was removed, or an older copy was put in its place",
+        counted(*sealed, "record", "records")
     )]
     Shorter {
         /// Sealed.
@@ -68,14 +73,18 @@ pub enum EvidenceError {
     },
     /// Nobody who is trusted signed it.
     #[error(
-        "the checkpoint over {size} records is not signed with the given key, nor with one that it handed over to: it is forged, or the checkpoint that hands over is missing beside it"
+        "the checkpoint over {} is not signed with the given key, nor with one that it handed over to: it is forged, or the checkpoint that hands over is missing beside it",
+        counted(*size, "record", "records")
     )]
     NotTrusted {
         /// Sealed.
         size: u64,
     },
     /// Checkpoints in the wrong order.
-    #[error("the older checkpoint seals {older} records, the newer one only {newer}: swap them")]
+    #[error(
+        "the older checkpoint seals {}, the newer one only {newer}: swap them",
+        counted(*older, "record", "records")
+    )]
     WrongOrder {
         /// Of the first.
         older: u64,
@@ -85,6 +94,51 @@ pub enum EvidenceError {
     /// The file could not be written.
     #[error("the bundle could not be written: {0}")]
     Write(#[from] std::io::Error),
+}
+
+impl EvidenceError {
+    /// For people. What stands behind a file that cannot be read or written speaks English alone.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let en = self.to_string();
+        let de = match self {
+            Self::Read(error) => format!("das Buch ist nicht lesbar: {error}"),
+            Self::NothingSealed => {
+                "es ist noch nichts versiegelt. Versiegeln Sie das Buch zuerst, mit `switchbook audit seal`".into()
+            }
+            Self::NotSealed { position, sealed } => format!(
+                "kein Siegel deckt {position}: das neueste endet bei #{sealed}. Versiegeln Sie das Buch zuerst, mit `switchbook audit seal`"
+            ),
+            Self::Note(error) => format!("der Prüfpunkt ist nicht lesbar: {error}"),
+            Self::Foreign { found, expected } => format!(
+                "der Prüfpunkt ist von {found}, und dieses Buch ist {expected}: Ist es der richtige Ordner?"
+            ),
+            Self::Shorter { sealed, there } => {
+                let (sealed, there) = (entries(*sealed), entries(*there));
+                format!(
+                    "der Prüfpunkt versiegelt {sealed}, und dieses Buch hat nur {there}: Sein Ende wurde entfernt, oder eine ältere Kopie steht an seiner Stelle"
+                )
+            }
+            Self::AnotherBook { size } => format!(
+                "der Anfang dieses Buches ({}) ist nicht, was der Prüfpunkt versiegelt: Ein Eintrag wurde geändert, oder der Prüfpunkt ist gefälscht. `switchbook audit verify` sucht die Stelle",
+                entries(*size)
+            ),
+            Self::NotTrusted { size } => format!(
+                "der Prüfpunkt über {} ist weder mit dem angegebenen Schlüssel signiert noch mit einem, an den er übergab: Er ist gefälscht, oder der Prüfpunkt der Übergabe fehlt daneben",
+                entries(*size)
+            ),
+            Self::WrongOrder { older, newer } => format!(
+                "der ältere Prüfpunkt versiegelt {}, der neuere nur {newer}: Vertauschen Sie sie",
+                entries(*older)
+            ),
+            Self::Write(error) => format!("das Bündel ließ sich nicht schreiben: {error}"),
+        };
+        Text { en, de }
+    }
+}
+
+fn entries(many: u64) -> String {
+    counted(many, "Eintrag", "Einträge")
 }
 
 /// A seal as the book has it.
@@ -103,9 +157,9 @@ pub struct Sealed {
 /// The newest seal recorded at `upto` or before.
 ///
 /// # Errors
-/// The reader's; [`EvidenceError::NotSealed`] when there is none.
+/// The reader's; [`EvidenceError::NothingSealed`] when there is none.
 pub fn sealed(reader: &SegmentReader, upto: Position) -> Result<Sealed, EvidenceError> {
-    let none = || EvidenceError::NotSealed { position: upto, sealed: 0 };
+    let none = || EvidenceError::NothingSealed;
     let found = reader.last_of(BookSealed::TAG, upto)?.ok_or_else(none)?;
     let recorded = found.decoded.recorded;
     let Event::BookSealed(seal) = recorded.event else { return Err(none()) };

@@ -10,7 +10,7 @@ use switchbook_journal::note::{Checkpoint, SignedNote};
 use switchbook_journal::proof::{root_of_inclusion, roots_of_consistency};
 use switchbook_journal::{SegmentReader, Tree};
 use switchbook_projections::text;
-use switchbook_projections::text::Text;
+use switchbook_projections::text::{Text, counted};
 
 /// A proof as it is handed out (docs/evidence.md).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -182,21 +182,22 @@ impl Proof {
     /// For people.
     #[must_use]
     pub fn lines(&self, language: Language) -> Vec<String> {
-        let hashes = self.path.len();
+        let hashes = counted(self.path.len(), "hash shows it", "hashes show it");
+        let hashwerte = counted(self.path.len(), "Hashwert zeigt es", "Hashwerte zeigen es");
         let size = |note: &str| note.lines().nth(1).unwrap_or_default().to_owned();
         let head: Text = match &self.proved {
             Proved::Inclusion { position, checkpoint, .. } => {
                 let size = size(checkpoint);
                 text!(
-                    "{position} stands in the book of {size} records that was sealed; {hashes} hashes show it",
-                    "{position} steht in dem versiegelten Buch von {size} Einträgen; {hashes} Hashwerte zeigen es"
+                    "{position} stands in the book of {size} records that was sealed; {hashes}",
+                    "{position} steht in dem versiegelten Buch von {size} Einträgen; {hashwerte}"
                 )
             }
             Proved::Consistency { older, newer } => {
                 let (older, newer) = (size(older), size(newer));
                 text!(
-                    "the sealed book of {older} records is the beginning of the one of {newer}; {hashes} hashes show it",
-                    "das versiegelte Buch von {older} Einträgen ist der Anfang dessen von {newer}; {hashes} Hashwerte zeigen es"
+                    "the sealed book of {older} records is the beginning of the one of {newer}; {hashes}",
+                    "das versiegelte Buch von {older} Einträgen ist der Anfang dessen von {newer}; {hashwerte}"
                 )
             }
         };

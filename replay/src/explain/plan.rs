@@ -9,7 +9,7 @@ use switchbook_core::routing::plan::{RoutePlan, Step, StepIndex};
 use switchbook_projections::names::Naming;
 use switchbook_projections::sentence;
 use switchbook_projections::text;
-use switchbook_projections::text::Text;
+use switchbook_projections::text::{Text, counted};
 
 /// One step.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -172,9 +172,13 @@ pub(super) fn differences(
     // The words are the same: positions, warnings or the order of steps are not.
     let shape = |plan: &RoutePlan| {
         let (on, steps, warnings) = (plan.decided_on, plan.steps.len(), plan.warnings.len());
+        let (schritte, steps) =
+            (counted(steps, "Schritt", "Schritte"), counted(steps, "step", "steps"));
+        let warnungen = counted(warnings, "Warnung", "Warnungen");
+        let warnings = counted(warnings, "warning", "warnings");
         vec![text!(
-            "decided on {on}, {steps} steps, {warnings} warnings, other positions in its reasons",
-            "entschieden auf {on}, {steps} Schritte, {warnings} Warnungen, andere Positionen in den Gründen"
+            "decided on {on}, {steps}, {warnings}, other positions in its reasons",
+            "entschieden auf {on}, {schritte}, {warnungen}, andere Positionen in den Gründen"
         )]
     };
     (shape(before), shape(now))
