@@ -1,4 +1,6 @@
 //! What people see: every table of a small exchange, told once.
+//!
+//! Longer than 500 lines: the tables as people read them, in both languages.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
