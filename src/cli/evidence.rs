@@ -225,9 +225,12 @@ fn write(
     heard: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Bundled, Failure> {
     if out.exists() {
-        return Err(Failure::new(format!("{} is there already", out.display())).advice(
+        let file = out.display();
+        let there = text!("{file} is there already", "{file} gibt es bereits");
+        return Err(Failure::new(there).advice(text!(
             "A bundle never overwrites anything: choose another name, or remove it first.",
-        ));
+            "Ein Bündel überschreibt nichts: Wählen Sie einen anderen Namen, oder entfernen Sie die Datei zuerst."
+        )));
     }
     let unwritten = format!("{} cannot be written", out.display());
     let mut fresh = out.as_os_str().to_owned();

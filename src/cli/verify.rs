@@ -85,8 +85,15 @@ pub fn keys(matches: &ArgMatches) -> Result<Vec<Verifier>, Failure> {
         let key: Verifier = text.parse().map_err(failed("the key cannot be read"))?;
         match key.kind() {
             KeyKind::Log => Ok(key),
-            KeyKind::Witness => Err(Failure::new(format!("{} is a witness's key", key.name()))
-                .advice("--key wants the key of the book, as `switchbook audit key` prints it.")),
+            KeyKind::Witness => {
+                let name = key.name();
+                let witness =
+                    text!("{name} is a witness's key", "{name} ist der Schlüssel eines Zeugen");
+                Err(Failure::new(witness).advice(text!(
+                    "--key wants the key of the book, as `switchbook audit key` prints it.",
+                    "--key will den Schlüssel des Buchs, wie `switchbook audit key` ihn ausgibt."
+                )))
+            }
         }
     })
     .collect()
@@ -96,18 +103,33 @@ pub fn keys(matches: &ArgMatches) -> Result<Vec<Verifier>, Failure> {
 /// checkpoint must not be judged as a false one.
 pub fn notes(path: &Path) -> Result<Vec<SignedNote>, Failure> {
     let file = path.display();
-    let text = read_text(path)
-        .map_err(|error| Failure::new(format!("the checkpoint {file} cannot be read: {error}")))?;
+    let text = read_text(path).map_err(|error| {
+        Failure::new(text!(
+            "the checkpoint {file} cannot be read: {error}",
+            "der Prüfpunkt {file} ist nicht lesbar: {error}"
+        ))
+    })?;
     let none = |error| {
-        Failure::new(format!("{file} is no list of checkpoints: {error}")).advice(
+        Failure::new(text!(
+            "{file} is no list of checkpoints: {error}",
+            "{file} ist keine Liste von Prüfpunkten: {error}"
+        ))
+        .advice(text!(
             "It is a file as `switchbook audit seal` prints it, signature lines included, or many of them.",
-        )
+            "Es ist eine Datei, wie `switchbook audit seal` sie ausgibt, mit den Zeilen der Signaturen, oder viele davon."
+        ))
     };
     let notes = SignedNote::list(&text).map_err(none)?;
     notes.iter().try_for_each(|note| note.checkpoint().map(drop)).map_err(none)?;
     if notes.is_empty() {
-        return Err(Failure::new(format!("the list of checkpoints {file} is empty"))
-            .advice("Name a checkpoint, or a list of them: nothing was done."));
+        let empty = text!(
+            "the list of checkpoints {file} is empty",
+            "die Liste der Prüfpunkte {file} ist leer"
+        );
+        return Err(Failure::new(empty).advice(text!(
+            "Name a checkpoint, or a list of them: nothing was done.",
+            "Nennen Sie einen Prüfpunkt oder eine Liste davon: Nichts wurde getan."
+        )));
     }
     Ok(notes)
 }
