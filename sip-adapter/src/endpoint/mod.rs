@@ -94,7 +94,7 @@ enum Pending {
     Register {
         key: Key,
         flow: Flow,
-        request: Request,
+        request: Box<Request>,
         device: DeviceId,
         units: u32,
     },

@@ -62,6 +62,7 @@ impl Endpoint {
             from: flow,
             wish,
         });
+        let request = request.into();
         self.submit(errand, Pending::Register { key, flow, request, device, units });
     }
 
