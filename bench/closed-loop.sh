@@ -11,7 +11,7 @@
 # core, sipp to the other, as in against-kamailio.sh. USERS (20000) registrations a round, LOOPS ("50 500"), ROUNDS (3) can be
 # set. ok=0 in a line says that something was sent twice or failed. The disk: a bare program that writes 4 KiB and calls
 # fdatasync, before and after, into the folder that holds the book.
-set -eu
+set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 sipp_bench=$(cd "${1:-$here/../shared/bench}" && pwd)
 users=${USERS:-20000} loops=${LOOPS:-50 500} rounds=${ROUNDS:-3}
@@ -33,7 +33,9 @@ print("disk scenario=fdatasync per_s=%.0f" % (times / (time.monotonic() - began)
 PY
 }
 
-phones="taskset -c 1 ${SWITCHBOOK_BENCH:-$here/target/release/switchbook-bench} --json closed-loop 127.0.0.1:5060 --users $users"
+phones=${SWITCHBOOK_BENCH:-$here/target/release/switchbook-bench}
+[ -x "$phones" ] || { echo "build first: cargo build --release --workspace" >&2; exit 2; }
+phones="taskset -c 1 $phones --json closed-loop 127.0.0.1:5060 --users $users"
 # Processor time of the server, in µs, and of the phones; as a line of the bench with sipp.
 our_phones() { # LOOP
 	local before after
@@ -65,19 +67,19 @@ for round in $(seq "$rounds"); do
 			data="$work/data$round-$loop-$client"
 			start_switchbook "$data"
 			"$binary" --data "$data" apply "$work/users.jsonl" > /dev/null
-			"${client}_phones" "$loop" | line "switchbook-$client-$loop"
+			"${client}_phones" "$loop" | line "switchbook-$client-$loop" | tee -a "$work/lines"
 			stop_switchbook
 			# Events counted are bindings: every registration must stand in the book.
-			bound=$("$binary" --data "$data" --json audit history --kind PhoneRegistered --limit $((users + 1)) | grep -o '"PhoneRegistered"' | wc -l)
-			echo "book-$client-$loop scenario=bindings events=$bound of=$users"
+			bound=$("$binary" --data "$data" --json audit history --kind PhoneRegistered --limit $((users + 1)) | { grep -o '"PhoneRegistered"' || true; } | wc -l)
+			echo "book-$client-$loop scenario=bindings events=$bound of=$users" | tee -a "$work/lines"
 			rm -rf "$data"
 			command -v kamailio > /dev/null && command -v sqlite3 > /dev/null || continue
 			start_kamailio
-			"${client}_phones" "$loop" | line "kamailio-$client-$loop"
+			"${client}_phones" "$loop" | line "kamailio-$client-$loop" | tee -a "$work/lines"
 			stop_switchbook
 		done
 	done
-done | tee -a "$work/lines"
+done
 disk | tee -a "$work/lines"
 
 python3 - "$work/lines" <<'PY'

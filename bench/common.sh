@@ -38,7 +38,8 @@ start_switchbook() { # DATA
 	cat "$work/server.log" >&2; exit 1
 }
 stop_switchbook() {
-	kill -TERM "$server"; wait "$server" || true
+	kill -TERM "$server" || true
+	wait "$server" || true
 	server=
 }
 bench() { "$sipp_bench/bench.sh" -s 127.0.0.1:5060 -C 1 "$@"; }

@@ -86,8 +86,11 @@ impl Failure {
     /// The exchange refused a command (exit code 2), by its stable code; `text` is in the language that was asked for, and
     /// may be of one line of many.
     pub fn refused(code: &str, text: &str, line: Option<usize>) -> Self {
-        let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();
-        let text = format!("{code}: {place}{text}");
+        let told = |word| {
+            let place = line.map(|n| format!("{word} {n}: ")).unwrap_or_default();
+            format!("{code}: {place}{text}")
+        };
+        let text = Words { english: told("line"), german: Some(told("Zeile")) };
         let mut refused = Self::new(text).code(code);
         (refused.0.line, refused.0.exit) = (line, 2);
         refused
@@ -187,8 +190,12 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = self.words();
-        f.write_str(told.read(self.0.language))
+        // Each as far as somebody wrote it in that language: a library's English may come with advice in German.
+        f.write_str(self.0.text.read(self.0.language))?;
+        match &self.0.advice {
+            Some(advice) => write!(f, "\n  {}", advice.read(self.0.language)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -224,6 +231,13 @@ mod tests {
         let told = json!({ "code": "USER_UNKNOWN", "text_de": "es gibt keine eve", "text_en": "there is no eve", "line": 3 });
         assert_eq!((refused.json(), refused.exit()), (told, 2));
         assert!(refused.is_refusal() && !refused.is_unknown());
+        let refused = Failure::refused("USER_UNKNOWN", "es gibt keine eve", Some(3));
+        let refused = refused.advice(text!("Nothing was done.", "Nichts geschah."));
+        let told = refused.told_in(Language::German).to_string();
+        assert_eq!(told, "USER_UNKNOWN: Zeile 3: es gibt keine eve\n  Nichts geschah.");
+        let quoted = Failure::new("ENOSPC").advice(text!("Make room.", "Schaffen Sie Platz."));
+        let told = quoted.told_in(Language::German).to_string();
+        assert_eq!(told, "ENOSPC\n  Schaffen Sie Platz.");
         assert!(!Failure::refused("OUTCOME_UNKNOWN", "", None).is_refusal());
     }
 }

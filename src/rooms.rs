@@ -223,6 +223,11 @@ impl Rooms {
         told.collect()
     }
 
+    /// May a backup be put there?
+    pub async fn has_room_for_backup(&self, to: &Path) -> Result<(), BackupError> {
+        self.store.has_room_for_backup(to).await
+    }
+
     /// Copies the book as it is now.
     pub async fn back_up(&self, to: &Path) -> Result<Manifest, BackupError> {
         self.store.back_up(to, SystemClock.now()).await

@@ -251,7 +251,7 @@ async fn in_german_everything_a_person_meets_is_german() {
     let german = |line: &str| told(&server, home, &format!("--language de {line}"));
     for (line, words) in [
         ("user list", ["Benutzer", "RUFNUMMERN", "1 Benutzer, nach dem Stand von #"]),
-        ("user show ada", ["Benutzer ada", "Anzeigename", "Ruhe (DND)"]),
+        ("user show ada", ["Benutzer ada", "Anzeigename", "Ruhe vor dem Telefon"]),
         ("matrix show ada", ["Rufnummernkonfiguration von ada", "TELEFON", "nach dem Stand"]),
         ("number list", ["BESITZER", "SAMMELBESETZT", "an p1 (nicht registriert)"]),
         ("device list", ["Telefone", "ANGEMELDET", "1 Telefon, nach dem Stand"]),

@@ -91,6 +91,31 @@ async fn a_witness_signs_what_continues_what_he_saw_and_nothing_else() {
     let refused = server.run(home, "audit bundle all.jsonl", "");
     assert!(!refused.status.success() && text(&refused).contains("there already"));
     assert_eq!(std::fs::read(&path).unwrap(), before, "evidence is never overwritten");
+    // Nor is anything put into the book, or made of what is not wanted; and a list is no checkpoint, though it reads as one.
+    let in_book = format!("audit bundle {}/segments/x", server.data.display());
+    for (line, why) in [
+        (in_book.as_str(), "in the folder of the book"),
+        ("--dry-run audit bundle no.jsonl", "no dry run"),
+        ("audit bundle no.jsonl --from 9 --to 3", "nothing from"),
+        ("audit prove consistency first both", "holds 2 checkpoints"),
+        ("audit prove event 3 --checkpoint both", "holds 2 checkpoints"),
+    ] {
+        let both =
+            ["first", "second"].map(|name| std::fs::read_to_string(home.join(name)).unwrap());
+        std::fs::write(home.join("both"), both.concat()).unwrap();
+        let refused = server.run(home, line, "");
+        assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
+        assert!(!home.join("no.jsonl").exists(), "{line}");
+    }
+    // As far as the checkpoints go that are held outside, though the book is sealed further; and of a list all.
+    for (name, checkpoints) in [("by-first.jsonl", "first"), ("by-both.jsonl", "both")] {
+        good(&server, home, &format!("audit bundle {name} --checkpoint {checkpoints}"));
+        let path = home.join(name);
+        let line = ["switchbook-verify", "bundle", path.to_str().unwrap(), "--key", &key];
+        assert_eq!(switchbook_verify::run(line), 0, "{name}");
+    }
+    let left = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().ends_with(".part")));
     good(&server, home, "audit bundle plain.jsonl");
     let path = home.join("plain.jsonl");
     let line = ["switchbook-verify", "bundle", path.to_str().unwrap(), "--key", &key];
@@ -258,6 +283,13 @@ async fn a_restore_is_held_against_a_checkpoint_from_outside() {
     good(&server, home, "user add ada Ada --number 100");
     let key = seal(&server, home, "first");
     good(&server, home, "backup create copy.tar");
+    // What is refused for its place is not said to have been taken.
+    for place in ["copy.tar", "data/copy", "data/no/../copy.tar"] {
+        let refused = server.run(home, &format!("backup create {place}"), "");
+        assert!(!refused.status.success(), "{place}: {}", text(&refused));
+    }
+    let taken = good(&server, home, "--json audit history --kind BackupTaken");
+    assert_eq!(taken.matches("BackupTaken").count(), 1, "{taken}");
     good(&server, home, "user add bob Bob --number 200");
     seal(&server, home, "second");
     let read = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();
@@ -312,6 +344,6 @@ async fn a_restore_is_held_against_a_checkpoint_from_outside() {
         assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
     }
     let refused = server.run(home, "audit bundle with-letter.jsonl --checkpoint letter", "");
-    assert!(!refused.status.success() && text(&refused).contains("is no checkpoint"));
+    assert!(!refused.status.success() && text(&refused).contains("no list of checkpoints"));
     assert!(!home.join("with-letter.jsonl").exists());
 }

@@ -37,14 +37,29 @@ async fn a_backup_inside_the_book_is_refused_and_leaves_nothing() {
     let opened = open(&book);
     people(&opened, 1..=2).await;
     std::os::unix::fs::symlink(&book, folder.path().join("link")).unwrap();
-    for place in ["book/backup", "book/backup.tar", "book/a/b", "link/backup.tar", "book"] {
+    for place in [
+        "book/backup",
+        "book/backup.tar",
+        "book/a/b",
+        "link/backup.tar",
+        "book",
+        "no/../book/backup",
+    ] {
         let made = opened.store.back_up(&folder.path().join(place), Moment(5)).await;
         assert!(matches!(made, Err(BackupError::Inside(_))), "{place}: {made:?}");
+        let told = opened.store.has_room_for_backup(&folder.path().join(place)).await;
+        assert!(matches!(told, Err(BackupError::Inside(_))), "{place}: {told:?}");
     }
     for place in ["backup", "backup.tar", "a", "a.tar"] {
         assert!(!book.join(place).exists(), "{place}");
     }
-    opened.store.back_up(&folder.path().join("book-2"), Moment(5)).await.unwrap();
+    for place in ["book-2", "book-2.tar"] {
+        let place = folder.path().join(place);
+        opened.store.has_room_for_backup(&place).await.unwrap();
+        opened.store.back_up(&place, Moment(5)).await.unwrap();
+        let told = opened.store.has_room_for_backup(&place).await;
+        assert!(matches!(told, Err(BackupError::NotEmpty(_))), "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -395,115 +395,115 @@ fn in_german_every_table_is_german() {
     check(
         all.join("\n"),
         expect![[r#"
-        Benutzer
-        Benutzer  Name                   Rufnummern  angemeldet an  Ruhe (DND)  Admin  angelegt
-        ada       ada the subscriber #2  100         p1, p2                            #2
-        bob       bob the subscriber #3  300         p3                                #3
-        note: 2 Benutzer, nach dem Stand von #29
+            Benutzer
+            Benutzer  Name                   Rufnummern  angemeldet an  Ruhe vor dem Telefon  Admin  angelegt
+            ada       ada the subscriber #2  100         p1, p2                                      #2
+            bob       bob the subscriber #3  300         p3                                          #3
+            note: 2 Benutzer, nach dem Stand von #29
 
-        Benutzer ada
-        Feld                  Wert
-        Id                    00000000-0000-0000-0000-00000000000a
-        Anmeldename           ada #2
-        Anzeigename           ada the subscriber #2
-        E-Mail
-        Mobilnummer
-        Sprache
-        Zeitzone
-        Passwort gesetzt
-        PIN gesetzt
-        Ruhe (DND)            aus
-        angezeigte Rufnummer
-        Gruppen
-        Rechte                roaming → hosts #1, outbound #1
-        Rufnummern            100
-        Slots                 ada/desk, ada/dect
-        angemeldet an         p1, p2
-        Profile               Urlaub
-        note: nach dem Stand von #29
+            Benutzer ada
+            Feld                  Wert
+            Id                    00000000-0000-0000-0000-00000000000a
+            Anmeldename           ada #2
+            Anzeigename           ada the subscriber #2
+            E-Mail
+            Mobilnummer
+            Sprache
+            Zeitzone
+            Kennwort gesetzt
+            PIN gesetzt
+            Ruhe vor dem Telefon  aus
+            angezeigte Rufnummer
+            Gruppen
+            Rechte                roaming → hosts #1, outbound #1
+            Rufnummern            100
+            Slots                 ada/desk, ada/dect
+            angemeldet an         p1, p2
+            Profile               Urlaub
+            note: nach dem Stand von #29
 
-        Rufnummernkonfiguration von ada
-        Slot      Typ   Telefon  gewählt  angehakte Rufnummern
-        ada/desk  desk  p1 #15            100 #11
-        ada/dect  dect  p2 #17            100 #12
-        note: nach dem Stand von #29
+            Rufnummernkonfiguration von ada
+            Slot      Typ   Telefon  gewählt  angehakte Rufnummern
+            ada/desk  desk  p1 #15            100 #11
+            ada/dect  dect  p2 #17            100 #12
+            note: nach dem Stand von #29
 
-        Telefone
-        Telefon  Typ   MAC  Servicenummer  Passwort  angemeldet    Bindungen  Gruppen
-        p1 #5    desk                                ada/desk #15  1
-        p2 #7    dect                                ada/dect #17  1
-        p3 #9    desk                                bob/desk #19  1
-        note: 3 Telefone, nach dem Stand von #29
+            Telefone
+            Telefon  Typ   MAC  Servicenummer  Kennwort  angemeldet    Bindungen  Gruppen
+            p1 #5    desk                                ada/desk #15  1
+            p2 #7    dect                                ada/dect #17  1
+            p3 #9    desk                                bob/desk #19  1
+            note: 3 Telefone, nach dem Stand von #29
 
-        Gruppen
-        Gruppe     Titel           Art   Zeitzone  Mitglieder
-        admins #1  Administrators  user
-        hosts #1   All Hosts       host            alle
-        users #1   All Users       user            alle
-        note: nach dem Stand von #29
+            Gruppen
+            Gruppe     Titel           Art   Zeitzone  Mitglieder
+            admins #1  Administrators  user
+            hosts #1   All Hosts       host            alle
+            users #1   All Users       user            alle
+            note: nach dem Stand von #29
 
-        Berechtigungen
-        Gruppe  Recht     auf    erteilt
-        admins  admin            #1
-        users   roaming   hosts  #1
-        users   outbound         #1
-        note: nach dem Stand von #29
+            Berechtigungen
+            Gruppe  Recht     auf    erteilt
+            admins  admin            #1
+            users   roaming   hosts  #1
+            users   outbound         #1
+            note: nach dem Stand von #29
 
-        Rufumleitungsprofile
-        Besitzer  Nr  Profil      Regeln                                      gesetzt
-        ada       1   Urlaub #21  sofort, intern → 300; sofort, extern → 300  #21
-        note: nach dem Stand von #29
+            Rufumleitungsprofile
+            Besitzer  Nr  Profil      Regeln                                      gesetzt
+            ada       1   Urlaub #21  sofort, intern → 300; sofort, extern → 300  #21
+            note: nach dem Stand von #29
 
-        Rufumleitungen
-        Rufnummer  Besitzer  Profil      aktiv  von Hand  Zeitsteuerungen  warum
-        100        ada       ada/Urlaub  aktiv            1                eine Zeitsteuerung hält das Profil ada/Urlaub von 2026-11-23 12:00:00 CET bis 2026-11-23 13:00:00 CET in Kraft #22
-        note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z
+            Rufumleitungen
+            Rufnummer  Besitzer  Profil      aktiv  von Hand  Zeitsteuerungen  warum
+            100        ada       ada/Urlaub  aktiv            1                eine Zeitsteuerung hält das Profil ada/Urlaub von 2026-11-23 12:00:00 CET bis 2026-11-23 13:00:00 CET in Kraft #22
+            note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z
 
-        Warte- und Klingelzeiten
-        Benutzer  Telefon  Anrufe  wartet  klingelt  gesetzt
-        (none)
-        note: was nicht gesetzt ist: klingelt sofort, 60 s lang
-        note: nach dem Stand von #29
+            Warte- und Klingelzeiten
+            Benutzer  Telefon  Anrufe  wartet  klingelt  gesetzt
+            (none)
+            note: was nicht gesetzt ist: klingelt sofort, 60 s lang
+            note: nach dem Stand von #29
 
-        Einstellungen
-        Einstellung                Wert
-        Buch                       00000000-0000-0000-0000-000000000001
-        Realm                      pbx.test #1
-        Zeitzone                   Europe/Berlin #1
-        Digest                     MD5, dann SHA-256 #1
-        gesperrte Umleitungsziele
-        note: nach dem Stand von #29
+            Einstellungen
+            Einstellung                Wert
+            Buch                       00000000-0000-0000-0000-000000000001
+            Realm                      pbx.test #1
+            Zeitzone                   Europe/Berlin #1
+            Digest                     MD5, dann SHA-256 #1
+            gesperrte Umleitungsziele
+            note: nach dem Stand von #29
 
-        Ämter
-        Amt  Gegenstelle  Amtsholung  Stammnummer  ankommend
-        (none)
-        note: nach dem Stand von #29
+            Ämter
+            Amt  Gegenstelle  Amtsholung  Stammnummer  ankommend
+            (none)
+            note: nach dem Stand von #29
 
-        Rufnummern
-        Rufnummer  Besitzer  Slots                           Profil in Kraft  Anklopfen  Sammelbesetzt  von außen
-        100        ada #10   ada/desk an p1, ada/dect an p2  ada/Urlaub #22   aus #10    aus #10
-        300        bob #13   bob/desk an p3                                   aus #13    aus #13
-        note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z
+            Rufnummern
+            Rufnummer  Besitzer  Slots                           Profil in Kraft  Anklopfen  Sammelbesetzt  von außen
+            100        ada #10   ada/desk an p1, ada/dect an p2  ada/Urlaub #22   aus #10    aus #10
+            300        bob #13   bob/desk an p3                                   aus #13    aus #13
+            note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z
 
-        Zeitsteuerungen
-        Rufnummer  Besitzer  Profil      wann                        Zone           Vorrang  jetzt     nächster Schaltzeitpunkt       gesetzt  Zeitsteuerung
-        100        ada       ada/Urlaub  Mo Di Mi Do Fr 12:00–13:00  Europe/Berlin  0        in Kraft  endet 2026-11-23 13:00:00 CET  #22      00000000-0000-0000-0000-0000000000e1
-        note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z; Zeitzonendaten 2025b
+            Zeitsteuerungen
+            Rufnummer  Besitzer  Profil      wann                        Zone           Vorrang  jetzt     nächster Schaltzeitpunkt       gesetzt  Zeitsteuerung
+            100        ada       ada/Urlaub  Mo Di Mi Do Fr 12:00–13:00  Europe/Berlin  0        in Kraft  endet 2026-11-23 13:00:00 CET  #22      00000000-0000-0000-0000-0000000000e1
+            note: nach dem Stand von #29, 2026-11-23T11:30:00.000000Z; Zeitzonendaten 2025b
 
-        Registrierungen
-        Telefon  angemeldet auf  Kontakt            Quelle  bis                      Modell   gesetzt
-        p1       ada/desk        sip:p@192.0.2.209          2026-11-23 11:00:00 CET  baresip  #16
-        p2       ada/dect        sip:p@192.0.2.210          2026-11-23 11:00:00 CET  baresip  #18
-        p3       bob/desk        sip:p@192.0.2.211          2026-11-23 11:00:00 CET  baresip  #20
-        note: 3 von 3 Telefonen registriert, 3 Bindungen, nach dem Stand von #29, 2026-11-23 12:30:00 CET
-        note: Auffrischungen, die sonst nichts änderten, stehen nicht im Buch: Enden wie gewährt
+            Registrierungen
+            Telefon  angemeldet auf  Kontakt            Quelle  bis                      Modell   gesetzt
+            p1       ada/desk        sip:p@192.0.2.209          2026-11-23 11:00:00 CET  baresip  #16
+            p2       ada/dect        sip:p@192.0.2.210          2026-11-23 11:00:00 CET  baresip  #18
+            p3       bob/desk        sip:p@192.0.2.211          2026-11-23 11:00:00 CET  baresip  #20
+            note: 3 von 3 Telefonen registriert, 3 Bindungen, nach dem Stand von #29, 2026-11-23 12:30:00 CET
+            note: Auffrischungen, die sonst nichts änderten, stehen nicht im Buch: Enden wie gewährt
 
-        Anrufe
-        wann                     von       an   Weg    Stand                angenommen von  gesprochen  verpasst von  #
-        2026-11-23 12:31:00 CET  p1 (100)  300         klingelt                                                       #29
-        2026-11-23 12:30:00 CET  p2 (100)  100  → 300  keine Antwort                                    p3            #26
-        2026-11-23 10:00:00 CET  p3 (300)  100         vom Anrufer beendet  p2              62 s                      #23
-        note: nach dem Stand von #29
-    "#]],
+            Anrufe
+            wann                     von       an   Weg    Stand                angenommen von  gesprochen  verpasst von  #
+            2026-11-23 12:31:00 CET  p1 (100)  300         klingelt                                                       #29
+            2026-11-23 12:30:00 CET  p2 (100)  100  → 300  keine Antwort                                    p3            #26
+            2026-11-23 10:00:00 CET  p3 (300)  100         vom Anrufer beendet  p2              62 s                      #23
+            note: nach dem Stand von #29
+        "#]],
     );
 }

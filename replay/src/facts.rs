@@ -111,7 +111,7 @@ impl List {
             };
             self.set(text!("language", "Sprache"), told, Some(language.at));
         }
-        let password = text!("password", "Passwort");
+        let password = text!("password", "Kennwort");
         for (name, secret) in [(password, user.password), (text!("PIN", "PIN"), user.pin)] {
             if let Some(secret) = secret {
                 self.set(name, version(secret.value.version), Some(secret.at));
@@ -191,7 +191,7 @@ impl List {
         }
         if let Some(secret) = device.credential {
             let version = version(secret.value.version);
-            self.set(text!("password", "Passwort"), version, Some(secret.at));
+            self.set(text!("password", "Kennwort"), version, Some(secret.at));
         }
         if let Some(slot) = device.login {
             self.set(text!("logged in", "angemeldet"), same(names.slot(slot.value)), Some(slot.at));

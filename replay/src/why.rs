@@ -41,6 +41,9 @@ pub struct Origin {
     pub source: Option<Source>,
 }
 
+/// Which name of a field is compared, and how.
+type Rank = (fn(&Text) -> &str, fn(&str, &str) -> bool);
+
 /// Where a field comes from, as of a place in time; all fields without a name. A name, English or German, may be shortened.
 ///
 /// # Errors
@@ -63,17 +66,18 @@ pub async fn why(
     }
     let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
     let wanted = field.map(plain);
-    let named =
-        |name: &Text, is: &dyn Fn(&str) -> bool| is(&plain(&name.en)) || is(&plain(&name.de));
-    let exact = wanted
-        .as_ref()
-        .is_some_and(|wanted| all.values().any(|said| named(&said.name, &|name| name == wanted)));
+    // A program that shortens an English name gets what it got before there were German ones.
+    let ways: [fn(&Text) -> &str; 2] = [|name| &name.en, |name| &name.de];
+    let exact: fn(&str, &str) -> bool = |name, wanted| name == wanted;
+    let begins: fn(&str, &str) -> bool = |name, wanted| name.starts_with(wanted);
+    let ranks = [(ways[0], exact), (ways[1], exact), (ways[0], begins), (ways[1], begins)];
+    let is = |name: &Text, (way, fits): Rank| {
+        wanted.as_ref().is_some_and(|wanted| fits(&plain(way(name)), wanted))
+    };
+    let rank = ranks.into_iter().find(|rank| all.values().any(|said| is(&said.name, *rank)));
     let mut fields = Vec::new();
     for Said { name, value, at } in all.values() {
-        let taken = wanted.as_ref().is_none_or(|wanted| match exact {
-            true => named(name, &|name| name == wanted),
-            false => named(name, &|name| name.starts_with(wanted.as_str())),
-        });
+        let taken = wanted.is_none() || rank.is_some_and(|rank| is(name, rank));
         if taken {
             let source = match at {
                 Some(at) => source(reader, *at, &names, zone).await?,

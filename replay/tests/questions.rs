@@ -115,7 +115,7 @@ async fn commands_are_tried_on_the_past_and_nothing_is_written() {
             Zeile 2: das Kennwort von ada wurde gesetzt
             Zeile 3: ada wird als Countess angezeigt
             user:ada  Anzeigename: ada the subscriber → Countess
-            user:ada  Passwort: – → Version 1
+            user:ada  Kennwort: – → Version 1
             number:100  Anklopfen: aus → an
         "#]],
     );

@@ -1,6 +1,7 @@
 //! `switchbook audit seal`, `key`, `prove`, `bundle`: evidence for somebody who trusts neither the server nor this program.
 
 use super::Common;
+use super::interrupt::Interrupt;
 use super::output::{self, Form};
 use crate::console::protocol::Request;
 use crate::failure::{Failure, failed};
@@ -13,6 +14,7 @@ use switchbook_commands::desk::{Clock, SystemClock};
 use switchbook_core::envelope::Subject;
 use switchbook_core::position::Position;
 use switchbook_journal::SegmentReader;
+use switchbook_journal::backup::outside;
 use switchbook_journal::files::read_text;
 use switchbook_journal::note::SignedNote;
 use switchbook_projections::fold;
@@ -109,15 +111,26 @@ pub(super) fn note(path: &Path) -> Result<SignedNote, Failure> {
             "der Prüfpunkt {file} ist nicht lesbar: {error}"
         ))
     })?;
-    let note = text.parse().and_then(|note: SignedNote| note.checkpoint().map(|_| note));
-    note.map_err(|error| {
-        let told =
-            text!("{file} is no checkpoint: {error}", "{file} ist kein Prüfpunkt: {error}");
+    let none = |error| {
+        let told = text!("{file} is no checkpoint: {error}", "{file} ist kein Prüfpunkt: {error}");
         Failure::new(told).advice(text!(
             "It is a file as `switchbook audit seal` prints it, signature lines included.",
             "Es ist eine Datei, wie `switchbook audit seal` sie ausgibt, mit den Zeilen der Signaturen."
         ))
-    })
+    };
+    // One note can hold another in its text: whoever reads a list as one note proves something nobody signed.
+    let mut notes = SignedNote::list(&text).map_err(none)?;
+    match (notes.pop(), notes.len()) {
+        (Some(note), 0) => note.checkpoint().map(|_| note).map_err(none),
+        (_, more) => {
+            let many = if more == 0 { 0 } else { more + 1 };
+            let told = text!(
+                "{file} holds {many} checkpoints, and one is wanted here",
+                "{file} enthält {many} Prüfpunkte, und hier wird einer gebraucht"
+            );
+            Err(Failure::new(told))
+        }
+    }
 }
 
 /// A bar on a terminal while many records are read; nothing in a pipe.
@@ -212,7 +225,31 @@ pub fn write_bundle(data: &Path, out: &Path, last: u64) -> Result<u64, Failure> 
     let reader = SegmentReader::open(data).map_err(failed("the book cannot be read"))?;
     let mut prover = Prover::open(&reader, data, &mut |_| true).map_err(|error| told(&error))?;
     let what = What::Span(Position(1), Position(last));
+    is_new(data, out)?;
     write(&mut prover, &reader, what, Vec::new(), out, &mut |_| true).map(|done| done.records)
+}
+
+/// A bundle overwrites nothing, and nothing is put into the book's own folder.
+fn is_new(data: &Path, out: &Path) -> Result<(), Failure> {
+    outside(data, out).map_err(|error| Failure::new(error.to_string()))?;
+    if out.symlink_metadata().is_ok() {
+        let file = out.display();
+        let there = text!("{file} is there already", "{file} gibt es bereits");
+        return Err(Failure::new(there).advice(text!(
+            "A bundle never overwrites anything: choose another name, or remove it first.",
+            "Ein Bündel überschreibt nichts: Wählen Sie einen anderen Namen, oder entfernen Sie die Datei zuerst."
+        )));
+    }
+    Ok(())
+}
+
+/// Gives a finished file its name, which nobody else has taken meanwhile; where the file system knows no links, nobody looks.
+fn named(fresh: &Path, out: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(fresh, out) {
+        Ok(()) => std::fs::remove_file(fresh),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => std::fs::rename(fresh, out),
+    }
 }
 
 /// Beside its place first: a bundle that broke off never stands under the name.
@@ -224,24 +261,17 @@ fn write(
     out: &Path,
     heard: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Bundled, Failure> {
-    if out.exists() {
-        let file = out.display();
-        let there = text!("{file} is there already", "{file} gibt es bereits");
-        return Err(Failure::new(there).advice(text!(
-            "A bundle never overwrites anything: choose another name, or remove it first.",
-            "Ein Bündel überschreibt nichts: Wählen Sie einen anderen Namen, oder entfernen Sie die Datei zuerst."
-        )));
-    }
     let unwritten = format!("{} cannot be written", out.display());
+    // A name that nobody else has: two that are made at once do not meet.
     let mut fresh = out.as_os_str().to_owned();
-    fresh.push(".part");
+    fresh.push(format!(".{}.part", uuid::Uuid::now_v7()));
     let fresh = PathBuf::from(fresh);
-    let mut to = BufWriter::new(std::fs::File::create(&fresh).map_err(failed(&unwritten))?);
+    let mut to = BufWriter::new(std::fs::File::create_new(&fresh).map_err(failed(&unwritten))?);
     let made = SystemClock.now();
     let done = bundle::bundle(prover, reader, what, outside, made, &mut to, heard);
     let done = done.map_err(|error| told(&error)).and_then(|done| {
         to.flush().map_err(failed(&unwritten))?;
-        std::fs::rename(&fresh, out).map_err(failed(&unwritten))?;
+        named(&fresh, out).map_err(failed(&unwritten))?;
         Ok(done)
     });
     done.inspect_err(|_| drop(std::fs::remove_file(&fresh)))
@@ -251,23 +281,39 @@ fn make_bundle(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     let Some(out) = matches.get_one::<PathBuf>("out") else {
         return Err(Failure::new("into which file?"));
     };
+    if common.dry_run {
+        return Err(Failure::new(text!(
+            "a bundle changes nothing: there is no dry run of it",
+            "ein Bündel ändert nichts: Es gibt keinen Probelauf davon"
+        )));
+    }
+    is_new(&common.data, out)?;
     let paths = matches.get_many::<PathBuf>("checkpoint").into_iter().flatten();
-    let outside = paths.map(|path| note(path)).collect::<Result<Vec<_>, _>>()?;
+    let outside = paths.map(|path| super::verify::notes(path)).collect::<Result<Vec<_>, _>>()?;
+    let outside = outside.concat();
     let reader = reader(common)?;
-    let bar = bar(reader.tail().0, "records");
-    let mut prover = Prover::open(&reader, &common.data, &mut |read| {
-        bar.set_position(read);
-        true
-    })
-    .map_err(|error| told(&error))?;
-    let what = what(common, matches, prover.sealed.checkpoint.size)?;
-    let done = write(&mut prover, &reader, what, outside, out, &mut |written| {
-        bar.set_position(written);
-        true
+    let (bar, interrupt) = (bar(reader.tail().0, "records"), Interrupt::listen());
+    let mut heard = |done| {
+        bar.set_position(done);
+        interrupt.goes_on()
+    };
+    let made = Prover::open(&reader, &common.data, &mut heard).map_err(|error| told(&error));
+    let made = made.and_then(|mut prover| {
+        // What is held outside seals it when it was given: that need not go as far as the book's own newest seal.
+        let sizes = outside.iter().filter_map(|note| note.checkpoint().ok()).map(|one| one.size);
+        let sealed = sizes.max().unwrap_or(prover.sealed.checkpoint.size);
+        let what = what(common, matches, sealed)?;
+        let done = write(&mut prover, &reader, what, outside, out, &mut heard)?;
+        Ok((done, prover.sealed.key.to_string()))
     });
     bar.finish_and_clear();
-    let done = done?;
-    let key = prover.sealed.key.to_string();
+    if !interrupt.goes_on() && made.is_err() {
+        return Err(Failure::new(text!(
+            "it was stopped before the end: no bundle was made",
+            "es wurde vor dem Ende abgebrochen: Es entstand kein Bündel"
+        )));
+    }
+    let (done, key) = made?;
     if common.form == Form::Json {
         output::json(&json!({ "records": done.records, "sealed": done.sealed, "key": key }));
         return Ok(());
@@ -297,7 +343,14 @@ fn what(common: &Common, matches: &ArgMatches, sealed: u64) -> Result<What, Fail
     };
     let (from, to) = (place("from")?, place("to")?);
     let Some(object) = matches.get_one::<String>("object") else {
-        return Ok(What::Span(from.unwrap_or(Position(1)), to.unwrap_or(Position(sealed))));
+        let (from, to) = (from.unwrap_or(Position(1)), to.unwrap_or(Position(sealed)));
+        if from > to {
+            return Err(Failure::new(text!(
+                "there is nothing from {from} to {to}",
+                "von {from} bis {to} gibt es nichts"
+            )));
+        }
+        return Ok(What::Span(from, to));
     };
     if from.is_some() || to.is_some() {
         return Err(Failure::new(text!(

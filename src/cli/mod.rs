@@ -349,10 +349,11 @@ fn ask(what: &str) -> Result<String, Failure> {
     input.lock().read_line(&mut line).map_err(failed("standard input cannot be read"))?;
     let secret = line.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
-        let told = text!("no {what} on standard input", "kein {what} auf der Standardeingabe");
+        let word = if what == "pin" { "PIN" } else { "Kennwort" };
+        let told = text!("no {what} on standard input", "auf der Standardeingabe fehlt: {word}");
         return Err(Failure::new(told).advice(text!(
             "Pipe it in, or run the command on a terminal to be asked.",
-            "Leiten Sie es hinein, oder rufen Sie den Befehl an einem Terminal auf, um gefragt zu werden."
+            "Leiten Sie die Angabe dorthin, oder rufen Sie den Befehl an einem Terminal auf, um gefragt zu werden."
         )));
     }
     Ok(secret.to_owned())

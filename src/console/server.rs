@@ -206,7 +206,7 @@ impl Session {
     ) -> Response {
         let mut command = match serde_json::from_value::<Command>(command) {
             Ok(command) => command,
-            Err(error) => return not_understood(&error, None),
+            Err(error) => return not_understood(&error, None, language),
         };
         if let Command::PersonErase(erase) = &mut command {
             erase.user = self.rooms.person(&erase.user);
@@ -286,6 +286,10 @@ impl Session {
             Ok(behalf) => behalf,
             Err(failure) => return Response::failed(failure.words()),
         };
+        // What cannot be made is not said to have been taken.
+        if let Err(error) = self.rooms.has_room_for_backup(to).await {
+            return Response::failed(error.to_string());
+        }
         // Where it is on this machine says nothing to an auditor, and may say more than it should.
         let target = to.file_name().unwrap_or(to.as_os_str()).to_string_lossy().into_owned();
         let taken = backup::Taken { target };
@@ -347,7 +351,7 @@ impl Session {
             match serde_json::from_str::<Command>(&text) {
                 Ok(command) => commands.push(command),
                 Err(error) => {
-                    wrong.get_or_insert_with(|| not_understood(&error, Some(number)));
+                    wrong.get_or_insert_with(|| not_understood(&error, Some(number), language));
                 }
             }
         }
@@ -426,10 +430,14 @@ impl Session {
     }
 }
 
-fn not_understood(error: &serde_json::Error, line: Option<usize>) -> Response {
-    let (code, text) = ("COMMAND_NOT_UNDERSTOOD".into(), error.to_string());
+fn not_understood(error: &serde_json::Error, line: Option<usize>, language: Language) -> Response {
+    let code = "COMMAND_NOT_UNDERSTOOD".into();
     let text_de = format!("Der Befehl wurde nicht verstanden: {error}");
     let text_en = format!("The command was not understood: {error}");
+    let text = match language {
+        Language::German => text_de.clone(),
+        Language::English => error.to_string(),
+    };
     Response::Refused { code, text, text_de, text_en, facts: serde_json::Map::new(), line }
 }
 

@@ -11,7 +11,7 @@ use crate::segment::{file_name, folder};
 use crate::version::{self, Version};
 use crate::{leases, vault};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use switchbook_core::id::BookId;
 use switchbook_core::position::{Moment, Position};
@@ -61,7 +61,8 @@ impl Snapshot {
         to: &Path,
         made_at: Moment,
     ) -> Result<Manifest, BackupError> {
-        outside(shared.segments.folder(), to)?;
+        let segments = shared.segments.folder();
+        outside(segments.parent().unwrap_or(segments), to)?;
         let root = self.check(shared)?;
         let mut shelf = shelf(to)?;
         let doing = || BackupError::io(format!("writing the backup {}", to.display()));
@@ -153,26 +154,46 @@ pub(super) fn put(
     Ok(FileSum { name: name.into(), bytes, sha256: hex(&sum) })
 }
 
-/// A copy inside the folder it is made of is no backup. Links are followed; of a place that is not there yet, the nearest
-/// folder above it counts.
-fn outside(segments: &Path, to: &Path) -> Result<(), BackupError> {
-    let Some(book) = segments.parent().and_then(|book| book.canonicalize().ok()) else {
-        return Ok(());
+/// May a backup of the book whose segments lie there be put here? Nothing is made.
+pub(crate) fn is_free(segments: &Path, to: &Path) -> Result<(), BackupError> {
+    outside(segments.parent().unwrap_or(segments), to)?;
+    let taken = match std::fs::read_dir(to) {
+        Ok(mut there) => there.next().is_some(),
+        Err(_) => to.symlink_metadata().is_ok(),
     };
-    let above = |path: &Path| match path.parent() {
-        Some(above) if above.as_os_str().is_empty() => Some(PathBuf::from(".")),
-        above => above.map(Path::to_path_buf),
-    };
-    let places = std::iter::successors(Some(to.to_path_buf()), |path| above(path));
-    let there = places.take(to.components().count() + 1).find_map(|path| path.canonicalize().ok());
-    match there {
-        Some(there) if there.starts_with(&book) => Err(BackupError::Inside(to.to_path_buf())),
-        _ => Ok(()),
+    if taken || (is_tar(to) && to.exists()) {
+        return Err(BackupError::NotEmpty(to.to_path_buf()));
     }
+    Ok(())
+}
+
+/// Is a place outside a book's folder? A copy inside the folder it is made of is none, and whatever else is written there can
+/// end the book. Links are followed as far as the way is there; the rest is taken as it is written.
+///
+/// # Errors
+/// [`BackupError::Inside`]; or when the place cannot be told.
+pub fn outside(book: &Path, to: &Path) -> Result<(), BackupError> {
+    let doing = || BackupError::io(format!("finding the place {}", to.display()));
+    let Ok(book) = book.canonicalize() else { return Ok(()) };
+    let mut place = PathBuf::new();
+    for part in std::path::absolute(to).map_err(doing())?.components() {
+        match part {
+            Component::ParentDir => drop(place.pop()),
+            part => place.push(part),
+        }
+        if let Ok(real) = place.canonicalize() {
+            place = real;
+        }
+    }
+    if place.starts_with(&book) { Err(BackupError::Inside(to.to_path_buf())) } else { Ok(()) }
+}
+
+fn is_tar(to: &Path) -> bool {
+    to.extension().is_some_and(|extension| extension == "tar")
 }
 
 fn shelf(to: &Path) -> Result<Box<dyn Shelf>, BackupError> {
-    if to.extension().is_some_and(|extension| extension == "tar") {
+    if is_tar(to) {
         return TarShelf::begin(to).map(|shelf| Box::new(shelf) as Box<dyn Shelf>);
     }
     FolderShelf::begin(Arc::new(RealFiles), to).map(|shelf| Box::new(shelf) as Box<dyn Shelf>)
@@ -242,7 +263,7 @@ struct TarShelf {
 impl TarShelf {
     fn begin(to: &Path) -> Result<Self, BackupError> {
         use std::os::unix::fs::OpenOptionsExt;
-        if to.exists() {
+        if to.symlink_metadata().is_ok() {
             return Err(BackupError::NotEmpty(to.to_path_buf()));
         }
         let mut fresh = to.as_os_str().to_owned();

@@ -12,7 +12,8 @@ mod point;
 mod restore;
 mod source;
 
-pub(crate) use create::Snapshot;
+pub use create::outside;
+pub(crate) use create::{Snapshot, is_free};
 pub use erase::RestorePoints;
 pub use erasures::{ErasureList, read_erasures};
 pub use manifest::{FileSum, MANIFEST, Manifest};

@@ -11,7 +11,7 @@ mod writer;
 pub(crate) use read::each_key;
 pub(crate) use tail::{Key, command_key, key_of, subject_key};
 
-use crate::backup::{BackupError, Manifest, RestorePoints, Snapshot};
+use crate::backup::{BackupError, Manifest, RestorePoints, Snapshot, is_free};
 use crate::codec::Codec;
 use crate::error::{AppendError, Damage, ReadError};
 use crate::files::{Files, RealFiles};
@@ -221,6 +221,16 @@ impl Book {
             });
             comparing.await.map_err(|_| ReadError::Closed)?.map(Some)
         }
+    }
+
+    /// May a backup be put there? For whoever records that one is taken before it is made.
+    ///
+    /// # Errors
+    /// When the place is taken, or in the book's own folder.
+    pub async fn has_room_for_backup(&self, to: &Path) -> Result<(), BackupError> {
+        let (shared, to) = (Arc::clone(&self.shared), to.to_path_buf());
+        let looking = tokio::task::spawn_blocking(move || is_free(shared.segments.folder(), &to));
+        looking.await.map_err(|_| BackupError::Closed)?
     }
 
     /// Makes a consistent copy of the book as it is durable now, its vault and its leases, in a folder that is empty or

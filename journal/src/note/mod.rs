@@ -102,7 +102,8 @@ impl FromStr for SignedNote {
 
     fn from_str(note: &str) -> Result<Self, NoteError> {
         let form = |what| NoteError::Form("signed note", what);
-        if note.chars().any(|c| c.is_control() && c != '\n') {
+        // Nor an invisible mark of byte order, which would make another origin of the first line.
+        if note.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{feff}') {
             return Err(form("it holds control characters"));
         }
         let split = note.rfind("\n\n").ok_or(form("no empty line before the signatures"))?;

@@ -83,7 +83,7 @@ impl DevicesView {
             ("type", "Typ"),
             ("mac", "MAC"),
             ("service", "Servicenummer"),
-            ("password", "Passwort"),
+            ("password", "Kennwort"),
             ("logged in", "angemeldet"),
             ("bindings", "Bindungen"),
             ("groups", "Gruppen"),

@@ -212,7 +212,7 @@ impl UsersView {
             ("name", "Name"),
             ("numbers", "Rufnummern"),
             ("logged in at", "angemeldet an"),
-            ("dnd", "Ruhe (DND)"),
+            ("dnd", "Ruhe vor dem Telefon"),
             ("admin", "Admin"),
             ("added", "angelegt"),
         ];
@@ -306,12 +306,12 @@ impl UserDetail {
             .map(|his| format!("{} {}", language_word(his.value).read(language), his.at));
         line("language", "Sprache", his.unwrap_or_default());
         line("time zone", "Zeitzone", self.time_zone.as_ref().map(fact).unwrap_or_default());
-        line("password set", "Passwort gesetzt", maybe(self.password_set.as_ref()));
+        line("password set", "Kennwort gesetzt", maybe(self.password_set.as_ref()));
         line("PIN set", "PIN gesetzt", maybe(self.pin_set.as_ref()));
         let dnd = self.dnd.map(|dnd| format!("{} {}", switch(dnd.value).read(language), dnd.at));
         line(
             "do not disturb",
-            "Ruhe (DND)",
+            "Ruhe vor dem Telefon",
             dnd.unwrap_or_else(|| either(language, "off", "aus").into()),
         );
         line(

@@ -217,6 +217,12 @@ impl Head {
         values.map(|(at, raw)| if at == 0 { self.first_via(raw) } else { Via::parse(raw) })
     }
 
+    #[cfg(test)]
+    pub(crate) fn keeps_all(&self) -> bool {
+        let Kept { from, to, via } = &self.kept;
+        from.get().is_some() && to.get().is_some() && via.get().is_some()
+    }
+
     fn first_via<'a>(&'a self, raw: &'a [u8]) -> Result<Via<'a>, ValueError> {
         if let Some(via) = self.kept.via.get().and_then(|place| place.read(&self.buf)) {
             return Ok(via);

@@ -151,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_plain_message_all_three_are_kept_when_they_were_read_once() {
+        let text = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKa\r\nFrom: \"A\" <sip:a@b>;tag=x\r\nTo: <sip:c@b>\r\n\r\n";
+        let Ok(Message::Request(request)) = parse_datagram(Bytes::from(text)) else {
+            unreachable!("it is a request")
+        };
+        assert!(!request.keeps_all());
+        let read = (request.from().is_ok(), request.to().is_ok(), request.top_via().is_ok());
+        assert_eq!(read, (true, true, true));
+        assert!(request.keeps_all());
+    }
+
+    #[test]
     fn a_part_of_something_else_has_no_place() {
         let (whole, other) = (b"abcdef".to_vec(), b"abcdef".to_vec());
         assert!(Span::of(&other[1..3], &whole).is_none());
