@@ -93,11 +93,9 @@ async fn show(folder: &Path, house: &House, language: Language) -> Result<(), Fa
     let stage = Stage { house, language, server };
 
     output::heading("1  An administrator's commands become events");
-    for (user, name, number, phone) in [
-        ("ada", "Ada", "100", "ada-desk"),
-        ("bob", "Bob", "200", "bob-desk"),
-        ("cleo", "Cleo", "300", "cleo-desk"),
-    ] {
+    for (user, name, number, phone) in
+        [("ada", "Ada", "100", "p1"), ("bob", "Bob", "200", "p2"), ("cleo", "Cleo", "300", "p3")]
+    {
         let device = json!({ "name": phone, "type": "desk", "password": secret(phone) });
         stage
             .tell(json!({ "command": "user.add", "username": user, "display_name": name,
@@ -106,9 +104,9 @@ async fn show(folder: &Path, house: &House, language: Language) -> Result<(), Fa
     }
 
     output::heading("2  Phones register with digest, and call");
-    let mut ada = stage.phone("ada-desk", 440).await?;
-    let mut bob = stage.phone("bob-desk", 880).await?;
-    let mut cleo = stage.phone("cleo-desk", 1320).await?;
+    let mut ada = stage.phone("p1", 440).await?;
+    let mut bob = stage.phone("p2", 880).await?;
+    let mut cleo = stage.phone("p3", 1320).await?;
     stage.call(&mut ada, "200", &mut bob, "Bob's phone").await?;
 
     output::heading("3  A schedule fires, and the next call goes elsewhere");
@@ -296,7 +294,7 @@ impl Stage<'_> {
         let sealed = self.house.rooms.sealer.seal(Actor::Supervisor { uid }, None).await;
         let sealed = sealed.map_err(|no| Failure::new(no.to_string()))?;
         output::done(&format!(
-            "{:>5}  the {} records before are sealed",
+            "{:>5}  the first {} records are sealed",
             sealed.at.to_string(),
             sealed.size
         ));

@@ -48,15 +48,26 @@ fn erase(
     confirm: Confirm,
     force: Force,
 ) -> Result<(), Refusal> {
-    if draft.exchange().users.contains_key(&user) {
-        user::Delete { user: UserRef::from(user), confirm, force }.decide(draft)?;
-    }
     let known = draft.exchange().erasures.former.get(&user);
-    if known.is_none_or(|former| former.erased.is_none()) {
-        // Behind the deletion's own refusals: they say what else is affected.
-        if confirm == Confirm::No {
-            return Err(Refusal::new(RefusalCode::ErasureUnconfirmed).about(Subject::User(user)));
-        }
+    let erased = known.is_some_and(|former| former.erased.is_some());
+    let mut deleted = Ok(());
+    if draft.exchange().users.contains_key(&user) {
+        deleted = user::Delete { user: UserRef::from(user), confirm, force }.decide(draft);
+    }
+    if confirm == Confirm::No && !erased {
+        // Whoever confirms what else is affected must not have confirmed an erasure with it unasked: both are said at once.
+        let by = match deleted {
+            Ok(()) => "–".to_owned(),
+            Err(refusal) if refusal.code == RefusalCode::Referenced => {
+                refusal.facts.get("by").cloned().unwrap_or_default()
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let asked = Refusal::new(RefusalCode::ErasureUnconfirmed).with("by", by);
+        return Err(asked.about(Subject::User(user)));
+    }
+    deleted?;
+    if !erased {
         draft.tell(PersonErased { user });
     }
     Ok(())

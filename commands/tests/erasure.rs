@@ -58,7 +58,9 @@ fn u5_an_erasure_asks_before_forwardings_of_others_lead_nowhere() {
         r#"{"command":"profile.add","user":"bob","name":"V","rules":[{"when":"always","to":"100"}]}"#,
     );
     let erase = r#"{"command":"person.erase","user":"ada"}"#;
-    assert_eq!(world.tries(CONSOLE, erase), "REFERENCED");
+    assert_eq!(world.tries(CONSOLE, erase), "ERASURE_UNCONFIRMED", "not REFERENCED alone");
+    let told = world.obey(CONSOLE, command(erase)).unwrap_err();
+    assert!(told.facts["by"].contains('V'), "what leads nowhere then is said with it: {told:?}");
     let confirmed = r#"{"command":"person.erase","user":"ada","confirm":true}"#;
     assert!(world.tries(CONSOLE, confirmed).ends_with("PersonErased"));
 }

@@ -163,10 +163,7 @@ fn seal(common: &Common, new_key: bool) -> Result<(), Failure> {
     let line = if size == 1 {
         text!("{at} seals the record before it", "{at} versiegelt den Eintrag davor")
     } else {
-        text!(
-            "{at} seals the {size} records before it",
-            "{at} versiegelt die {size} Einträge davor"
-        )
+        text!("{at} seals the first {size} records", "{at} versiegelt die ersten {size} Einträge")
     };
     output::remark(line.read(common.language.into()));
     let line = text!(
