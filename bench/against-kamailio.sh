@@ -7,7 +7,7 @@
 # its own when that is allowed. KAMAILIO=sqlite-wal lets Kamailio keep its bindings durably too (sqlite, write-ahead log) instead of in
 # memory; only REGISTER is compared then, at 2,000/s. Both servers are pinned to one core, sipp to the other. USERS (10000), REG_RATE (4000, 2000),
 # CALL_RATE (300), SECONDS_EACH (10), ROUNDS (3) can be set. Medians of ROUNDS are printed, and every single line before.
-set -eu
+set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 sipp_bench=$(cd "${1:-$here/../shared/bench}" && pwd)
 mode=${KAMAILIO:-memory}
@@ -19,8 +19,8 @@ seconds=${SECONDS_EACH:-10} rounds=${ROUNDS:-3}
 
 others() { # PID WHO: the scenarios that are compared in memory only
 	[ "$mode" = memory ] || return 0
-	bench -P "$1" -x refresh.xml -o 10 -f "$work/users/users.csv" -r 200 -n $((200 * seconds)) | line "$2"
-	bench -P "$1" -x uac-call-auth.xml -f "$work/users/calls.csv" -u 5080 -r "$call_rate" -n $((call_rate * seconds)) | line "$2"
+	bench -P "$1" -x refresh.xml -o 10 -f "$work/users/users.csv" -r 200 -n $((200 * seconds)) | line "$2" | tee -a "$work/lines"
+	bench -P "$1" -x uac-call-auth.xml -f "$work/users/calls.csv" -u 5080 -r "$call_rate" -n $((call_rate * seconds)) | line "$2" | tee -a "$work/lines"
 }
 
 for round in $(seq "$rounds"); do
@@ -30,7 +30,7 @@ for round in $(seq "$rounds"); do
 	"$binary" --data "$data" apply "$work/users.jsonl" > /dev/null
 	end=$(date +%s.%N)
 	echo "switchbook scenario=apply users=$users wall_s=$(awk "BEGIN{printf \"%.2f\", $end-$begin}")"
-	bench -P "$server" -x register.xml -f "$work/users/users.csv" -r "$reg_rate" -n "$users" | line switchbook
+	bench -P "$server" -x register.xml -f "$work/users/users.csv" -r "$reg_rate" -n "$users" | line switchbook | tee -a "$work/lines"
 	others "$server" switchbook
 	stop_switchbook
 
@@ -40,11 +40,10 @@ for round in $(seq "$rounds"); do
 	sleep 3
 	taskset -apc 0 "$server" > /dev/null 2>&1 || true
 	for child in $(pgrep -P "$server"); do taskset -apc 0 "$child" > /dev/null 2>&1 || true; done
-	bench -P "$server" -x register.xml -f "$work/users/users.csv" -r "$reg_rate" -n "$users" | line kamailio
+	bench -P "$server" -x register.xml -f "$work/users/users.csv" -r "$reg_rate" -n "$users" | line kamailio | tee -a "$work/lines"
 	others "$server" kamailio
-	kill -TERM "$server"; wait "$server" || true
-	server=
-done | tee "$work/lines"
+	stop_switchbook
+done
 
 python3 - "$work/lines" <<'PY'
 import collections, re, statistics, sys

@@ -13,7 +13,7 @@ binary=${SWITCHBOOK:-$here/target/release/switchbook}
 work=$(mktemp -d -p "${WORK:-$here/target}")
 server=
 cleanup() {
-	[ -n "$server" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
+	if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null || true; fi
 	rm -rf "$work"
 }
 trap cleanup EXIT

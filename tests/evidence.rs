@@ -284,10 +284,12 @@ async fn a_restore_is_held_against_a_checkpoint_from_outside() {
     let key = seal(&server, home, "first");
     good(&server, home, "backup create copy.tar");
     // What is refused for its place is not said to have been taken.
-    for place in ["copy.tar", "data/copy", "data/no/../copy.tar"] {
+    for place in ["copy.tar", "data/copy", "data/no/../copy.tar", "no/x.tar", "copy.tar/x"] {
         let refused = server.run(home, &format!("backup create {place}"), "");
         assert!(!refused.status.success(), "{place}: {}", text(&refused));
     }
+    let left = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().ends_with(".new")));
     let taken = good(&server, home, "--json audit history --kind BackupTaken");
     assert_eq!(taken.matches("BackupTaken").count(), 1, "{taken}");
     good(&server, home, "user add bob Bob --number 200");

@@ -264,8 +264,8 @@ codes! {
         "{period} is not over yet: numbers and addresses of that month are still needed. Only past months can be erased."
         "{period} ist noch nicht vorbei: Nummern und Adressen dieses Monats werden noch gebraucht. Nur vergangene Monate lassen sich löschen.";
     ErasureUnconfirmed "ERASURE_UNCONFIRMED" Form
-        "An erasure is for ever: nobody, no backup and no auditor can read again what is known of this person. Still leading to this person's numbers, and to nowhere then: {by}. Nothing was changed; repeat with `confirm` if that is meant."
-        "Eine Löschung ist endgültig: Was über diese Person bekannt ist, kann niemand mehr lesen, auch aus keiner Sicherung und bei keiner Prüfung. Noch auf die Rufnummern dieser Person gerichtet und danach ohne Ziel: {by}. Nichts wurde geändert; wiederholen Sie den Befehl mit `confirm`, wenn das gewollt ist.";
+        "An erasure is for ever: nobody, no backup and no auditor can read again what is known of this person. Still leading to this person's numbers (and nowhere after that): {by}. Nothing was changed; repeat with `confirm` if that is meant."
+        "Eine Löschung ist endgültig: Was über diese Person bekannt ist, kann niemand mehr lesen, auch aus keiner Sicherung und bei keiner Prüfung. Auf Rufnummern dieser Person verweisen noch (und führen danach ins Leere): {by}. Nichts wurde geändert; wiederholen Sie den Befehl mit `confirm`, wenn das gewollt ist.";
     SealOvertaken "SEAL_OVERTAKEN" Server
         "Somebody else sealed the book in the same moment, or up to a later place. Nothing was changed; repeat if you need a seal of your own."
         "Jemand anderes hat das Buch im selben Augenblick oder bis zu einer späteren Stelle versiegelt. Nichts wurde geändert; wiederholen Sie, wenn Sie ein eigenes Siegel brauchen.";

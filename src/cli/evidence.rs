@@ -14,7 +14,7 @@ use switchbook_commands::desk::{Clock, SystemClock};
 use switchbook_core::envelope::Subject;
 use switchbook_core::position::Position;
 use switchbook_journal::SegmentReader;
-use switchbook_journal::backup::outside;
+use switchbook_journal::backup::{outside, put_in_place};
 use switchbook_journal::files::read_text;
 use switchbook_journal::note::SignedNote;
 use switchbook_projections::fold;
@@ -240,15 +240,6 @@ fn is_new(data: &Path, out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives a finished file its name, which nobody else has taken meanwhile; where the file system knows no links, nobody looks.
-fn named(fresh: &Path, out: &Path) -> std::io::Result<()> {
-    match std::fs::hard_link(fresh, out) {
-        Ok(()) => std::fs::remove_file(fresh),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) => std::fs::rename(fresh, out),
-    }
-}
-
 /// Beside its place first: a bundle that broke off never stands under the name.
 fn write(
     prover: &mut Prover<'_>,
@@ -267,8 +258,8 @@ fn write(
     let made = SystemClock.now();
     let done = bundle::bundle(prover, reader, what, outside, made, &mut to, heard);
     let done = done.map_err(|error| told(&error)).and_then(|done| {
-        to.flush().map_err(failed(&unwritten))?;
-        named(&fresh, out).map_err(failed(&unwritten))?;
+        to.flush().and_then(|()| to.get_ref().sync_all()).map_err(failed(&unwritten))?;
+        put_in_place(&fresh, out).map_err(failed(&unwritten))?;
         Ok(done)
     });
     done.inspect_err(|_| drop(std::fs::remove_file(&fresh)))

@@ -113,6 +113,19 @@ impl Snapshot {
     }
 }
 
+/// Gives a finished file a name that nobody has. Where the file system has no second names, it looks before it renames.
+///
+/// # Errors
+/// When the name is taken, or the disk's.
+pub fn put_in_place(fresh: &Path, name: &Path) -> io::Result<()> {
+    match std::fs::hard_link(fresh, name) {
+        Ok(()) => std::fs::remove_file(fresh),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if name.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(fresh, name),
+    }
+}
+
 /// Bytes of an open file as a stream.
 pub(super) struct Part<'a> {
     pub(super) file: &'a dyn FileLike,
@@ -157,14 +170,31 @@ pub(super) fn put(
 /// May a backup of the book whose segments lie there be put here? Nothing is made.
 pub(crate) fn is_free(segments: &Path, to: &Path) -> Result<(), BackupError> {
     outside(segments.parent().unwrap_or(segments), to)?;
-    let taken = match std::fs::read_dir(to) {
-        Ok(mut there) => there.next().is_some(),
-        Err(_) => to.symlink_metadata().is_ok(),
-    };
-    if taken || (is_tar(to) && to.exists()) {
-        return Err(BackupError::NotEmpty(to.to_path_buf()));
+    let doing = || BackupError::io(format!("finding the place {}", to.display()));
+    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    match to.symlink_metadata() {
+        // A link to a folder is a folder.
+        Ok(_) if !is_tar(to) && to.is_dir() => {
+            match std::fs::read_dir(to).map_err(doing())?.next() {
+                None => Ok(()),
+                Some(_) => Err(BackupError::NotEmpty(to.to_path_buf())),
+            }
+        }
+        Ok(_) => Err(BackupError::NotEmpty(to.to_path_buf())),
+        Err(error) if missing(&error) => {
+            // Folders are made on the way to a folder, but not to a file.
+            let mut above = to.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+            let nearest = match is_tar(to) {
+                true => above.next(),
+                false => above.find(|above| above.exists()),
+            };
+            match nearest.map(std::fs::metadata).transpose().map_err(doing())? {
+                Some(there) if !there.is_dir() => Err(doing()(io::ErrorKind::NotADirectory.into())),
+                _ => Ok(()),
+            }
+        }
+        Err(error) => Err(doing()(error)),
     }
-    Ok(())
 }
 
 /// Is a place outside a book's folder? A copy inside the folder it is made of is none, and whatever else is written there can
@@ -253,11 +283,20 @@ impl Shelf for FolderShelf {
     }
 }
 
-/// One file, in the form of tar (POSIX ustar).
+/// One file, in the form of tar (POSIX ustar). Beside its place first, under a name that nobody else has.
 struct TarShelf {
     tar: tar::Builder<std::fs::File>,
     path: PathBuf,
-    fresh: PathBuf,
+    fresh: Fresh,
+}
+
+/// A file that is not finished: it goes when it is not given its name.
+struct Fresh(PathBuf);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl TarShelf {
@@ -267,11 +306,12 @@ impl TarShelf {
             return Err(BackupError::NotEmpty(to.to_path_buf()));
         }
         let mut fresh = to.as_os_str().to_owned();
-        fresh.push(".new");
+        fresh.push(format!(".{}.new", uuid::Uuid::now_v7()));
         let fresh = PathBuf::from(fresh);
         let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh);
+        let file = options.write(true).create_new(true).mode(0o600).open(&fresh);
         let file = file.map_err(BackupError::io(format!("making the file {}", fresh.display())))?;
+        let fresh = Fresh(fresh);
         Ok(Self { tar: tar::Builder::new(file), path: to.to_path_buf(), fresh })
     }
 }
@@ -290,7 +330,7 @@ impl Shelf for TarShelf {
         let mut file = self.tar.into_inner()?;
         file.flush()?;
         file.sync_all()?;
-        std::fs::rename(&self.fresh, &self.path)?;
+        put_in_place(&self.fresh.0, &self.path)?;
         match self.path.parent().filter(|above| !above.as_os_str().is_empty()) {
             Some(above) => RealFiles.sync_folder(above),
             None => RealFiles.sync_folder(Path::new(".")),

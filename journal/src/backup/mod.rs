@@ -12,8 +12,8 @@ mod point;
 mod restore;
 mod source;
 
-pub use create::outside;
 pub(crate) use create::{Snapshot, is_free};
+pub use create::{outside, put_in_place};
 pub use erase::RestorePoints;
 pub use erasures::{ErasureList, read_erasures};
 pub use manifest::{FileSum, MANIFEST, Manifest};

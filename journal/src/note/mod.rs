@@ -104,7 +104,7 @@ impl FromStr for SignedNote {
         let form = |what| NoteError::Form("signed note", what);
         // Nor an invisible mark of byte order, which would make another origin of the first line.
         if note.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{feff}') {
-            return Err(form("it holds control characters"));
+            return Err(form("it holds control characters, or a mark of byte order"));
         }
         let split = note.rfind("\n\n").ok_or(form("no empty line before the signatures"))?;
         let (text, below) = (&note[..=split], &note[split + 2..]);
