@@ -50,9 +50,17 @@ pub fn run(common: &Common, matches: &ArgMatches) -> Result<(), Failure> {
     });
     if given.is_none() {
         let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_dir_all(evidence_of(&folder));
         let _ = std::fs::remove_file(crate::erasure::beside(&folder));
     }
     shown
+}
+
+/// Where the copy for the auditor goes: beside the book, since nothing is put into it.
+fn evidence_of(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_else(|| "switchbook-demo".as_ref()).to_owned();
+    name.push(".evidence");
+    folder.with_file_name(name)
 }
 
 /// A folder of the user's must not have a book yet.
@@ -302,7 +310,7 @@ impl Stage<'_> {
         output::line(&format!("The public key: {}", sealed.key));
         self.erase().await?;
 
-        let away = folder.join("evidence");
+        let away = evidence_of(folder);
         let copying = failed("the evidence cannot be copied");
         std::fs::create_dir_all(away.join("segments")).map_err(copying)?;
         for entry in std::fs::read_dir(folder.join("segments")).map_err(failed("the segments"))? {

@@ -349,3 +349,17 @@ async fn a_restore_is_held_against_a_checkpoint_from_outside() {
     assert!(!refused.status.success() && text(&refused).contains("no list of checkpoints"));
     assert!(!home.join("with-letter.jsonl").exists());
 }
+
+/// The README's first command, up to its end.
+#[test]
+fn the_demo_goes_through_to_evidence_that_holds_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["demo", "--once", "--sip", "127.0.0.1:0", "--http", "none"]);
+    let output = command.env("TMPDIR", folder.path()).output().unwrap();
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told.matches("It holds.").count(), 2, "the bundle and the whole folder: {told}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
